@@ -1,0 +1,39 @@
+# Compiler settings shared by every target, and the libraries that Debian 12 provides.
+
+add_library(kante_options INTERFACE)
+target_include_directories(kante_options INTERFACE ${PROJECT_SOURCE_DIR})
+target_compile_options(kante_options INTERFACE
+  -Wall -Wextra -Wpedantic -Wshadow
+  $<$<COMPILE_LANGUAGE:CXX>:-Wconversion>
+  -fstack-protector-strong -fno-omit-frame-pointer)
+target_link_options(kante_options INTERFACE -Wl,-z,relro,-z,now -Wl,--as-needed)
+target_compile_definitions(kante_options INTERFACE
+  BOOST_ASIO_SEPARATE_COMPILATION BOOST_BEAST_SEPARATE_COMPILATION
+  SPDLOG_FMT_EXTERNAL SPDLOG_COMPILED_LIB
+  KANTE_VERSION="${PROJECT_VERSION}")
+
+if(KANTE_SANITIZE)
+  # On every target, modules included: a half-instrumented process reports what is not there.
+  add_compile_options(-fsanitize=${KANTE_SANITIZE} -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${KANTE_SANITIZE})
+elseif(CMAKE_BUILD_TYPE STREQUAL "Release")
+  target_compile_definitions(kante_options INTERFACE _FORTIFY_SOURCE=2)
+endif()
+
+find_program(KANTE_CCACHE ccache)
+if(KANTE_CCACHE)
+  set(CMAKE_C_COMPILER_LAUNCHER ${KANTE_CCACHE})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${KANTE_CCACHE})
+endif()
+
+find_package(Threads REQUIRED)
+find_package(Boost 1.81 REQUIRED COMPONENTS json filesystem)
+find_package(OpenSSL 3 REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(fmt REQUIRED)
+find_package(CapnProto REQUIRED)
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(ZSTD REQUIRED IMPORTED_TARGET libzstd)
+pkg_check_modules(ARCHIVE REQUIRED IMPORTED_TARGET libarchive)
+pkg_check_modules(LMDB REQUIRED IMPORTED_TARGET lmdb)
+pkg_check_modules(MOSQUITTO REQUIRED IMPORTED_TARGET libmosquitto)

@@ -1,0 +1,111 @@
+#include "host/base/log.h"
+
+#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <boost/json/serialize.hpp>
+#include <boost/json/value.hpp>
+
+#include "host/base/clock.h"
+
+namespace kante {
+
+const char* name(LogLevel level) {
+  static constexpr const char* kNames[] = {"trace", "debug", "info", "warn", "error"};
+  return kNames[static_cast<int>(level)];
+}
+
+struct Log::State {
+  mutable std::mutex mutex;
+  Format format = Format::kText;
+  LogLevel at_least = LogLevel::kInfo;
+  bool colour = false;
+  std::shared_ptr<spdlog::logger> out;
+  std::map<std::string, std::deque<LogLine>, std::less<>> kept;
+  std::map<std::uint64_t, std::shared_ptr<const Follower>> followers;
+  std::uint64_t next_follower = 1;
+  SystemClock clock;
+};
+
+Log::Log(Format format, LogLevel at_least) : state_(std::make_shared<State>()) {
+  state_->format = format;
+  state_->at_least = at_least;
+  state_->colour = ::isatty(STDERR_FILENO) == 1;
+  state_->out = std::make_shared<spdlog::logger>("kante", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  state_->out->set_pattern("%v");
+  state_->out->set_level(spdlog::level::trace);
+}
+
+Log::~Log() = default;
+
+void Log::setLevel(LogLevel at_least) {
+  const std::lock_guard lock(state_->mutex);
+  state_->at_least = at_least;
+}
+
+void Log::write(LogLevel level, std::string_view who, std::string_view text, Fields fields) {
+  LogLine line{state_->clock.wallNs(), level, std::string(who), std::string(text), {}};
+  for (const auto& [key, value] : fields) line.fields.emplace_back(key, value);
+  std::vector<std::shared_ptr<const Follower>> followers;
+  {
+    const std::lock_guard lock(state_->mutex);
+    if (level < state_->at_least) return;
+    auto at = state_->kept.find(who);
+    if (at == state_->kept.end() && state_->kept.size() < kSpeakersMax) {
+      at = state_->kept.emplace(std::string(who), std::deque<LogLine>()).first;
+    }
+    if (at != state_->kept.end()) {
+      at->second.push_back(line);
+      if (at->second.size() > kKeptPerSpeaker) at->second.pop_front();
+    }
+    for (const auto& [id, follower] : state_->followers) followers.push_back(follower);
+  }
+  if (state_->format == Format::kText) state_->out->info(formatText(line, state_->colour));
+  if (state_->format == Format::kJson) state_->out->info(formatJson(line));
+  for (const auto& follower : followers) (*follower)(line);
+}
+
+std::vector<LogLine> Log::kept(std::string_view who) const {
+  const std::lock_guard lock(state_->mutex);
+  const auto at = state_->kept.find(who);
+  if (at == state_->kept.end()) return {};
+  return {at->second.begin(), at->second.end()};
+}
+
+std::shared_ptr<void> Log::follow(Follower follower) {
+  const std::lock_guard lock(state_->mutex);
+  const std::uint64_t id = state_->next_follower++;
+  state_->followers.emplace(id, std::make_shared<const Follower>(std::move(follower)));
+  const std::weak_ptr<State> state = state_;
+  return std::shared_ptr<void>(nullptr, [state, id](void*) {
+    if (const auto alive = state.lock()) {
+      const std::lock_guard unlock(alive->mutex);
+      alive->followers.erase(id);
+    }
+  });
+}
+
+std::string formatJson(const LogLine& line) {
+  boost::json::object out{{"time", formatUtc(line.wall_ns)},
+                          {"level", name(line.level)},
+                          {"who", line.who},
+                          {"text", line.text}};
+  for (const auto& [key, value] : line.fields) out[key] = value;
+  return boost::json::serialize(out);
+}
+
+std::string formatText(const LogLine& line, bool colour) {
+  static constexpr const char* kColours[] = {"\x1b[2m", "\x1b[2m", "", "\x1b[33m", "\x1b[31m"};
+  const char* on = colour ? kColours[static_cast<int>(line.level)] : "";
+  std::string out = formatUtc(line.wall_ns).substr(11, 12);
+  out += ' ';
+  std::string level = name(line.level);
+  level.resize(5, ' ');
+  out += on + level + (*on != '\0' ? "\x1b[0m " : " ") + line.who + ": ";
+  for (const char c : line.text) out += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
+  for (const auto& [key, value] : line.fields) out += "  " + key + "=" + value;
+  return out;
+}
+
+}  // namespace kante

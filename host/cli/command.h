@@ -1,0 +1,31 @@
+// How a command of `kante` is added: one function a family, each in its own file, called by main.
+//
+// A command's callback prints JSON alone to stdout and everything else to stderr, and sets
+// context.exit_code: 0 done, 1 failed, 2 misused (CLI11 reports misuse by itself).
+#pragma once
+
+#include <string>
+
+#include "host/base/result.h"
+
+namespace CLI {
+class App;
+}
+
+namespace kante::cli {
+
+struct Context {
+  int exit_code = 0;
+  std::string program;  // argv[0] resolved: where kante's own executable lies
+};
+
+// Prints "kante COMMAND: text" to stderr (in red on a terminal) and returns 1, for `context.exit_code = …`.
+int reportFailure(const std::string& command, const Error& error);
+
+void addKeyCommands(CLI::App& app, Context& context);     // key init
+void addBundleCommands(CLI::App& app, Context& context);  // bundle pack | verify | inspect
+void addRouteTestCommand(CLI::App& route, Context& context);  // route test; route is the `route` family
+void addModuleNewCommand(CLI::App& module, Context& context);  // module new
+void addModuleCheckCommand(CLI::App& module, Context& context);  // module check
+
+}  // namespace kante::cli
