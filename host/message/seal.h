@@ -1,0 +1,60 @@
+// From scratch that a module filled to a message that may travel: checked, stamped, counted.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+
+#include "host/message/layout.h"
+#include "host/message/message.h"
+
+namespace kante {
+
+// What the host writes where the author left zero.  One a shard, on its thread; now_ns is the wall time
+// of the turn, so that no message costs a look at the clock.
+struct Stamp {
+  std::uint64_t id_high = 0;  // Random for each shard's life.
+  std::uint64_t id_low = 0;   // Counts; 0 is never used.
+  std::int64_t now_ns = 0;
+};
+
+// Which check decided.  `general` should stay 0 for modules that use the SDK.
+struct SealCounters {
+  std::uint64_t same = 0;
+  std::uint64_t walk = 0;
+  std::uint64_t general = 0;
+  std::uint64_t refused = 0;
+};
+
+// On KANTE_OK *out owns the block (perhaps another one than `block`, which then is freed) with one
+// reference.  KANTE_E_INVALID: used_words is 0 or above the capacity.  KANTE_E_CORRUPT: no message.
+// KANTE_E_DENIED: a property name is the host's.  KANTE_E_LIMIT: over a bound.  After an error the block is
+// still the caller's scratch.
+kante_status sealSlow(kante_msg* block, std::uint32_t used_words, Layout& layout, SealCounters& counters,
+                      kante_msg** out);
+
+inline kante_status seal(kante_msg* block, std::uint32_t used_words, Layout& layout, Stamp& stamp,
+                         SealCounters& counters, kante_msg** out) {
+  if (used_words == 0 || used_words > block->capacity_words || block->words != 0) {
+    ++counters.refused;
+    return KANTE_E_INVALID;
+  }
+  if (layout.same(block->data(), used_words)) {
+    ++counters.same;
+    block->words = used_words;
+    *out = block;
+  } else if (const kante_status status = sealSlow(block, used_words, layout, counters, out);
+             status != KANTE_OK) {
+    return status;
+  }
+  std::uint64_t* words = (*out)->data();
+  if ((words[KANTE_WORD_ID_HIGH] | words[KANTE_WORD_ID_LOW]) == 0) {
+    words[KANTE_WORD_ID_HIGH] = stamp.id_high;
+    words[KANTE_WORD_ID_LOW] = ++stamp.id_low;
+  }
+  if (words[KANTE_WORD_CREATED] == 0) {
+    words[KANTE_WORD_CREATED] = static_cast<std::uint64_t>(stamp.now_ns);
+  }
+  return KANTE_OK;
+}
+
+}  // namespace kante
