@@ -1,0 +1,81 @@
+// All modules of a gateway and the routes between them: brings them from what runs now to what should.
+//
+// apply() starts new and changed instances beside the running ones, waits until each is ready, switches
+// all routes at once, and only then drains and ends what is no longer wanted.  If a new instance fails,
+// everything new is taken back and the old ones never noticed.  Lives on the control thread; modules run
+// on shards.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "host/base/result.h"
+#include "host/placement/module_spec.h"
+
+namespace kante {
+
+class MetricWriter;
+
+enum class ModuleState { kStarting, kRunning, kDraining, kStopped, kBackoff, kFailed };
+const char* name(ModuleState state);
+const char* name(Placement placement);
+
+struct ModuleStatus {
+  std::string name;
+  std::string id;
+  std::string version;
+  std::string digest;
+  Placement placement = Placement::kInProcess;
+  ModuleState state = ModuleState::kStopped;
+  std::uint32_t restarts = 0;
+  int pid = 0;                      // The host's own for in-process modules.
+  std::string override_reason;      // Why it does not run as deployed; empty: it does.
+  std::string last_exit;            // What ended the life before this one; empty: nothing did.
+  std::int64_t started_wall_ns = 0;
+  std::uint64_t messages_in = 0;
+  std::uint64_t messages_out = 0;
+  std::uint64_t queued = 0;         // Waiting in its lane now.
+};
+
+struct RouteStatus {
+  std::string name;
+  std::string text;
+  std::uint64_t messages = 0;       // Handed to a sink.
+  std::uint64_t dropped = 0;
+};
+
+struct ApplyReport {
+  std::vector<std::string> started, stopped, replaced, untouched;  // Module names.
+};
+
+// Reasons of DESIGN.md: ttl overflow stalled store_full budget denied no_route loop quarantine.
+using DropCounts = std::map<std::string, std::uint64_t>;
+
+class ModuleHost {
+ public:
+  virtual ~ModuleHost() = default;
+
+  using Applied = std::function<void(Result<ApplyReport>)>;
+  // One at a time (kState otherwise); `applied` is called on the control thread, once.
+  virtual void apply(RuntimeTarget target, Applied applied) = 0;
+
+  using Done = std::function<void(Status)>;
+  virtual void restart(const std::string& name, Done done) = 0;
+  virtual void stop(const std::string& name, Done done) = 0;
+  virtual void start(const std::string& name, Done done) = 0;
+  // Drains and ends every module; after it nothing runs.  The last call.
+  virtual void shutDown(std::function<void()> done) = 0;
+
+  virtual std::vector<ModuleStatus> modules() const = 0;
+  virtual std::vector<RouteStatus> routes() const = 0;
+  virtual DropCounts dropped() const = 0;
+  virtual std::size_t loadsUsed() const = 0;  // Distinct digests loaded in this process's life.
+  virtual void collect(MetricWriter& out) const = 0;
+};
+
+}  // namespace kante
