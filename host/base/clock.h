@@ -1,5 +1,5 @@
-// Time as an argument.  Durations, timers, TTL, keep-alive and back-off use BOOTTIME, which no time step
-// moves; wall time is for people, certificates, tokens and the budget's day.
+// Time as an argument.  Durations, timers, TTL, keep-alive and back-off use BOOTTIME, which no time
+// step moves; wall time is for people, certificates, tokens and the budget's day.
 #pragma once
 
 #include <atomic>

@@ -22,7 +22,8 @@ bool isAlnum(char c) {
 
 Sha256 sha256(std::string_view bytes) {
   Sha256 digest{};
-  const int ok = EVP_Digest(bytes.data(), bytes.size(), digest.data(), nullptr, EVP_sha256(), nullptr);
+  const int ok =
+      EVP_Digest(bytes.data(), bytes.size(), digest.data(), nullptr, EVP_sha256(), nullptr);
   KANTE_ASSERT(ok == 1);
   return digest;
 }
@@ -107,7 +108,8 @@ Result<std::string> percentDecode(std::string_view text) {
     }
     const int high = i + 2 < text.size() ? hexDigit(text[i + 1]) : -1;
     const int low = i + 2 < text.size() ? hexDigit(text[i + 2]) : -1;
-    if (high < 0 || low < 0) return fail(Errc::kInvalid, "'%' is not followed by two hexadecimal digits");
+    if (high < 0 || low < 0)
+      return fail(Errc::kInvalid, "'%' is not followed by two hexadecimal digits");
     out += static_cast<char>(high << 4 | low);
     i += 2;
   }
@@ -143,7 +145,8 @@ bool isUtf8(std::string_view text) {
       point = point << 6 | (next & 0x3fu);
     }
     static constexpr std::uint32_t kSmallest[] = {0, 0x80, 0x800, 0x10000};
-    if (point < kSmallest[more] || point > 0x10ffff || (point >= 0xd800 && point <= 0xdfff)) return false;
+    if (point < kSmallest[more] || point > 0x10ffff || (point >= 0xd800 && point <= 0xdfff))
+      return false;
     i += more + 1;
   }
   return true;
@@ -157,7 +160,8 @@ bool isName(std::string_view text) {
 
 std::string randomBytes(std::size_t count) {
   std::string bytes(count, '\0');
-  KANTE_ASSERT(RAND_bytes(reinterpret_cast<unsigned char*>(bytes.data()), static_cast<int>(count)) == 1);
+  KANTE_ASSERT(
+      RAND_bytes(reinterpret_cast<unsigned char*>(bytes.data()), static_cast<int>(count)) == 1);
   return bytes;
 }
 

@@ -1,4 +1,5 @@
-// Text forms of bytes: hexadecimal, base64, percent-encoding, UTF-8; and the digests that name things.
+// Text forms of bytes: hexadecimal, base64, percent-encoding, UTF-8; and the digests that name
+// things.
 #pragma once
 
 #include <array>

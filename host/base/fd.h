@@ -1,5 +1,5 @@
-// A file descriptor with one owner, and the file operations that the host needs, relative to directory
-// descriptors so that no path is resolved twice.
+// A file descriptor with one owner, and the file operations that the host needs, relative to
+// directory descriptors so that no path is resolved twice.
 #pragma once
 
 #include <fcntl.h>
@@ -52,7 +52,8 @@ Result<std::string> readFile(int dir_fd, const std::string& name, std::size_t by
 Result<std::string> readFile(const std::string& path, std::size_t bytes_max);
 // All of it or an error; retries EINTR and short writes.
 Status writeAll(int fd, std::string_view bytes);
-// Written to a temporary name, synced, renamed over `name`, directory synced: the old file or the new one.
+// Written to a temporary name, synced, renamed over `name`, directory synced: the old file or the
+// new one.
 Status replaceFile(int dir_fd, const std::string& name, std::string_view bytes, mode_t mode = 0600);
 
 }  // namespace kante

@@ -32,7 +32,8 @@ Log::Log(Format format, LogLevel at_least) : state_(std::make_shared<State>()) {
   state_->format = format;
   state_->at_least = at_least;
   state_->colour = ::isatty(STDERR_FILENO) == 1;
-  state_->out = std::make_shared<spdlog::logger>("kante", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+  state_->out =
+      std::make_shared<spdlog::logger>("kante", std::make_shared<spdlog::sinks::stderr_sink_mt>());
   state_->out->set_pattern("%v");
   state_->out->set_level(spdlog::level::trace);
 }

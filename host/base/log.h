@@ -1,7 +1,7 @@
 // Structured log lines: a level, who speaks, a sentence, and fields.
 //
-// One Log per process, made by main and passed down by reference; sinks may be added while it runs (the
-// API follows a module's log this way).  Any thread.  Keys, tokens and bodies never go in.
+// One Log per process, made by main and passed down by reference; sinks may be added while it runs
+// (the API follows a module's log this way).  Any thread.  Keys, tokens and bodies never go in.
 #pragma once
 
 #include <cstdint>
@@ -24,14 +24,15 @@ const char* name(LogLevel level);
 struct LogLine {
   std::int64_t wall_ns = 0;
   LogLevel level = LogLevel::kInfo;
-  std::string who;   // "agent", "uplink", "module/filter", …
+  std::string who;  // "agent", "uplink", "module/filter", …
   std::string text;
   std::vector<std::pair<std::string, std::string>> fields;
 };
 
 class Log {
  public:
-  // kText: for a person, in colour on a terminal.  kJson: one object a line.  kSilent: kept lines only.
+  // kText: for a person, in colour on a terminal.  kJson: one object a line.  kSilent: kept lines
+  // only.
   enum class Format { kText, kJson, kSilent };
 
   explicit Log(Format format, LogLevel at_least = LogLevel::kInfo);
@@ -57,7 +58,8 @@ class Log {
   static constexpr std::size_t kSpeakersMax = 256;
   std::vector<LogLine> kept(std::string_view who) const;
 
-  // Called for every line from the writing thread; must be quick and must not log.  The handle ends it.
+  // Called for every line from the writing thread; must be quick and must not log.  The handle ends
+  // it.
   using Follower = std::function<void(const LogLine&)>;
   std::shared_ptr<void> follow(Follower follower);
 

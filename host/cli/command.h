@@ -19,13 +19,15 @@ struct Context {
   std::string program;  // argv[0] resolved: where kante's own executable lies
 };
 
-// Prints "kante COMMAND: text" to stderr (in red on a terminal) and returns 1, for `context.exit_code = …`.
+// Prints "kante COMMAND: text" to stderr (in red on a terminal) and returns 1, for
+// `context.exit_code = …`.
 int reportFailure(const std::string& command, const Error& error);
 
 void addKeyCommands(CLI::App& app, Context& context);     // key init
 void addBundleCommands(CLI::App& app, Context& context);  // bundle pack | verify | inspect
-void addRouteTestCommand(CLI::App& route, Context& context);  // route test; route is the `route` family
-void addModuleNewCommand(CLI::App& module, Context& context);  // module new
+void addRouteTestCommand(CLI::App& route,
+                         Context& context);  // route test; route is the `route` family
+void addModuleNewCommand(CLI::App& module, Context& context);    // module new
 void addModuleCheckCommand(CLI::App& module, Context& context);  // module check
 
 }  // namespace kante::cli

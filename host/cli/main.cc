@@ -1,8 +1,8 @@
 // `kante`: one command for the gateway, its operators and the authors of modules.
 #include <CLI/CLI.hpp>
 
-#include <cstdio>
 #include <unistd.h>
+#include <cstdio>
 
 #include "host/cli/command.h"
 
@@ -10,8 +10,8 @@ namespace kante::cli {
 
 int reportFailure(const std::string& command, const Error& error) {
   const bool colour = ::isatty(STDERR_FILENO) == 1;
-  std::fprintf(stderr, "%skante %s: %s%s\n", colour ? "\x1b[31m" : "", command.c_str(), error.text.c_str(),
-               colour ? "\x1b[0m" : "");
+  std::fprintf(stderr, "%skante %s: %s%s\n", colour ? "\x1b[31m" : "", command.c_str(),
+               error.text.c_str(), colour ? "\x1b[0m" : "");
   return 1;
 }
 
