@@ -1,0 +1,20 @@
+// One message on its way into one sink.
+#pragma once
+
+#include <cstdint>
+#include <utility>
+
+#include "host/message/hop.h"
+#include "host/message/message.h"
+
+namespace kante {
+
+class Link;
+
+struct Delivery {
+  MessageRef message;
+  Hop hop;
+  Link* link = nullptr;  // Which route brings it, and whose credit it holds.
+};
+
+}  // namespace kante

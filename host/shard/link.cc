@@ -1,0 +1,68 @@
+#include "host/shard/link.h"
+
+#include <utility>
+
+namespace kante {
+
+const char* name(DropReason reason) {
+  static constexpr const char* kNames[] = {"ttl",    "overflow", "stalled", "store_full", "budget",
+                                           "denied", "no_route", "loop",    "quarantine"};
+  return kNames[static_cast<std::size_t>(reason)];
+}
+
+void Link::wait(std::uint32_t bytes, std::int64_t boot_ns, Waker waker) {
+  {
+    const std::lock_guard lock(wait_mutex_);
+    if (wakers_.empty()) {
+      taken_at_wait_ = taken_.load(std::memory_order_relaxed);
+      waiting_since_ns_ = boot_ns;
+    }
+    wakers_.push_back(std::move(waker));
+    waiting_.store(true, std::memory_order_seq_cst);
+  }
+  // The lane may have taken everything between the sender's look and waiting_.
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  if (hasCredit(bytes) && queuedMessages() <= limits.messages / 2) wakeAll();
+}
+
+void Link::wakeIfRoom() {
+  stalled_.store(false, std::memory_order_relaxed);
+  if (queuedMessages() <= limits.messages / 2 &&
+      bytes_.load(std::memory_order_relaxed) <= limits.bytes / 2) {
+    wakeAll();
+  }
+}
+
+void Link::wakeAll() {
+  std::vector<Waker> wakers;
+  {
+    const std::lock_guard lock(wait_mutex_);
+    wakers.swap(wakers_);
+    waiting_.store(false, std::memory_order_relaxed);
+  }
+  for (const Waker& waker : wakers) waker();
+}
+
+void Link::checkStall(std::int64_t boot_ns) {
+  if (stalled()) {
+    if (taken_.load(std::memory_order_relaxed) != taken_at_wait_) {
+      stalled_.store(false, std::memory_order_relaxed);
+    }
+    return;
+  }
+  if (!waiting_.load(std::memory_order_relaxed) || limits.stall_ms == 0) return;
+  {
+    const std::lock_guard lock(wait_mutex_);
+    const std::uint64_t taken_now = taken_.load(std::memory_order_relaxed);
+    if (taken_now != taken_at_wait_) {
+      taken_at_wait_ = taken_now;
+      waiting_since_ns_ = boot_ns;
+      return;
+    }
+    if (boot_ns - waiting_since_ns_ < std::int64_t{limits.stall_ms} * 1'000'000) return;
+    stalled_.store(true, std::memory_order_relaxed);
+  }
+  wakeAll();
+}
+
+}  // namespace kante

@@ -1,0 +1,201 @@
+#include "host/shard/shard.h"
+
+#include <pthread.h>
+
+#include <array>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/post.hpp>
+#include <cstring>
+#include <ctime>
+
+#include "host/base/encoding.h"
+#include "host/message/pool.h"
+#include "host/shard/lane.h"
+
+namespace kante {
+
+struct Shard::Batch {
+  struct Entry {
+    Lane* lane;
+    Delivery delivery;
+  };
+  Batch* next = nullptr;
+  std::uint32_t count = 0;
+  std::array<Entry, kBatch> entries;
+};
+
+thread_local constinit Shard* Shard::current_ = nullptr;
+
+namespace {
+std::int64_t read(clockid_t id) {
+  timespec at{};
+  ::clock_gettime(id, &at);
+  return std::int64_t{at.tv_sec} * 1'000'000'000 + at.tv_nsec;
+}
+}  // namespace
+
+Shard::Shard(std::uint32_t index, CallbackSlot* slot) : index_(index), slot_(slot) {
+  const std::string random = randomBytes(8);
+  std::memcpy(&stamp_.id_high, random.data(), 8);
+  readClocks();
+}
+
+Shard::~Shard() { KANTE_ASSERT(!thread_.joinable()); }
+
+void Shard::start() {
+  thread_ = std::thread([this] { loop(); });
+  const std::string name = "kante-shard-" + std::to_string(index_);
+  ::pthread_setname_np(thread_.native_handle(), name.c_str());
+}
+
+void Shard::stop() {
+  if (!thread_.joinable()) return;
+  stopping_.store(true);
+  wake();
+  thread_.join();
+}
+
+void Shard::readClocks() {
+  stamp_.now_ns = read(CLOCK_REALTIME);
+  boot_ns_ = read(CLOCK_BOOTTIME);
+}
+
+void Shard::wake() {
+  boost::asio::post(io_, [] {});
+}
+
+void Shard::post(Task task) {
+  {
+    const std::lock_guard lock(tasks_mutex_);
+    tasks_.push_back(std::move(task));
+  }
+  has_tasks_.store(true, std::memory_order_seq_cst);
+  if (current_ != this && asleep_.exchange(false, std::memory_order_seq_cst)) wake();
+}
+
+void Shard::runLater(Runnable& runnable) {
+  if (runnable.scheduled_) return;
+  runnable.scheduled_ = true;
+  runnable.next_runnable_ = nullptr;
+  if (last_ == nullptr) {
+    first_ = &runnable;
+  } else {
+    last_->next_runnable_ = &runnable;
+  }
+  last_ = &runnable;
+}
+
+void Shard::deschedule(Runnable& runnable) {
+  if (!runnable.scheduled_) return;
+  runnable.scheduled_ = false;
+  Runnable* before = nullptr;
+  for (Runnable* at = first_; at != nullptr; before = at, at = at->next_runnable_) {
+    if (at != &runnable) continue;
+    (before == nullptr ? first_ : before->next_runnable_) = at->next_runnable_;
+    if (last_ == at) last_ = before;
+    return;
+  }
+}
+
+void Shard::send(Shard& target, Lane& lane, Delivery&& delivery) {
+  std::size_t at = 0;
+  while (at < outbox_.size() && outbox_[at].first != &target) ++at;
+  if (at == outbox_.size()) outbox_.emplace_back(&target, nullptr);
+  Batch*& batch = outbox_[at].second;
+  if (batch == nullptr) batch = new Batch;
+  batch->entries[batch->count++] = {&lane, std::move(delivery)};
+  if (batch->count == kBatch) flushTo(at);
+}
+
+void Shard::flushTo(std::size_t target) {
+  auto& [shard, slot] = outbox_[target];
+  if (slot == nullptr) return;
+  Batch* batch = std::exchange(slot, nullptr);
+  batch->next = shard->batches_.load(std::memory_order_relaxed);
+  while (!shard->batches_.compare_exchange_weak(batch->next, batch, std::memory_order_seq_cst,
+                                                std::memory_order_relaxed)) {
+  }
+  if (shard->asleep_.load(std::memory_order_seq_cst) &&
+      shard->asleep_.exchange(false, std::memory_order_seq_cst)) {
+    shard->wake();
+  }
+}
+
+void Shard::flush() {
+  for (std::size_t i = 0; i < outbox_.size(); ++i) flushTo(i);
+  MessagePool::flushChain();
+}
+
+void Shard::takeMail() {
+  Batch* newest = batches_.exchange(nullptr, std::memory_order_acquire);
+  Batch* oldest = nullptr;
+  while (newest != nullptr) {
+    Batch* next = newest->next;
+    newest->next = oldest;
+    oldest = newest;
+    newest = next;
+  }
+  while (oldest != nullptr) {
+    for (std::uint32_t i = 0; i < oldest->count; ++i) {
+      oldest->entries[i].lane->push(std::move(oldest->entries[i].delivery));
+    }
+    delete std::exchange(oldest, oldest->next);
+  }
+  if (!has_tasks_.load(std::memory_order_acquire)) return;
+  std::vector<Task> tasks;
+  {
+    const std::lock_guard lock(tasks_mutex_);
+    has_tasks_.store(false, std::memory_order_relaxed);
+    tasks.swap(tasks_);
+  }
+  for (Task& task : tasks) task();
+}
+
+void Shard::turn() {
+  readClocks();
+  takeMail();
+  const std::int64_t began = boot_ns_;
+  std::uint32_t slices = 0;
+  while (first_ != nullptr) {
+    Runnable* runnable = first_;
+    first_ = runnable->next_runnable_;
+    if (first_ == nullptr) last_ = nullptr;
+    runnable->scheduled_ = false;
+    if (runnable->run(*this)) runLater(*runnable);
+    // A slice is at most 64 callbacks, so the clock is read once in about 256 of them.
+    if (++slices % 4 == 0) {
+      readClocks();
+      if (boot_ns_ - began > kTurnNs) break;
+    }
+  }
+  flush();
+  turns_.store(turns_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+}
+
+void Shard::loop() {
+  current_ = this;
+  MessagePool::bind();
+  const auto work = boost::asio::make_work_guard(io_);
+  while (!stopping_.load(std::memory_order_relaxed)) {
+    if (first_ != nullptr) {
+      io_.poll();
+    } else {
+      asleep_.store(true, std::memory_order_seq_cst);
+      // Look again before sleeping: a sender that saw us awake has not rung.
+      if (batches_.load(std::memory_order_seq_cst) == nullptr &&
+          !has_tasks_.load(std::memory_order_seq_cst) &&
+          !stopping_.load(std::memory_order_seq_cst)) {
+        io_.run_one();
+      }
+      asleep_.store(false, std::memory_order_seq_cst);
+      io_.poll();
+    }
+    turn();
+  }
+  turn();  // What was posted before stop() still runs.
+  for (auto& [shard, batch] : outbox_) delete batch;
+  MessagePool::unbind();
+  current_ = nullptr;
+}
+
+}  // namespace kante

@@ -1,0 +1,116 @@
+// One thread with its own event loop and message pool.  Everything that a message touches between two
+// modules of one shard lives on it, so nothing there takes a lock.
+//
+// A shard works in turns: it looks at the reactor, takes what other threads sent, then lets its runnables
+// (lanes) run in slices until none is left or the turn has lasted kTurnNs.  A message emitted in a turn
+// is handled in the same turn, by a trampoline and never by recursion.
+#pragma once
+
+#include <atomic>
+#include <boost/asio/io_context.hpp>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "host/message/seal.h"
+#include "host/shard/callback_slot.h"
+#include "host/shard/delivery.h"
+
+namespace kante {
+
+class Shard;
+class Lane;
+
+// Something that runs on a shard when it has work.  Owned elsewhere; must be descheduled before it dies.
+class Runnable {
+ public:
+  virtual ~Runnable() = default;
+  // Does a bounded slice of work.  True: there is more, run me again after the others.
+  virtual bool run(Shard& shard) = 0;
+
+ private:
+  friend class Shard;
+  Runnable* next_runnable_ = nullptr;
+  bool scheduled_ = false;
+};
+
+class Shard {
+ public:
+  static constexpr std::int64_t kTurnNs = 50'000;
+  static constexpr std::uint32_t kBatch = 64;   // Deliveries that cross to another shard at once.
+
+  using Task = std::function<void()>;
+
+  // slot: where this shard notes what it calls; lives as long as the shard.
+  Shard(std::uint32_t index, CallbackSlot* slot);
+  ~Shard();  // After stop().
+  Shard(const Shard&) = delete;
+  Shard& operator=(const Shard&) = delete;
+
+  void start();
+  // Ends the loop after the turn that is running and joins.  Any other thread.
+  void stop();
+
+  // Runs the task on this shard's thread, in order of posting.  Any thread; wakes the shard if needed.
+  void post(Task task);
+
+  // ---- this shard's thread only ----
+  void runLater(Runnable& runnable);
+  // Takes it out of the run queue; afterwards it may be destroyed.
+  void deschedule(Runnable& runnable);
+  // A delivery for a lane of another shard; it leaves with its batch.
+  void send(Shard& target, Lane& lane, Delivery&& delivery);
+
+  bool onThisThread() const { return current_ == this; }
+  static Shard* current() { return current_; }
+  std::uint32_t index() const { return index_; }
+  boost::asio::io_context& io() { return io_; }
+  Stamp& stamp() { return stamp_; }
+  SealCounters& sealCounters() { return seal_counters_; }
+  CallbackSlot& slot() { return *slot_; }
+  // Both as of the beginning of this turn.
+  std::int64_t bootNs() const { return boot_ns_; }
+  std::int64_t wallNs() const { return stamp_.now_ns; }
+
+  std::uint64_t turns() const { return turns_.load(std::memory_order_relaxed); }
+
+ private:
+  struct Batch;
+  void loop();
+  void turn();
+  void takeMail();
+  void flush();
+  void flushTo(std::size_t target);
+  void readClocks();
+  void wake();
+
+  static thread_local constinit Shard* current_;
+
+  const std::uint32_t index_;
+  CallbackSlot* const slot_;
+  boost::asio::io_context io_{1};
+  std::thread thread_;
+  Stamp stamp_;
+  SealCounters seal_counters_;
+  std::int64_t boot_ns_ = 0;
+
+  Runnable* first_ = nullptr;  // Run queue, first in first out.
+  Runnable* last_ = nullptr;
+
+  // Outgoing, by target; this thread only.
+  std::vector<std::pair<Shard*, Batch*>> outbox_;
+
+  // Incoming.
+  std::atomic<Batch*> batches_{nullptr};  // Last in first out; reversed when taken.
+  std::mutex tasks_mutex_;                // Control only: no message passes it.
+  std::vector<Task> tasks_;
+  std::atomic<bool> has_tasks_{false};
+  std::atomic<bool> asleep_{false};       // Whoever clears it owes the wake-up.
+  std::atomic<bool> stopping_{false};
+  std::atomic<std::uint64_t> turns_{0};
+};
+
+}  // namespace kante
