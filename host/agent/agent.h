@@ -1,0 +1,135 @@
+// The agent: knows what should run, makes it run, and remembers it.
+//
+// apply() takes a document through parse → resolve (admission of bundles) → stage in the journal →
+// ModuleHost::apply → commit; a failure at any step leaves what ran before, on disk and in memory.
+// start() brings the committed deployment up again.  Control thread only; one change at a time
+// (kState for a second one).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "host/base/result.h"
+
+namespace kante {
+
+class BundleStore;
+class Clock;
+class Log;
+class ModuleHost;
+class Twins;
+class DurableMap;
+struct AdmissionPolicy;
+struct AdmittedBundle;
+
+enum class DeploymentState {
+  kNone,      // Nothing was ever committed.
+  kApplying,  // A change is on its way; the one before still runs.
+  kCommitted,
+  kRolledBack,  // The last change failed and the one before it runs; see reason.
+  kFailed,      // The committed deployment could not be started; see reason.
+};
+const char* name(
+    DeploymentState state);  // "none", "applying", "committed", "rolled-back", "failed"
+
+// What runs, or should: id and version of the committed deployment (of the new one while
+// kApplying).
+struct DeploymentStatus {
+  std::string id;
+  std::uint64_t version = 0;
+  DeploymentState state = DeploymentState::kNone;
+  std::string reason;
+};
+
+struct HistoryEntry {
+  std::uint64_t n = 0;  // Rises with every attempt; what `rollback N` takes.
+  std::string id;
+  std::uint64_t version = 0;
+  std::string who;
+  std::int64_t when_wall_ns = 0;
+  std::string state;                 // "committed", "rolled-back"
+  std::string reason;                // Why not, else empty.
+  std::vector<std::string> changed;  // JSON pointers against the one before.
+};
+
+struct ApplyRequest {
+  enum class Mode { kApply, kDryRun };
+  enum class Rebind { kNo, kYes };
+
+  std::string document;
+  std::string who;             // "operator/USER", "gateway": for history and logs.
+  std::string base_directory;  // Where relative bundle paths start; empty: paths are refused.
+  std::map<std::string, std::string>
+      uploads;  // Bundle path as in the document → digest from admit().
+  Mode mode = Mode::kApply;
+  Rebind rebind = Rebind::kNo;
+};
+
+struct ApplyOutcome {
+  enum class Kind { kCommitted, kUnchanged, kDryRun };
+  Kind kind = Kind::kCommitted;
+  std::uint64_t n = 0;  // In the history; 0: no entry.
+  std::string id;
+  std::uint64_t version = 0;
+  std::vector<std::string> plan;      // One line a step, for people.
+  std::vector<std::string> warnings;  // What was accepted and has no effect, and why.
+  std::vector<std::string> changed;   // JSON pointers.
+};
+
+class Agent {
+ public:
+  static constexpr std::size_t kHistoryMax = 10;
+
+  // All borrowed; they outlive the agent.  `policy` gives trust and time for each admission.
+  struct Parts {
+    BundleStore& bundles;
+    ModuleHost& modules;
+    Twins& twins;
+    DurableMap& journal;
+    Clock& clock;
+    Log& log;
+    std::function<AdmissionPolicy()> policy;
+  };
+
+  static Result<std::unique_ptr<Agent>> open(Parts parts);
+  ~Agent();
+  Agent(const Agent&) = delete;
+  Agent& operator=(const Agent&) = delete;
+
+  using Applied = std::function<void(Result<ApplyOutcome>)>;
+
+  // Brings the committed deployment up, by the digests of its bundles; kNotFound if there is none.
+  // When it does not come up the state is kFailed and the journal is as before.
+  void start(Applied applied);
+  // Error texts name the JSON pointer.  kConflict: version did not rise, or the same version with
+  // other content; kUnchanged: the same document again.
+  void apply(ApplyRequest request, Applied applied);
+  // The current deployment patched, then as apply(); the patch must raise the version itself.
+  enum class PatchKind { kMerge, kJson };
+  void patch(PatchKind kind, ApplyRequest request, Applied applied);
+  // The committed deployment of entry n, or the one before the current (n = 0), exactly as it was,
+  // its version included.
+  void rollback(std::uint64_t n, const std::string& who, Applied applied);
+
+  // Into the store, for documents to come ("uploads"); what `kante deploy apply` does with each
+  // bundle.
+  Result<AdmittedBundle> admit(int fd, ApplyRequest::Rebind rebind);
+
+  DeploymentStatus status() const;
+  std::vector<HistoryEntry> history() const;  // Newest first.
+  // The committed document with digests for bundles, or "null"; compact JSON.
+  std::string document() const;
+  // Removes bundles that neither the current nor a kept deployment names; how many went.
+  Result<std::size_t> collectBundles();
+
+ private:
+  struct State;
+  explicit Agent(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace kante

@@ -1,0 +1,57 @@
+// The deployment document (kante.deployment/1), parsed and checked as far as it can be alone:
+// shape, names, ranges, what contradicts itself, what this build does not do.  What it refers to
+// (bundles, inputs, schemas) is checked by resolve.h.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "host/base/result.h"
+#include "host/placement/module_spec.h"
+
+namespace kante {
+
+inline constexpr std::size_t kDeploymentBytesMax = 4 << 20;
+inline constexpr std::size_t kDeploymentDepthMax = 32;
+inline constexpr std::size_t kModulesMax = 512;
+inline constexpr std::uint32_t kStopMsMax = 600'000;
+
+struct ModuleEntry {
+  std::string bundle;  // As written: a path relative to the document, or "sha256:" and 64 digits.
+  Execution execution = Execution::kShared;
+  bool execution_given = false;  // Else the manifest decides.
+  Restart restart = Restart::kAlways;
+  Desire desire = Desire::kRunning;
+  std::string config = "{}";   // Canonical JSON text of an object.
+  std::string desired = "{}";  // The same: base of the twin.
+  std::vector<std::string> method_grants;
+  std::vector<std::string> start_after;
+  std::uint32_t stop_ms = 5000;
+};
+
+struct HealthRule {
+  std::uint32_t window_s = 0;  // 0: committed as soon as every module is ready.
+  bool uplink = false;
+};
+
+// Holding one proves that the text followed every rule above.
+struct Deployment {
+  std::string id;
+  std::uint64_t version = 0;
+  std::map<std::string, ModuleEntry> modules;  // By name.
+  std::vector<RouteSpec> routes;               // In the order of the document.
+  std::optional<HealthRule> health;
+  std::string json;  // The whole document, canonical: members sorted, no white space.
+};
+
+// kInvalid and kUnsupported begin with the JSON pointer: "/modules/filter/bundle: …".
+Result<Deployment> parseDeployment(std::string_view json);
+
+// Appends one reference token to a JSON pointer, escaped ("~0", "~1").
+std::string pointer(std::string_view parent, std::string_view token);
+
+}  // namespace kante

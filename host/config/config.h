@@ -1,0 +1,162 @@
+// gateway.toml as a plain value: every key of the configuration with its default, and nothing else.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "host/base/result.h"
+
+namespace kante {
+
+inline constexpr std::size_t kConfigBytesMax = 256 * 1024;
+inline constexpr std::size_t kConfigDepthMax = 16;  // Nested arrays and inline tables.
+
+struct GatewayConfig {
+  std::string id;  // Required; a name.
+  std::map<std::string, std::string> tags;
+  std::string data_dir = "/var/lib/kante";
+  std::uint32_t shards = 0;  // 0: one per core, at most 4.
+};
+
+// What `[[trust.rule]]` narrows a signer to.
+struct TrustRule {
+  std::string signer;  // A subject, or a SHA-256 fingerprint in hexadecimal.
+  std::vector<std::string> ids;
+  std::vector<std::string> permissions;
+};
+
+enum class OnRevoked { kReport, kStop };
+
+struct TrustConfig {
+  std::vector<std::string> signers = {"/etc/kante/signers.pem"};
+  std::vector<std::string> deployers;  // Empty: nothing from afar is obeyed.
+  std::vector<std::string> roots;
+  std::vector<std::string> revoked;
+  OnRevoked on_revoked = OnRevoked::kReport;
+  std::vector<TrustRule> rules;
+};
+
+struct ApiConfig {
+  std::string socket = "/run/kante/api.sock";
+  std::string group = "kante";
+  std::string http = "127.0.0.1:9180";  // Off when empty.
+};
+
+struct RuntimeConfig {
+  std::uint32_t in_process_loads_max = 64;
+};
+
+struct HubMqttConfig {
+  std::vector<std::string> listen = {"127.0.0.1:1883"};
+  std::vector<std::string> tls_listen = {"0.0.0.0:8883"};
+  bool anonymous = false;
+  bool insecure_plain_text = false;
+};
+
+struct HubHttpsConfig {
+  std::vector<std::string> listen;
+};
+
+struct HubTlsConfig {
+  std::string cert;  // Empty: issued by the gateway's own CA.
+  std::string key;
+  std::string client_ca;
+};
+
+struct HubConfig {
+  std::string hostname;  // Default: gateway.id + ".local".
+  HubMqttConfig mqtt;
+  HubHttpsConfig https;
+  HubTlsConfig tls;
+};
+
+enum class UplinkKind { kNone, kMqtt, kIothub, kKante };
+enum class UplinkOrder { kLiveFirst, kFifo };
+enum class AtBudget { kHold, kDropLowest };
+enum class Commands { kSigned, kBroker };
+
+const char* name(UplinkKind kind);
+
+struct UplinkConfig {
+  UplinkKind kind = UplinkKind::kNone;
+  std::string url;  // mqtt://HOST[:PORT] or mqtts://HOST[:PORT]; parsed and checked: see endpoint.
+  std::string ca;
+  std::string cert;
+  std::string key;
+  std::string username;
+  std::string password_file;
+  std::string proxy;
+  std::string topic = "kante/v1/{gateway}/telemetry/{source}";
+  UplinkOrder order = UplinkOrder::kLiveFirst;
+  std::uint32_t window = 64;
+  std::uint32_t backlog_per_s = 0;
+  std::uint64_t messages_per_day = 0;
+  std::uint32_t meter_bytes = 4096;
+  std::uint64_t bytes_per_day = 0;
+  AtBudget at_budget = AtBudget::kHold;
+  Commands commands = Commands::kSigned;
+  bool insecure_plain_text = false;  // mqtt:// beyond loopback is refused without it.
+};
+
+enum class StoreFull { kDropLowest, kRefuse };
+enum class StoreSync { kAlways, kInterval };
+
+struct StoreConfig {
+  std::uint64_t max_bytes = 268'435'456;
+  StoreFull full = StoreFull::kDropLowest;
+  StoreSync sync = StoreSync::kAlways;
+  std::uint32_t sync_ms = 200;
+};
+
+struct SandboxConfig {
+  std::uint32_t minimum_tier = 2;
+};
+
+struct Config {
+  GatewayConfig gateway;
+  TrustConfig trust;
+  ApiConfig api;
+  RuntimeConfig runtime;
+  HubConfig hub;
+  UplinkConfig uplink;
+  StoreConfig store;
+  SandboxConfig sandbox;
+
+  // Keys that the file itself set ("hub.mqtt.listen"), with the line: to tell a wish from a
+  // default.
+  std::map<std::string, std::uint32_t> set_at;
+  std::string file;  // Its name in errors; empty: no file.
+};
+
+// HOST and PORT of "host:port", "[v6]:port"; used for every address of the configuration.
+struct Endpoint {
+  std::string host;
+  std::uint16_t port = 0;
+  bool isLoopback() const;  // localhost, 127.0.0.0/8, ::1.
+};
+Result<Endpoint> parseEndpoint(std::string_view text);
+
+struct UplinkUrl {
+  enum class Scheme { kMqtt, kMqtts } scheme = Scheme::kMqtts;
+  Endpoint endpoint;  // Port 1883 or 8883 unless said.
+};
+Result<UplinkUrl> parseUplinkUrl(std::string_view url);
+
+// `file` names the text in errors: "gateway.toml:12: [uplink] windw: unknown key; did you mean
+// window".
+Result<Config> parseConfig(std::string_view toml, const std::string& file);
+// Reads and parses; at most kConfigBytesMax.
+Result<Config> loadConfig(const std::string& path);
+
+// Refuses, by name, what the configuration asks for and this build does not serve, so that nothing
+// is ignored in silence; `kante run` calls it before it starts anything.  Defaults are no wish.
+Status supported(const Config& config);
+
+// What a gateway without a file runs with (`kante demo`): data in `data_dir`, no HTTP, no hub, no
+// uplink.
+Config defaultConfig(const std::string& data_dir);
+
+}  // namespace kante
