@@ -20,6 +20,13 @@ elseif(CMAKE_BUILD_TYPE STREQUAL "Release")
   target_compile_definitions(kante_options INTERFACE _FORTIFY_SOURCE=2)
 endif()
 
+if(KANTE_FUZZ)
+  if(NOT CMAKE_CXX_COMPILER_ID STREQUAL "Clang")
+    message(FATAL_ERROR "KANTE_FUZZ needs clang; use: cmake --preset fuzz")
+  endif()
+  add_compile_options(-fsanitize=fuzzer-no-link)
+endif()
+
 find_program(KANTE_CCACHE ccache)
 if(KANTE_CCACHE)
   set(CMAKE_C_COMPILER_LAUNCHER ${KANTE_CCACHE})

@@ -15,7 +15,8 @@ function(kante_room name)
   endif()
 endfunction()
 
-# kante_room_tests(NAME [LIBS …]): one test program of all *_test.cc of this folder, run as one test.
+# kante_room_tests(NAME [LIBS …]): one test program of all *_test.cc of this folder, run as one test
+# with the label unit.
 function(kante_room_tests name)
   cmake_parse_arguments(T "" "" "LIBS" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*_test.cc)
@@ -27,4 +28,5 @@ function(kante_room_tests name)
   target_compile_definitions(test_${name} PRIVATE
     KANTE_SOURCE_DIR="${PROJECT_SOURCE_DIR}" KANTE_BINARY_DIR="${PROJECT_BINARY_DIR}")
   add_test(NAME ${name} COMMAND test_${name} --gtest_brief=1)
+  set_tests_properties(${name} PROPERTIES LABELS unit)
 endfunction()
