@@ -1,0 +1,195 @@
+// A queue of messages on disk: what is offered comes back, in order, until it is acknowledged.
+//
+// Order of delivery: by priority, then by arrival; with ReadOrder::kLiveFirst, inside one priority,
+// what came after the last markBacklog() goes before what came earlier.  A consumer takes batches
+// and acknowledges what is done; what is neither acknowledged nor returned when the process ends is
+// there again at the next start.  A numbering consumer (the uplink) gets every message with a
+// number that is on disk before the batch is handed out; from then on nothing expires, drops or
+// overtakes that message.
+//
+// Handles belong to the Store and live as long as it.  offer() and the atomics: any thread, never
+// blocking.  Everything else is posted to the store's thread and answers there by its callback,
+// which must be quick and may call any of these again.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "host/base/result.h"
+#include "host/message/hop.h"
+#include "host/message/message.h"
+#include "host/store/record.h"
+
+namespace kante {
+
+class StoreCore;
+
+inline constexpr std::uint8_t kPriorities = 10;  // 0 first, 9 last.
+
+enum class FullPolicy { kDropLowest, kRefuse };
+
+// Why a message left a queue other than by acknowledgement; append only (indexes counters on disk).
+enum class StoreDrop : std::uint8_t { kTtl, kStoreFull, kBudget, kQuarantine, kPurged, kCorrupt };
+inline constexpr std::size_t kStoreDrops = 6;
+const char* name(StoreDrop reason);
+
+struct QueueSpec {
+  // 0: only the store's own max_bytes bounds it.
+  std::uint64_t messages_max = 0;
+  std::uint64_t bytes_max = 0;
+  // Absent policy: the store's.
+  enum class Full { kStoreDefault, kDropLowest, kRefuse } full = Full::kStoreDefault;
+  enum class Order { kFifo, kLiveFirst } order = Order::kFifo;
+};
+
+struct Entry {
+  MessageRef message;
+  Hop hop;
+  std::uint8_t priority = 9;
+  std::int64_t ttl_ns =
+      0;  // The route's; 0: none.  The message's own expiry counts too, the earlier wins.
+};
+
+enum class CommitResult : std::uint8_t {
+  kCommitted,  // On disk (or it had expired already, counted).
+  kFull,       // Not taken: no room, policy `refuse`, or disk full.
+  kFailed,     // Not taken: the disk failed or the store closed.
+};
+
+// Who is told what became of its offers.  Called on the store's thread, once a group and sink; must
+// be quick, must not throw, and must live until each of its tickets was answered.
+class CommitSink {
+ public:
+  struct Done {
+    std::uint64_t ticket;
+    CommitResult result;
+  };
+  virtual ~CommitSink() = default;
+  virtual void onCommitted(std::span<const Done> done) = 0;
+};
+
+enum class Offer : std::uint8_t {
+  kTaken,  // The sink will be told.
+  kBusy,   // The mailbox to the store is full: try again after Store::whenRoom.  Not counted as a
+           // drop.
+  kFull,   // The queue is full and its policy is `refuse`.  The caller counts the drop: store_full.
+};
+
+// Where a message stands in its queue; stable while it is stored.
+struct QueueToken {
+  std::uint8_t priority = 0;
+  std::uint64_t position = 0;
+  friend auto operator<=>(const QueueToken&, const QueueToken&) = default;
+};
+
+struct TakenMessage {
+  QueueToken token;
+  std::uint64_t number = 0;  // 0 for consumers that do not number.
+  RecordView record;
+};
+
+// Messages copied out of the store, with the memory that their views borrow from.
+struct TakenBatch {
+  std::vector<TakenMessage> messages;
+  std::uint64_t dropped = 0;  // The queue's accepted-and-dropped count when the numbers were given.
+  std::vector<std::vector<std::uint64_t>> memory;
+};
+
+enum class Numbering : std::uint8_t { kNone, kNumbers };
+
+struct TakeRequest {
+  std::uint32_t messages_max = 64;    // At most kTakeMessagesMax.
+  std::uint32_t bytes_max = 262'144;  // At most kTakeBytesMax; one message always fits.
+  Numbering numbering = Numbering::kNone;
+};
+inline constexpr std::uint32_t kTakeMessagesMax = 4096;
+inline constexpr std::uint32_t kTakeBytesMax = 256u << 10;
+
+struct QueueStats {
+  std::string name;
+  std::uint64_t messages = 0;
+  std::uint64_t bytes = 0;
+  std::int64_t oldest_ns = 0;  // Age on the store's clock; 0 when empty.
+  std::uint64_t next_number = 1;
+  std::array<std::uint64_t, kStoreDrops> dropped{};
+};
+
+// What `kante queue inspect` shows of one message.
+struct InspectedMessage {
+  std::string id;  // 32 hexadecimal digits.
+  QueueToken token;
+  std::int64_t enqueued_wall_ns = 0;
+  std::uint32_t attempts = 0;
+  std::uint64_t number = 0;  // 0: not yet sent.
+  std::string reason;
+  std::string source;  // telemetry_name
+  std::vector<std::pair<std::string, std::string>> properties;
+  std::string content_type;
+  std::string body;
+};
+
+class DurableQueue {
+ public:
+  const std::string& name() const { return name_; }
+
+  // Takes the entry over when the answer is kTaken; leaves it alone otherwise.
+  Offer offer(Entry& entry, CommitSink* sink = nullptr, std::uint64_t ticket = 0);
+
+  // Hands out what is next, as soon as there is something (it waits for that, one request at a
+  // time: a second one replaces the first, whose callback then never comes).  kState: the store
+  // closed.
+  using OnTaken = std::function<void(Result<TakenBatch>)>;
+  void take(TakeRequest request, OnTaken on_taken);
+  void cancelTake();
+  // Those that have a number and were not acknowledged before the process ended, oldest number
+  // first; with kNone nothing.  Ask once, before the first take().
+  void takeNumberedAgain(OnTaken on_taken);
+  // Done with them: they are removed.  Unknown tokens are ignored.
+  void acknowledge(std::vector<QueueToken> tokens);
+  // Not delivered: they come again, before others of their priority, with one attempt more.
+  void giveBack(std::vector<QueueToken> tokens);
+  // Moves it to the queue `quarantine` with the reason, in one transaction.
+  void quarantine(QueueToken token, std::string reason);
+  // kLiveFirst: everything in the queue now is backlog.
+  void markBacklog();
+
+  void setSpec(QueueSpec spec);
+  void stats(std::function<void(QueueStats)> done);
+  void inspect(std::uint32_t messages_max,
+               std::function<void(Result<std::vector<InspectedMessage>>)> done);
+  // Removes what has no number yet; says how many.  Counted as kPurged.
+  void purge(std::function<void(Result<std::uint64_t>)> done);
+
+  // As of the last commit.
+  std::uint64_t messages() const { return messages_.load(std::memory_order_relaxed); }
+  std::uint64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
+  std::uint64_t nextNumber() const { return next_number_.load(std::memory_order_relaxed); }
+  std::uint64_t dropped(StoreDrop reason) const {
+    return dropped_[static_cast<std::size_t>(reason)].load(std::memory_order_relaxed);
+  }
+
+  DurableQueue(const DurableQueue&) = delete;
+  DurableQueue& operator=(const DurableQueue&) = delete;
+
+ private:
+  friend class StoreCore;
+  DurableQueue(StoreCore& core, std::uint32_t id, std::string name)
+      : core_(core), id_(id), name_(std::move(name)) {}
+
+  StoreCore& core_;
+  const std::uint32_t id_;
+  const std::string name_;
+  std::atomic<std::uint64_t> messages_{0};
+  std::atomic<std::uint64_t> bytes_{0};
+  std::atomic<std::uint64_t> next_number_{1};
+  std::array<std::atomic<std::uint64_t>, kStoreDrops> dropped_{};
+  std::atomic<bool> refusing_{false};  // Full, and the policy is `refuse`.
+};
+
+}  // namespace kante

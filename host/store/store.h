@@ -1,0 +1,90 @@
+// The store: durable queues and key-value areas in one LMDB environment, touched by one thread.
+//
+// What other threads ask goes into a bounded mailbox; the store's thread commits whatever gathered
+// there during the last fsync as one transaction (a group: at most kGroupMessages or kGroupBytes).
+// A full or failing disk is answered, never a crash: offers follow the full policy, the rest gets
+// kIo.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "host/base/result.h"
+#include "host/store/durable_queue.h"
+#include "host/store/key_value.h"
+
+namespace kante {
+
+class Clock;
+class Log;
+class MetricWriter;
+
+enum class SyncPolicy { kAlways, kInterval };
+
+struct StoreOptions {
+  std::string directory;  // Made if absent (0700).  A broken one becomes directory + ".broken-N".
+  std::uint64_t max_bytes = 268'435'456;  // Keys and bodies as we count them.
+  FullPolicy full = FullPolicy::kDropLowest;
+  SyncPolicy sync = SyncPolicy::kAlways;
+  std::int64_t sync_ms = 200;  // kInterval: a group is closed this often.
+  // Whether the wall clock may be believed; empty: yes.  Called on the store's thread.
+  std::function<bool()> wall_trusted;
+};
+
+struct StoreStatus {
+  std::uint64_t bytes = 0;      // Keys and bodies.
+  std::uint64_t max_bytes = 0;  // What this disk allows, at most what was asked for.
+  std::uint64_t map_bytes = 0;  // Allocated on disk.
+  std::string epoch;            // 32 hexadecimal digits.
+  bool durable = true;    // False: under 2 MiB are left for messages, durable routes are refused.
+  bool failing = false;   // The last commit failed.
+  std::string failure;    // Why; empty when all is well.
+  std::string set_aside;  // Where a broken store went at this start; empty: nowhere.
+  std::uint64_t groups = 0;          // Commits since start.
+  std::uint64_t group_messages = 0;  // Messages in them.
+};
+
+class Store {
+ public:
+  static constexpr std::uint32_t kGroupMessages = 1000;
+  static constexpr std::uint64_t kGroupBytes = 1u << 20;
+  // Waiting for the store's thread.
+  static constexpr std::uint32_t kMailboxMessages = 8192;
+  static constexpr std::uint64_t kMailboxBytes = 8u << 20;
+  static constexpr std::uint64_t kKeyValueBytesWaiting = 64u << 20;
+  static constexpr std::uint32_t kQueuesMax = 4096;
+
+  // Opens or makes it and starts its thread.  `clock` and `log` outlive it.  Fails when the
+  // directory cannot be made or is held by another process; a broken store is set aside and a new
+  // one begins.
+  static Result<std::unique_ptr<Store>> open(StoreOptions options, const Clock& clock, Log& log);
+  // Commits what was taken, answers everybody, joins the thread.
+  ~Store();
+  Store(const Store&) = delete;
+  Store& operator=(const Store&) = delete;
+
+  // The queue of this name (CONTRACTS.md section 3), made if it is new; the spec replaces the one
+  // it had. Waits for the store's thread: control thread only.  kLimit: kQueuesMax, or the store is
+  // not durable.
+  Result<DurableQueue*> queue(const std::string& name, QueueSpec spec = {});
+  // All that are on disk.  Waits: control thread only.
+  Result<std::vector<QueueStats>> queues();
+  KeyValue& keyValue();
+
+  // `again` is called once, on the store's thread, when the mailbox is half empty (at once if it
+  // is).
+  void whenRoom(std::function<void()> again);
+
+  const std::string& epoch() const;
+  StoreStatus status() const;                 // Any thread.
+  void collect(MetricWriter& metrics) const;  // Any thread.
+
+ private:
+  explicit Store(std::unique_ptr<StoreCore> core);
+  std::unique_ptr<StoreCore> core_;
+};
+
+}  // namespace kante

@@ -1,0 +1,77 @@
+// What the uplink needs of an MQTT client, so that another codec can take libmosquitto's place.
+//
+// A client is one thread.  The handler and everything given to post() run on it; every other member
+// may be called from that thread alone, except where said.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "host/base/result.h"
+
+namespace kante {
+
+enum class Retain { kNo, kYes };
+
+// A message to be published.  Borrowed for the length of the call.
+struct Publication {
+  std::string topic;
+  std::string_view payload;
+  std::string_view content_type;  // Empty: none.
+  std::uint32_t expiry_s = 0;     // MQTT 5 message expiry interval; 0: none.
+  std::vector<std::pair<std::string_view, std::string_view>> properties;  // MQTT 5 user properties.
+  Retain retain = Retain::kNo;
+};
+
+// A message that came.  Borrowed for the length of the call.
+struct Arrival {
+  std::string_view topic;
+  std::string_view payload;
+  std::string_view content_type;
+  std::string_view response_topic;
+  std::string_view correlation;
+  std::vector<std::pair<std::string_view, std::string_view>> properties;
+  Retain retain = Retain::kNo;
+};
+
+enum class LinkState { kStopped, kConnecting, kConnected, kWaiting };
+const char* name(LinkState state);  // "stopped", "connecting", "connected", "disconnected"
+
+class ClientHandler {
+ public:
+  virtual ~ClientHandler() = default;
+  virtual void onConnected() = 0;
+  // Also for an attempt that failed.  `reason`: a sentence for people.
+  virtual void onDisconnected(const std::string& reason) = 0;
+  virtual void onArrival(const Arrival& arrival) = 0;
+  // The broker's answer to publish() with this token: an MQTT 5 reason code, below 0x80 done. Never
+  // for what a reconnect repeats by itself.
+  virtual void onPublished(std::uint64_t token, std::uint8_t reason_code) = 0;
+};
+
+class UplinkClient {
+ public:
+  virtual ~UplinkClient() = default;
+  // Begins to connect, and to connect again whenever the link is lost, until stop().  Once, any
+  // thread.
+  virtual Status start(ClientHandler& handler) = 0;
+  // Says goodbye and joins the thread; afterwards the handler is not called.  Any other thread.
+  virtual void stop() = 0;
+  // Runs on the client's thread, soon; dropped (and destroyed) when it stopped.  Any thread.
+  virtual void post(std::function<void()> work) = 0;
+
+  // QoS 1, while connected.  The client keeps a copy and repeats it after a reconnect until the
+  // broker answered.  kLimit: over the broker's maximum packet size; kUnavailable: not connected.
+  virtual Status publish(const Publication& publication, std::uint64_t token) = 0;
+  // QoS 1; renewed at each reconnect.
+  virtual Status subscribe(const std::string& filter) = 0;
+
+  virtual LinkState state() const = 0;         // Any thread.
+  virtual std::uint64_t connects() const = 0;  // Any thread.
+};
+
+}  // namespace kante

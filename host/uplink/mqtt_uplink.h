@@ -1,0 +1,68 @@
+// Uplink kind "mqtt": any MQTT 5 broker, by the topics of CONTRACTS.md section 8.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "host/base/result.h"
+#include "host/uplink/uplink.h"
+
+namespace kante {
+
+class Clock;
+class Log;
+class Methods;
+class Store;
+class Twins;
+
+enum class CommandTrust { kSigned, kBroker };
+enum class PlainText { kLoopbackOnly, kAnywhere };
+
+struct MqttUplinkOptions {
+  std::string gateway_id;
+  std::string version;  // In the state message.
+  std::string url;      // mqtt://HOST[:PORT] or mqtts://HOST[:PORT]
+  std::string ca;       // PEM file; mqtts needs it.
+  std::string cert;     // PEM file with the client's chain; with `key`, or both empty.
+  std::string key;
+  std::string username;
+  std::string password_file;  // Its first line; read at each connect.
+  std::string topic = "kante/v1/{gateway}/telemetry/{source}";
+  std::uint32_t window = 64;  // Messages in flight, 1 … 4096.
+  enum class Order { kLiveFirst, kFifo } order = Order::kLiveFirst;
+  CommandTrust commands = CommandTrust::kSigned;
+  PlainText plain_text = PlainText::kLoopbackOnly;
+};
+
+class MqttUplink final : public Uplink {
+ public:
+  // Runs a function later on the control thread; may be called from any thread.
+  using Post = std::function<void(std::function<void()>)>;
+  struct Host {
+    Store& store;
+    const Clock& clock;
+    Log& log;
+    Post post;
+    Twins* twins = nullptr;  // Needed, with methods, for CommandTrust::kBroker.
+    Methods* methods = nullptr;
+  };
+
+  // Checks the options and reads the certificates; makes the queue "upstream".  Errors name the
+  // option.
+  static Result<std::unique_ptr<MqttUplink>> make(MqttUplinkOptions options, Host host);
+  ~MqttUplink() override;
+
+  Status start() override;
+  void stop() override;
+  UplinkStatus status() const override;
+  void collect(MetricWriter& metrics) const override;
+
+ private:
+  struct State;
+  explicit MqttUplink(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace kante
