@@ -161,7 +161,7 @@ def waiting(tree):
 
 def descriptors(tree):
     """No descriptor leaks into a child, no command goes through a shell."""
-    opening = re.compile(r"::(open|openat|openat2|socket|accept4|pipe2|eventfd|memfd_create|epoll_create1"
+    opening = re.compile(r"(?<!\w)::(open|openat|openat2|socket|accept4|pipe2|eventfd|memfd_create|epoll_create1"
                          r"|timerfd_create|signalfd|inotify_init1|mkostemp|dup3)\s*\(([^;]*);")
     never = re.compile(r"(?<![\w.>])(?:std::|::)?(system|popen)\s*\(|::(accept|pipe|dup|epoll_create|mkstemp|creat)\s*\(")
     for file in tree.cpp():
