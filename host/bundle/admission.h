@@ -15,9 +15,9 @@ namespace kante {
 
 // What an admission is judged by.  Borrowed for the call.
 struct AdmissionPolicy {
-  enum class Counter { kAtFloor, kAnyCounter };   // kAnyCounter: look only, as `bundle verify` does.
-  enum class Rebind { kNo, kYes };                // kYes: `--rebind`, by a local operator only.
-  enum class Libraries { kRefused, kDeclared };   // kDeclared: those of the manifest, for a sandbox.
+  enum class Counter { kAtFloor, kAnyCounter };  // kAnyCounter: look only, as `bundle verify` does.
+  enum class Rebind { kNo, kYes };               // kYes: `--rebind`, by a local operator only.
+  enum class Libraries { kRefused, kDeclared };  // kDeclared: those of the manifest, for a sandbox.
 
   const TrustStore* trust = nullptr;
   JudgementTime time;
@@ -35,8 +35,8 @@ struct AdmittedBundle {
   std::int64_t admitted_s = 0;  // JudgementTime::at_s
 };
 
-// Frame, signature, signer, then payload and ELF lint of what `sink` was given.  Nothing in the payload is
-// parsed before the signature over it holds; both passes must have read the same bytes.
+// Frame, signature, signer, then payload and ELF lint of what `sink` was given.  Nothing in the
+// payload is parsed before the signature over it holds; both passes must have read the same bytes.
 Result<AdmittedBundle> verifyBundle(int fd, const AdmissionPolicy& policy, MemberSink& sink);
 
 }  // namespace kante

@@ -1,9 +1,9 @@
 // The bundles of this gateway, by the digest of their payload, under data_dir/bundles/.
 //
-//   sha256-HEX/        one admitted bundle: manifest.json, lib/ARCH/module.so of this machine, data/…
-//   sha256-HEX/.admission.json    signer, signature, time: what the judgement was
-//   ids.json           for every module id the CA it belongs to, its counter floor, what it revoked
-//   .new-…             being unpacked; removed when the store opens
+//   sha256-HEX/        one admitted bundle: manifest.json, lib/ARCH/module.so of this machine,
+//   data/… sha256-HEX/.admission.json    signer, signature, time: what the judgement was ids.json
+//   for every module id the CA it belongs to, its counter floor, what it revoked .new-… being
+//   unpacked; removed when the store opens
 #pragma once
 
 #include <cstdint>
@@ -28,8 +28,9 @@ class BundleStore {
   // Opens or makes data_dir/bundles and removes what a crash left behind.
   static Result<BundleStore> open(int data_dir_fd);
 
-  // Copies the file to an unnamed one in the store, verifies and unpacks that.  Afterwards the bundle is on
-  // disk for good, or nothing changed.  The same bundle again is judged again and its record replaced.
+  // Copies the file to an unnamed one in the store, verifies and unpacks that.  Afterwards the
+  // bundle is on disk for good, or nothing changed.  The same bundle again is judged again and its
+  // record replaced.
   Result<AdmittedBundle> admit(int fd, const AdmissionPolicy& policy);
 
   Result<AdmittedBundle> find(const std::string& digest) const;
@@ -37,14 +38,15 @@ class BundleStore {
   // The library of this machine, compared with the digest that was admitted, linted, sealed.
   Result<ModuleBytes> load(const std::string& digest, LoadFor where = LoadFor::kInProcess) const;
   // The verdict that the signer of an admitted bundle would get now; for reporting `distrusted`.
-  Result<Signer> judgeAgain(const std::string& digest, const TrustStore& trust, const JudgementTime& time) const;
+  Result<Signer> judgeAgain(const std::string& digest, const TrustStore& trust,
+                            const JudgementTime& time) const;
 
   Status remove(const std::string& digest);
   // Removes every bundle that is not in `keep`; how many went.
   Result<std::size_t> removeAllBut(const std::set<std::string>& keep);
 
-  // Called when the deployment that uses the bundle is committed: from then on admission refuses lower
-  // counters of this id, and load refuses those that this manifest `revokes`.
+  // Called when the deployment that uses the bundle is committed: from then on admission refuses
+  // lower counters of this id, and load refuses those that this manifest `revokes`.
   Status commitCounter(const std::string& digest);
   std::uint64_t counterFloor(const std::string& id) const;
 
@@ -56,10 +58,11 @@ class BundleStore {
   };
   explicit BundleStore(FileDescriptor directory) : directory_(std::move(directory)) {}
   Status readIds();
-  Status writeIds() const;
+  Status replaceIds(std::map<std::string, IdRecord> ids);
+  Status bindId(const AdmittedBundle& bundle);
   Status removeLeftovers() const;
   Status checkId(const AdmittedBundle& bundle, const AdmissionPolicy& policy) const;
-  Status install(const AdmittedBundle& bundle, const std::string& staged, const std::string& signature) const;
+  Status install(const AdmittedBundle& bundle, const std::string& staged) const;
 
   FileDescriptor directory_;
   std::map<std::string, IdRecord> ids_;

@@ -33,8 +33,8 @@ struct ElfFacts {
 inline constexpr const char* kModuleSymbol = "kante_module_entry";
 
 // Reads only what the dynamic loader would read, every offset checked: any bytes are safe to give.
-// kCorrupt: not a well-formed shared library.  kUnsupported: another machine.  kDenied: a rule is broken;
-// the text names the rule, the offender and the linker option that mends it.
+// kCorrupt: not a well-formed shared library.  kUnsupported: another machine.  kDenied: a rule is
+// broken; the text names the rule, the offender and the linker option that mends it.
 Result<ElfFacts> lintElf(std::span<const std::uint8_t> bytes, const LintPolicy& policy);
 
 }  // namespace kante

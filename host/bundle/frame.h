@@ -12,7 +12,8 @@ namespace kante {
 
 enum class FrameKind { kBundle, kDocument };
 
-// Where the parts of a checked frame lie.  The signature is held here; the payload stays in its file.
+// Where the parts of a checked frame lie.  The signature is held here; the payload stays in its
+// file.
 struct Frame {
   std::string signature;  // CMS SignedData, DER; what it says is not looked at here.
   std::uint64_t payload_offset = 0;
@@ -25,15 +26,16 @@ inline constexpr std::uint64_t kBundlePayloadBytesMax = std::uint64_t{1} << 30;
 // A document is read whole; the largest is a complete deployment of a few hundred modules.
 inline constexpr std::uint64_t kDocumentPayloadBytesMax = std::uint64_t{4} << 20;
 
-// Checks the head and the digest of the signature.  `start` is the file from its first byte on, at least
-// the head and the signature of it (a longer prefix is fine); `file_bytes` the size of the whole file.
-// Fails with kCorrupt for anything that is not exactly one frame.
+// Checks the head and the digest of the signature.  `start` is the file from its first byte on, at
+// least the head and the signature of it (a longer prefix is fine); `file_bytes` the size of the
+// whole file. Fails with kCorrupt for anything that is not exactly one frame.
 Result<Frame> parseFrame(FrameKind kind, std::string_view start, std::uint64_t file_bytes);
 
 // The same for an open regular file, reading only head and signature.
 Result<Frame> readFrame(FrameKind kind, int fd);
 
 // Head and signature, to be followed by the payload.
-Result<std::string> makeFrameStart(FrameKind kind, std::string_view signature, std::uint64_t payload_bytes);
+Result<std::string> makeFrameStart(FrameKind kind, std::string_view signature,
+                                   std::uint64_t payload_bytes);
 
 }  // namespace kante

@@ -34,9 +34,9 @@ struct Manifest {
   enum class Execution { kShared, kDedicated };
 
   std::string id;
-  std::string version;            // Semantic version 2.0.0.
-  std::uint64_t counter = 0;      // Rises with every release; what rollback protection compares.
-  std::uint64_t revokes = 0;      // Counters of this id below this one must never run again; 0: none.
+  std::string version;        // Semantic version 2.0.0.
+  std::uint64_t counter = 0;  // Rises with every release; what rollback protection compares.
+  std::uint64_t revokes = 0;  // Counters of this id below this one must never run again; 0: none.
   std::uint32_t abi_major = 0;
   std::uint32_t abi_minor = 0;
   Kind kind = Kind::kModule;
@@ -48,20 +48,28 @@ struct Manifest {
   std::vector<std::string> libraries;  // Sonames beyond the allow-list; granted in a sandbox only.
   Execution execution = Execution::kShared;
   std::string permissions_json = "{}";  // An object; what the placement and the agent grant from.
-  std::string config_schema_json;       // Empty: any configuration.  Else a schema that JsonSchema took.
+  std::string config_schema_json;  // Empty: any configuration.  Else a schema that JsonSchema took.
 
   const std::string* libFor(Machine machine) const;
 };
 
-// Fails with kInvalid; the text names the JSON pointer and, for an unknown member, the nearest known one.
+// Fails with kInvalid; the text names the JSON pointer and, for an unknown member, the nearest
+// known one.
 Result<Manifest> parseManifest(std::string_view json);
 
-// What `bundle pack` reads: the same without `files`; `counter` may be missing (then `counter_default`).
-// Returns the complete manifest.json text with `files` filled in, members in a fixed order.
-Result<std::string> completeManifest(std::string_view json, const std::map<std::string, ManifestFile>& files,
-                                     std::uint64_t counter_default);
+// What `bundle pack` reads: the same without `files`.  Returns the text of the complete
+// manifest.json: `files` filled in, `lib` from them if it is missing, `counter` from the version if
+// it is missing (counterOf).
+Result<std::string> completeManifest(std::string_view json,
+                                     const std::map<std::string, ManifestFile>& files);
 
-// A member name as bundles allow it: relative, [A-Za-z0-9._-] between slashes, no ".", ".." or empty part.
+// MAJOR.MINOR.PATCH as one number, 5 digits for each but the first: 1.4.2 is 10000400002.  So a
+// version that goes back is a downgrade even when its author never thought of counters.  None when
+// a part is too large.
+std::optional<std::uint64_t> counterOf(std::string_view version);
+
+// A member name as bundles allow it: relative, [A-Za-z0-9._-] between slashes, no ".", ".." or
+// empty part.
 bool isMemberName(std::string_view name);
 // Reverse-domain module id: [A-Za-z0-9.-], no empty label, at most kModuleIdBytesMax.
 bool isModuleId(std::string_view id);

@@ -8,8 +8,8 @@
 
 namespace kante {
 
-// Owned by who loads it.  dlopen takes "/proc/self/fd/N" of `sealed`; keep it open as long as the library
-// is mapped (see the ABI, rule 1).
+// Owned by who loads it.  dlopen takes "/proc/self/fd/N" of `sealed`; keep it open as long as the
+// library is mapped (see the ABI, rule 1).
 struct ModuleBytes {
   FileDescriptor sealed;  // memfd with F_SEAL_WRITE | SHRINK | GROW | SEAL.
   FileDescriptor data;    // Directory of the bundle's data/ files, O_PATH; none if it has none.

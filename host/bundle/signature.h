@@ -19,8 +19,9 @@ struct FileRange {
   std::uint64_t bytes = 0;
 };
 
-// A CMS SignedData of the one shape that Kante accepts: DER, detached, one signer with its certificate,
-// SHA-256 or better, signed attributes, no unsigned ones, no trailing bytes.  Proves shape, not trust.
+// A CMS SignedData of the one shape that Kante accepts: DER, detached, one signer with its
+// certificate, SHA-256 or better, signed attributes, no unsigned ones, no trailing bytes.  Proves
+// shape, not trust.
 class Signature {
  public:
   static Result<Signature> parse(std::string_view der);  // kCorrupt for any other shape.
@@ -32,7 +33,8 @@ class Signature {
   Result<Signer> judge(const TrustStore& trust, SignerUse use, const JudgementTime& time) const;
   // Who claims to have signed; nothing of it is checked.  For people only.
   Signer claimed() const;
-  // Streams the range once; the SHA-256 of the payload if the signature covers exactly it (else kCorrupt).
+  // Streams the range once; the SHA-256 of the payload if the signature covers exactly it (else
+  // kCorrupt).
   Result<Sha256> verify(const FileRange& payload);
 
  private:
@@ -41,9 +43,10 @@ class Signature {
   std::unique_ptr<State> state_;
 };
 
-// Signs the range with the key and the first certificate of `certificates_pem` (the others, its issuers,
-// are sent along).  Refuses a key that does not fit the certificate, and one not made for `use`.
-Result<std::string> sign(const FileRange& payload, std::string_view key_pem, std::string_view certificates_pem,
-                         SignerUse use);
+// Signs the range with the key and the first certificate of `certificates_pem` (the others, its
+// issuers, are sent along).  Refuses a key that does not fit the certificate, and one not made for
+// `use`.
+Result<std::string> sign(const FileRange& payload, std::string_view key_pem,
+                         std::string_view certificates_pem, SignerUse use);
 
 }  // namespace kante

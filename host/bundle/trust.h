@@ -1,5 +1,5 @@
-// Who may sign what: the certificates that the operator trusts, the lists of what was revoked, and the
-// judgement of one signer's certificate against them.
+// Who may sign what: the certificates that the operator trusts, the lists of what was revoked, and
+// the judgement of one signer's certificate against them.
 #pragma once
 
 #include <openssl/types.h>
@@ -24,8 +24,8 @@ struct JudgementTime {
   std::int64_t at_s = 0;  // Since 1970, UTC.
   enum class Clock { kTrusted, kUntrusted } clock = Clock::kTrusted;
 };
-// The floor is the latest of kBuildTime_s and what the caller knows: the time saved last, the not-before
-// of an accepted certificate (Signer::not_before_s).
+// The floor is the latest of kBuildTime_s and what the caller knows: the time saved last, the
+// not-before of an accepted certificate (Signer::not_before_s).
 JudgementTime judgementTime(const Clock& clock, std::int64_t floor_s);
 std::int64_t buildTimeS();  // When this build was configured.
 
@@ -45,8 +45,9 @@ class TrustStore {
   static constexpr std::size_t kFileBytesMax = 1 << 20;
   static constexpr std::size_t kCertificatesMax = 256;
 
-  // PEM files.  Every certificate in `anchors` is trusted as it stands, be it a root, an intermediate CA
-  // or a signer's own self-signed certificate.  `revoked` are CRLs; one that is out of date still counts.
+  // PEM files.  Every certificate in `anchors` is trusted as it stands, be it a root, an
+  // intermediate CA or a signer's own self-signed certificate.  `revoked` are CRLs; one that is out
+  // of date still counts.
   static Result<TrustStore> load(const std::vector<std::string>& anchors,
                                  const std::vector<std::string>& revoked);
   static Result<TrustStore> fromPem(std::string_view anchors, std::string_view revoked = {});
@@ -55,8 +56,9 @@ class TrustStore {
   TrustStore& operator=(TrustStore&&) noexcept;
   ~TrustStore();
 
-  // Chain, key strength, usage, validity, revocation.  `others` are untrusted certificates that may link
-  // the chain.  Fails with kUntrusted, kExpired, kRevoked or kDenied (wrong usage), each in its own words.
+  // Chain, key strength, usage, validity, revocation.  `others` are untrusted certificates that may
+  // link the chain.  Fails with kUntrusted, kExpired, kRevoked or kDenied (wrong usage), each in
+  // its own words.
   Result<Signer> judge(X509* certificate, const std::vector<X509*>& others, SignerUse use,
                        const JudgementTime& time) const;
 
