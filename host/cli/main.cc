@@ -22,6 +22,8 @@ int main(int argc, char** argv) {
   CLI::App app{"Kante: an edge runtime in one small native process", "kante"};
   app.set_version_flag("--version", KANTE_VERSION);
   app.require_subcommand(1);
+  kante::cli::addKeyCommands(app, context);
+  kante::cli::addBundleCommands(app, context);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp& help) {
