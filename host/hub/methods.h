@@ -32,7 +32,7 @@ struct MethodRequest {
   std::string target;  // Principal: "module/filter", "device/ID".
   std::string name;
   std::string payload = "null";  // JSON text.
-  std::string caller;            // Principal, for logs and for the target.
+  std::string caller = {};       // Principal, for logs and for the target.
   std::chrono::milliseconds timeout{30'000};
 };
 

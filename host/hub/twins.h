@@ -49,6 +49,8 @@ class Twins {
   TwinSection desired(const std::string& principal) const;
   TwinSection reported(const std::string& principal) const;
   std::vector<std::string> principals() const;
+  // Whose record the store had and open() could not read; they begin anew.  For the log.
+  std::vector<std::string> damaged() const;
 
   // JSON merge patches; the version after it.  kInvalid and kLimit name the member; nothing changed
   // then.  A patch raises the version even if it changes no value.
@@ -57,7 +59,7 @@ class Twins {
   // The whole section, as a cloud side sends it after a gap.  Equal to what is there: no new
   // version.
   Result<std::uint64_t> replaceDesired(const std::string& principal, std::string_view section);
-  void remove(const std::string& principal);
+  Status remove(const std::string& principal);
 
   // "Everything up to now is on disk": what an acknowledgement waits for.
   void sync(std::function<void(Status)> done);
@@ -65,10 +67,10 @@ class Twins {
   // A deployment's bases, one a module principal; "{}" where it names none.  stage() checks them
   // and keeps them aside: only desiredAtStart() sees them, so that an instance that is being
   // started beside the running one begins with what it will have.  commit() makes them current and
-  // tells subscribers, discard() forgets them.  A base equal to the one before leaves the section
-  // alone, so that staging and committing the same bases again is harmless.
+  // tells subscribers, discardStaged() forgets them.  A base equal to the one before leaves the
+  // section alone, so that staging and committing the same bases again is harmless.
   Status stage(const std::map<std::string, std::string>& bases);
-  void commitStaged();
+  Status commitStaged();
   void discardStaged();
   TwinSection desiredAtStart(const std::string& principal) const;
 

@@ -1,0 +1,200 @@
+#include "host/hub/methods.h"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/json.hpp>
+#include <map>
+#include <utility>
+
+#include "host/base/json.h"
+
+namespace kante {
+namespace {
+
+constexpr JsonBounds kPayloadBounds{Methods::kPayloadBytesMax, 64};
+constexpr int kBadAnswer = 500;
+
+// The payload of our own statuses.
+std::string message(const std::string& text) {
+  return writeJson(boost::json::object{{"message", text}});
+}
+
+std::size_t characters(std::string_view utf8) {
+  std::size_t count = 0;
+  for (const char c : utf8) count += (static_cast<unsigned char>(c) & 0xc0) != 0x80;
+  return count;
+}
+
+// Splits "a/b/c" at the front.
+std::string_view nextPart(std::string_view& rest) {
+  const auto slash = rest.find('/');
+  const std::string_view part = rest.substr(0, slash);
+  rest = slash == std::string_view::npos ? std::string_view{} : rest.substr(slash + 1);
+  return part;
+}
+
+}  // namespace
+
+bool grantCovers(std::string_view wide, std::string_view narrow) {
+  if (wide == "*") return true;
+  while (!wide.empty() && !narrow.empty()) {
+    const std::string_view pattern = nextPart(wide);
+    const std::string_view part = nextPart(narrow);
+    if (pattern != "*" && pattern != part) return false;
+  }
+  return wide.empty() && narrow.empty();
+}
+
+bool methodGranted(const std::vector<std::string>& grants, std::string_view target,
+                   std::string_view method) {
+  // A method's name may hold anything, also a slash: it is compared as one part.
+  for (const std::string& grant : grants) {
+    if (grant == "*") return true;
+    std::string_view rest = grant;
+    std::string_view wanted = target;
+    bool same = true;
+    while (same && !wanted.empty() && !rest.empty()) {
+      const std::string_view pattern = nextPart(rest);
+      same = pattern == "*" ? !nextPart(wanted).empty() : pattern == nextPart(wanted);
+    }
+    if (same && wanted.empty() && (rest == "*" || rest == method)) return true;
+  }
+  return false;
+}
+
+struct Methods::State : std::enable_shared_from_this<Methods::State> {
+  struct Target {
+    std::uint64_t registration = 0;
+    std::shared_ptr<Handler> handler;  // Shared with a call that is being handed over.
+  };
+  struct Call {
+    std::string target;
+    std::uint64_t registration = 0;
+    Answer answer;
+    boost::asio::steady_timer deadline;
+  };
+
+  explicit State(boost::asio::io_context& io) : control(io) {}
+
+  // Ends a call that is in the map.
+  void end(std::map<std::uint64_t, Call>::iterator call, int status, std::string payload) {
+    Answer answer = std::move(call->second.answer);
+    if (--in_flight_of[call->second.target] == 0) in_flight_of.erase(call->second.target);
+    calls.erase(call);
+    later(std::move(answer), status, std::move(payload));
+  }
+
+  // Never from within invoke() or reply(), so that no caller is re-entered.
+  void later(Answer answer, int status, std::string payload) {
+    boost::asio::post(control, [weak = weak_from_this(), answer = std::move(answer), status,
+                                payload = std::move(payload)]() mutable {
+      if (weak.lock()) answer(status, std::move(payload));
+    });
+  }
+
+  void unregister(const std::string& principal, std::uint64_t registration) {
+    const auto found = targets.find(principal);
+    if (found != targets.end() && found->second.registration == registration) targets.erase(found);
+    for (auto call = calls.begin(); call != calls.end();) {
+      const auto here = call++;
+      if (here->second.registration == registration)
+        end(here, kMethodNotFound, message(principal + " left before it answered"));
+    }
+  }
+
+  boost::asio::io_context& control;
+  std::map<std::string, Target> targets;
+  std::map<std::uint64_t, Call> calls;
+  std::map<std::string, std::size_t> in_flight_of;
+  std::uint64_t next_id = 1;
+  std::uint64_t next_registration = 1;
+  std::uint64_t late = 0;
+};
+
+Methods::Methods(boost::asio::io_context& control) : state_(std::make_shared<State>(control)) {}
+Methods::~Methods() = default;
+
+Methods::Registration Methods::add(const std::string& principal, Handler handler) {
+  const std::uint64_t registration = state_->next_registration++;
+  state_->targets[principal] =
+      State::Target{registration, std::make_shared<Handler>(std::move(handler))};
+  struct Handle {
+    std::weak_ptr<State> state;
+    std::string principal;
+    std::uint64_t registration;
+    ~Handle() {
+      if (const auto alive = state.lock()) alive->unregister(principal, registration);
+    }
+  };
+  return std::shared_ptr<Handle>(new Handle{state_, principal, registration});
+}
+
+bool Methods::has(const std::string& principal) const {
+  return state_->targets.contains(principal);
+}
+
+void Methods::invoke(MethodRequest request, Answer answer) {
+  State& state = *state_;
+  const auto refuse = [&](int status, const std::string& why) {
+    state.later(std::move(answer), status, message(why));
+  };
+  if (request.name.empty() || characters(request.name) > kNameCharsMax)
+    return refuse(kMethodBadRequest,
+                  "a method's name has 1 to " + std::to_string(kNameCharsMax) + " characters");
+  if (request.timeout.count() <= 0 || request.timeout > kTimeoutMax)
+    return refuse(kMethodBadRequest, "a method's timeout lies between 1 and " +
+                                         std::to_string(kTimeoutMax.count()) + " ms");
+  if (request.payload.empty()) request.payload = "null";
+  if (const auto payload = parseJson(request.payload, kPayloadBounds); !payload)
+    return refuse(kMethodBadRequest, "payload: " + payload.error().text);
+  const auto target = state.targets.find(request.target);
+  if (target == state.targets.end())
+    return refuse(kMethodNotFound, request.target + " is not there");
+  const auto waiting = state.in_flight_of.find(request.target);
+  if (state.calls.size() >= kInFlightMax ||
+      (waiting != state.in_flight_of.end() && waiting->second >= kInFlightPerTargetMax))
+    return refuse(kMethodTooMany, request.target + " has too many calls waiting; try again later");
+
+  const std::uint64_t id = state.next_id++;
+  auto& call =
+      state.calls
+          .emplace(id, State::Call{request.target, target->second.registration, std::move(answer),
+                                   boost::asio::steady_timer(state.control)})
+          .first->second;
+  ++state.in_flight_of[request.target];
+  call.deadline.expires_after(request.timeout);
+  call.deadline.async_wait([weak = std::weak_ptr(state_), id](const auto& error) {
+    const auto alive = weak.lock();
+    if (error || !alive) return;
+    // An answer that came in the same moment has taken the call away already.
+    const auto found = alive->calls.find(id);
+    if (found == alive->calls.end()) return;
+    const std::string who = found->second.target;
+    alive->end(found, kMethodTimeout, message(who + " did not answer in time"));
+  });
+  const auto handler = target->second.handler;  // It may drop its own registration.
+  (*handler)(MethodCall{id, std::move(request.name), std::move(request.payload),
+                        std::move(request.caller)});
+}
+
+Status Methods::reply(std::uint64_t id, int status, std::string payload) {
+  const auto call = state_->calls.find(id);
+  if (call == state_->calls.end()) {
+    if (id != 0 && id < state_->next_id) ++state_->late;
+    return fail(Errc::kNotFound, "method call " + std::to_string(id) + ": nobody waits for it");
+  }
+  if (payload.empty()) payload = "null";
+  if (const auto parsed = parseJson(payload, kPayloadBounds); !parsed) {
+    const std::string why = "the answer of " + call->second.target + ": " + parsed.error().text;
+    state_->end(call, kBadAnswer, message(why));
+    return fail(Errc::kInvalid, why);
+  }
+  state_->end(call, status, std::move(payload));
+  return {};
+}
+
+std::size_t Methods::inFlight() const { return state_->calls.size(); }
+std::uint64_t Methods::lateReplies() const { return state_->late; }
+
+}  // namespace kante

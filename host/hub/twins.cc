@@ -1,0 +1,316 @@
+#include "host/hub/twins.h"
+
+#include <boost/json.hpp>
+#include <deque>
+
+#include "host/base/json.h"
+#include "host/base/json_patch.h"
+#include "host/hub/twin_rules.h"
+
+namespace kante {
+namespace {
+
+namespace json = boost::json;
+
+// Of one twin as it is kept: two sections and a base, escaped at worst.
+constexpr JsonBounds kRecordBounds{1 << 20, 8};
+constexpr std::size_t kPrincipalBytesMax = 250;  // A key of the store has 256.
+
+struct Twin {
+  TwinSection desired;
+  TwinSection reported;
+  std::string base = "{}";  // What the deployment said when it last said something new.
+};
+
+std::string encode(const Twin& twin) {
+  // Sections as texts: what a later build may no longer accept is kept as it was.
+  return writeJson(json::object{{"desired", twin.desired.json},
+                                {"desired_version", twin.desired.version},
+                                {"reported", twin.reported.json},
+                                {"reported_version", twin.reported.version},
+                                {"base", twin.base}});
+}
+
+std::optional<Twin> decode(const std::string& text) {
+  auto parsed = parseJsonObject(text, kRecordBounds);
+  if (!parsed) return {};
+  Twin twin;
+  const auto section = [&](const char* member, const char* version_member, TwinSection& out) {
+    const json::value* value = parsed->if_contains(member);
+    const json::value* version = parsed->if_contains(version_member);
+    if (value == nullptr || !value->is_string() || version == nullptr) return false;
+    json::error_code error;
+    out.version = version->to_number<std::uint64_t>(error);
+    out.json = value->get_string();
+    return !error && parseJsonObject(out.json, kRecordBounds).has_value();
+  };
+  const json::value* base = parsed->if_contains("base");
+  if (!section("desired", "desired_version", twin.desired) ||
+      !section("reported", "reported_version", twin.reported) || base == nullptr ||
+      !base->is_string())
+    return {};
+  twin.base = base->get_string();
+  return twin;
+}
+
+json::object parsedSection(const TwinSection& section) {
+  auto parsed = parseJsonObject(section.json, kRecordBounds);
+  KANTE_ASSERT(parsed.has_value());  // Our own text, checked when it was read from the store.
+  return std::move(*parsed);
+}
+
+Status checkPrincipal(const std::string& principal) {
+  if (principal.empty() || principal.size() > kPrincipalBytesMax)
+    return fail(Errc::kInvalid,
+                "a principal's name has 1 to " + std::to_string(kPrincipalBytesMax) + " bytes");
+  return {};
+}
+
+struct DesiredSubscriber {
+  std::string principal;
+  Twins::OnDesired on_desired;
+};
+
+struct Observer {
+  Twins::OnChange on_change;
+};
+
+}  // namespace
+
+std::string withVersion(const TwinSection& section) {
+  std::string out = section.json;
+  out.pop_back();
+  if (out.size() > 1) out += ',';
+  return out + "\"$version\":" + std::to_string(section.version) + "}";
+}
+
+struct Twins::State {
+  enum class Side { kDesired, kReported };
+  struct Event {
+    Side side;
+    std::string principal;
+    std::string patch;
+    TwinSection section;
+  };
+
+  explicit State(DurableMap& map) : store(map) {}
+
+  TwinSection& section(const std::string& principal, Side side) {
+    Twin& twin = twins[principal];
+    return side == Side::kDesired ? twin.desired : twin.reported;
+  }
+  Status save(const std::string& principal) {
+    return store.put(principal, encode(twins.at(principal)));
+  }
+  Result<std::uint64_t> change(const std::string& principal, Side side, TwinSection next,
+                               std::string patch);
+  Result<std::uint64_t> patch(const std::string& principal, Side side, std::string_view text);
+  void tell(Event event);
+  void deliver(const Event& event);
+  Status room(const std::string& principal) const;
+
+  DurableMap& store;
+  std::map<std::string, Twin> twins;
+  std::vector<std::string> damaged;
+  std::map<std::string, std::string> staged;  // Bases that differ from the ones in force.
+  std::vector<std::weak_ptr<DesiredSubscriber>> subscribers;
+  std::vector<std::weak_ptr<Observer>> desired_observers;
+  std::vector<std::weak_ptr<Observer>> reported_observers;
+  std::deque<Event> events;  // A callback that changes a twin adds here, so that all see one order.
+  bool telling = false;
+};
+
+Status Twins::State::room(const std::string& principal) const {
+  KANTE_CHECK(checkPrincipal(principal));
+  if (twins.size() >= kPrincipalsMax && !twins.contains(principal))
+    return fail(Errc::kLimit, "twin of " + principal + ": there are " +
+                                  std::to_string(kPrincipalsMax) + " twins already");
+  return {};
+}
+
+// Keeps the old section when the store refuses the new one.
+Result<std::uint64_t> Twins::State::change(const std::string& principal, Side side,
+                                           TwinSection next, std::string patch) {
+  TwinSection& current = section(principal, side);
+  std::swap(current, next);
+  if (Status saved = save(principal); !saved) {
+    std::swap(current, next);
+    return within("twin of " + principal, saved.error());
+  }
+  const std::uint64_t version = current.version;
+  tell(Event{side, principal, std::move(patch), current});
+  return version;
+}
+
+Result<std::uint64_t> Twins::State::patch(const std::string& principal, Side side,
+                                          std::string_view text) {
+  KANTE_CHECK(room(principal));
+  KANTE_TRY(patch_object, parseTwin(text, TwinText::kPatch));
+  const auto found = twins.find(principal);
+  TwinSection next;
+  if (found != twins.end())
+    next = side == Side::kDesired ? found->second.desired : found->second.reported;
+  json::value merged = parsedSection(next);
+  mergePatch(merged, patch_object);
+  next.json = writeJson(merged);
+  if (next.json.size() > kSectionBytesMax)
+    return fail(Errc::kLimit, "the section would have " + std::to_string(next.json.size()) +
+                                  " bytes; the limit is " + std::to_string(kSectionBytesMax));
+  ++next.version;
+  return change(principal, side, std::move(next), writeJson(patch_object));
+}
+
+void Twins::State::tell(Event event) {
+  events.push_back(std::move(event));
+  if (telling) return;
+  telling = true;
+  while (!events.empty()) {
+    const Event next = std::move(events.front());
+    events.pop_front();
+    deliver(next);
+  }
+  telling = false;
+}
+
+void Twins::State::deliver(const Event& event) {
+  const Change change{event.principal, event.patch, event.section};
+  auto& observers = event.side == Side::kDesired ? desired_observers : reported_observers;
+  // Weak until each one's turn: who was dropped by a callback before it is not called any more.
+  const auto now = observers;
+  if (event.side == Side::kDesired) {
+    const auto subscribed = subscribers;
+    for (const auto& weak : subscribed)
+      if (const auto one = weak.lock(); one && one->principal == event.principal)
+        one->on_desired(event.section);
+  }
+  for (const auto& weak : now)
+    if (const auto one = weak.lock()) one->on_change(change);
+}
+
+Result<std::unique_ptr<Twins>> Twins::open(DurableMap& store) {
+  KANTE_TRY(all, store.readAll());
+  auto state = std::make_unique<State>(store);
+  for (const auto& [principal, text] : all) {
+    if (auto twin = decode(text)) {
+      state->twins.emplace(principal, std::move(*twin));
+    } else {
+      state->damaged.push_back(principal);
+    }
+  }
+  return std::unique_ptr<Twins>(new Twins(std::move(state)));
+}
+
+Twins::Twins(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Twins::~Twins() = default;
+
+TwinSection Twins::desired(const std::string& principal) const {
+  const auto found = state_->twins.find(principal);
+  return found == state_->twins.end() ? TwinSection{} : found->second.desired;
+}
+
+TwinSection Twins::reported(const std::string& principal) const {
+  const auto found = state_->twins.find(principal);
+  return found == state_->twins.end() ? TwinSection{} : found->second.reported;
+}
+
+std::vector<std::string> Twins::principals() const {
+  std::vector<std::string> out;
+  for (const auto& [principal, twin] : state_->twins) out.push_back(principal);
+  return out;
+}
+
+std::vector<std::string> Twins::damaged() const { return state_->damaged; }
+
+Result<std::uint64_t> Twins::patchDesired(const std::string& principal, std::string_view patch) {
+  return state_->patch(principal, State::Side::kDesired, patch);
+}
+
+Result<std::uint64_t> Twins::patchReported(const std::string& principal, std::string_view patch) {
+  return state_->patch(principal, State::Side::kReported, patch);
+}
+
+Result<std::uint64_t> Twins::replaceDesired(const std::string& principal,
+                                            std::string_view section) {
+  KANTE_CHECK(state_->room(principal));
+  KANTE_TRY(object, parseTwin(section, TwinText::kSection));
+  const TwinSection current = desired(principal);
+  if (parsedSection(current) == object) return current.version;
+  return state_->change(principal, State::Side::kDesired,
+                        TwinSection{writeJson(object), current.version + 1}, writeJson(object));
+}
+
+Status Twins::remove(const std::string& principal) {
+  if (!state_->twins.contains(principal)) return {};
+  KANTE_CHECK(state_->store.erase(principal));
+  state_->twins.erase(principal);
+  return {};
+}
+
+void Twins::sync(std::function<void(Status)> done) { state_->store.sync(std::move(done)); }
+
+Status Twins::stage(const std::map<std::string, std::string>& bases) {
+  std::map<std::string, std::string> differing;
+  for (const auto& [principal, text] : bases) {
+    KANTE_CHECK(state_->room(principal));
+    auto object = parseTwin(text, TwinText::kSection);
+    if (!object) return within("desired properties of " + principal, object.error());
+    std::string base = writeJson(*object, MemberOrder::kSorted);
+    const auto found = state_->twins.find(principal);
+    if ((found == state_->twins.end() ? "{}" : found->second.base) != base)
+      differing.emplace(principal, std::move(base));
+  }
+  state_->staged = std::move(differing);
+  return {};
+}
+
+Status Twins::commitStaged() {
+  Status result;
+  for (const auto& [principal, base] : std::exchange(state_->staged, {})) {
+    Twin& twin = state_->twins[principal];
+    std::string before = std::exchange(twin.base, base);
+    const TwinSection next{base, twin.desired.version + 1};
+    auto changed = state_->change(principal, State::Side::kDesired, next, base);
+    if (!changed) {
+      state_->twins[principal].base = std::move(before);
+      result = changed.error();
+    }
+  }
+  return result;
+}
+
+void Twins::discardStaged() { state_->staged.clear(); }
+
+TwinSection Twins::desiredAtStart(const std::string& principal) const {
+  TwinSection section = desired(principal);
+  const auto found = state_->staged.find(principal);
+  if (found == state_->staged.end()) return section;
+  return TwinSection{found->second, section.version + 1};
+}
+
+Twins::Subscription Twins::subscribeDesired(const std::string& principal, OnDesired on_desired) {
+  auto handle =
+      std::make_shared<DesiredSubscriber>(DesiredSubscriber{principal, std::move(on_desired)});
+  std::erase_if(state_->subscribers, [](const auto& one) { return one.expired(); });
+  state_->subscribers.push_back(handle);
+  return handle;
+}
+
+namespace {
+Twins::Subscription observe(std::vector<std::weak_ptr<Observer>>& observers,
+                            Twins::OnChange on_change) {
+  auto handle = std::make_shared<Observer>(Observer{std::move(on_change)});
+  std::erase_if(observers, [](const auto& one) { return one.expired(); });
+  observers.push_back(handle);
+  return handle;
+}
+}  // namespace
+
+Twins::Subscription Twins::observeReported(OnChange on_change) {
+  return observe(state_->reported_observers, std::move(on_change));
+}
+
+Twins::Subscription Twins::observeDesired(OnChange on_change) {
+  return observe(state_->desired_observers, std::move(on_change));
+}
+
+}  // namespace kante
