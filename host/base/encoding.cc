@@ -121,7 +121,7 @@ bool isUtf8(std::string_view text) {
   while (i < text.size()) {
     const auto lead = static_cast<std::uint8_t>(text[i]);
     std::size_t more = 0;
-    std::uint32_t point = lead;
+    std::uint32_t point = 0;
     if (lead < 0x80) {
       ++i;
       continue;

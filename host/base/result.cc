@@ -1,8 +1,8 @@
 #include "host/base/result.h"
 
+#include <boost/system/error_code.hpp>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <stdexcept>
 
 namespace kante {
@@ -36,7 +36,7 @@ Error failErrno(const std::string& what, int error_number) {
   Errc code = Errc::kIo;
   if (error_number == ENOENT) code = Errc::kNotFound;
   if (error_number == EACCES || error_number == EPERM) code = Errc::kDenied;
-  return Error{code, what + ": " + std::strerror(error_number)};
+  return Error{code, what + ": " + boost::system::generic_category().message(error_number)};
 }
 
 Error within(const std::string& context, Error error) {

@@ -64,6 +64,7 @@ Error within(const std::string& context, Error error);
   ((condition) ? static_cast<void>(0) : kanteAssertFailed(#condition, __FILE__, __LINE__))
 
 // KANTE_TRY(name, expression): declares name as the value, or returns the error.
+// NOLINTBEGIN(bugprone-macro-parentheses): a declared name cannot stand in parentheses.
 #define KANTE_TRY_CAT2(a, b) a##b
 #define KANTE_TRY_CAT(a, b) KANTE_TRY_CAT2(a, b)
 #define KANTE_TRY(name, expression)                                 \
@@ -71,6 +72,7 @@ Error within(const std::string& context, Error error);
   if (KANTE_TRY_CAT(try_result_, __LINE__).has_error())             \
     return std::move(KANTE_TRY_CAT(try_result_, __LINE__)).error(); \
   auto name = std::move(*KANTE_TRY_CAT(try_result_, __LINE__))
+// NOLINTEND(bugprone-macro-parentheses)
 #define KANTE_CHECK(expression)                                       \
   do {                                                                \
     auto try_status = (expression);                                   \
