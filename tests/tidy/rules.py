@@ -1,6 +1,7 @@
 """What no compiler checks: one function a rule, each from a Tree to findings."""
 
 import pathlib
+import posixpath
 import re
 
 import cpp
@@ -189,6 +190,19 @@ def layout(tree):
                 yield Finding(file.path, number, "white space at the end of the line")
 
 
+def links(tree):
+    """Links between documents lead somewhere."""
+    folders = {str(parent) for path in tree.files for parent in pathlib.PurePosixPath(path).parents}
+    for file in tree.having(".md"):
+        for number, line in enumerate(file.lines, 1):
+            for target in re.findall(r"\]\(([^)\s#]+)(?:#[^)]*)?\)", line):
+                if re.match(r"\w+:", target):
+                    continue
+                path = posixpath.normpath(posixpath.join(posixpath.dirname(file.path), target))
+                if path not in tree and path not in folders:
+                    yield Finding(file.path, number, f"links to {target}, which is not there")
+
+
 def modes(tree):
     for file in tree:
         script = file.text.startswith("#!")
@@ -209,7 +223,7 @@ def fuzz_corpora(tree):
 
 
 ALL = (file_length, function_length, dependencies, borders, readmes, headers, names, leftovers, debug_output,
-       waiting, descriptors, layout, modes, fuzz_corpora)
+       waiting, descriptors, layout, links, modes, fuzz_corpora)
 
 
 def check(tree):

@@ -125,6 +125,11 @@ class RulesTest(unittest.TestCase):
         for text in ("x", "x\n\n", "x \n", "\tx\n", "x\r\n"):
             self.refused(rules.layout, ("a.cc", text))
 
+    def test_links_between_documents_lead_somewhere(self):
+        page = ("docs/a.md", "[b](b.md#part), [c](https://example.org/x), [d](../host), `f(x)[1](2)`\n")
+        self.accepted(rules.links, page, ("docs/b.md", ""), ("host/c.cc", ""), ("docs/2", ""))
+        self.refused(rules.links, page, ("host/c.cc", ""), ("docs/2", ""), by="b.md")
+
     def test_scripts_and_only_scripts_are_executable(self):
         self.accepted(rules.modes, File("scripts/a", "#!/bin/sh\n", True), File("a.cc", "x\n", False))
         self.refused(rules.modes, File("scripts/a", "#!/bin/sh\n", False))
