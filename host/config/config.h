@@ -82,7 +82,7 @@ const char* name(UplinkKind kind);
 
 struct UplinkConfig {
   UplinkKind kind = UplinkKind::kNone;
-  std::string url;  // mqtt://HOST[:PORT] or mqtts://HOST[:PORT]; parsed and checked: see endpoint.
+  std::string url;  // mqtt://HOST[:PORT] (loopback only) or mqtts://HOST[:PORT]
   std::string ca;
   std::string cert;
   std::string key;
@@ -98,7 +98,6 @@ struct UplinkConfig {
   std::uint64_t bytes_per_day = 0;
   AtBudget at_budget = AtBudget::kHold;
   Commands commands = Commands::kSigned;
-  bool insecure_plain_text = false;  // mqtt:// beyond loopback is refused without it.
 };
 
 enum class StoreFull { kDropLowest, kRefuse };

@@ -1,0 +1,236 @@
+#include "host/config/config.h"
+
+#include <array>
+
+#include "host/base/encoding.h"
+#include "host/base/fd.h"
+#include "host/config/section.h"
+
+namespace kante {
+namespace {
+
+// In the order of the enumerations.
+constexpr std::array kOnRevokedNames = {"report", "stop"};
+constexpr std::array kUplinkKindNames = {"none", "mqtt", "iothub", "kante"};
+constexpr std::array kUplinkOrderNames = {"live-first", "fifo"};
+constexpr std::array kAtBudgetNames = {"hold", "drop-lowest"};
+constexpr std::array kCommandsNames = {"signed", "broker"};
+constexpr std::array kStoreFullNames = {"drop-lowest", "refuse"};
+constexpr std::array kStoreSyncNames = {"always", "interval"};
+
+constexpr std::size_t kTopicBytesMax = 1024;
+constexpr std::size_t kTagBytesMax = 256;
+constexpr std::size_t kSocketPathBytesMax = 107;  // sockaddr_un
+
+Status checkName(const std::string& text) {
+  if (isName(text)) return {};
+  return fail(Errc::kInvalid,
+              "\"" + text +
+                  "\" is no name: 1 to 64 of A-Z a-z 0-9 . _ -, beginning with a letter or digit");
+}
+
+Status checkTag(const std::string& text) {
+  if (text.size() <= kTagBytesMax) return {};
+  return fail(Errc::kInvalid,
+              "a tag's value has at most " + std::to_string(kTagBytesMax) + " bytes");
+}
+
+Status checkEndpoint(const std::string& text) {
+  const auto parsed = parseEndpoint(text);
+  if (!parsed) return parsed.error();
+  return {};
+}
+
+Status checkHostname(const std::string& text) {
+  const bool fits = !text.empty() && text.size() <= 253 &&
+                    text.find_first_not_of(
+                        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+                        "0123456789.-") == std::string::npos;
+  if (fits) return {};
+  return fail(Errc::kInvalid, "\"" + text + "\" is no host name");
+}
+
+Status checkUplinkTopic(const std::string& topic) {
+  if (topic.empty() || topic.size() > kTopicBytesMax || topic[0] == '$' ||
+      topic.find_first_of("+#") != std::string::npos)
+    return fail(Errc::kInvalid, "a topic has 1 to " + std::to_string(kTopicBytesMax) +
+                                    " bytes, no + or # and no $ at its beginning");
+  for (std::size_t at = 0; (at = topic.find_first_of("{}", at)) != std::string::npos;) {
+    const auto close = topic.find('}', at);
+    const std::string placeholder =
+        topic.substr(at, close == std::string::npos ? close : close + 1 - at);
+    if (placeholder != "{gateway}" && placeholder != "{source}")
+      return fail(Errc::kInvalid,
+                  "\"" + placeholder + "\" is not a placeholder; there are {gateway} and {source}");
+    at = close + 1;
+  }
+  return {};
+}
+
+void readGateway(Section section, GatewayConfig& out) {
+  section.text("id", out.id, checkName);
+  if (!section.has("id")) section.fault("id", "is missing; say what this gateway is called");
+  section.texts("tags", out.tags, checkName, checkTag);
+  section.path("data_dir", out.data_dir);
+  if (out.data_dir.empty()) section.fault("data_dir", "is empty");
+  section.number("shards", out.shards, 0, 64);
+}
+
+void readTrust(ConfigReader& reader, const TomlValue* table, TrustConfig& out) {
+  Section section(reader, table, "trust");
+  section.paths("signers", out.signers);
+  section.paths("deployers", out.deployers);
+  section.paths("roots", out.roots);
+  section.paths("revoked", out.revoked);
+  section.word("on_revoked", out.on_revoked, kOnRevokedNames);
+  for (const TomlValue& element : section.tables("rule")) {
+    Section rule(reader, &element, "trust.rule");
+    TrustRule& read = out.rules.emplace_back();
+    rule.text("signer", read.signer);
+    if (!rule.has("signer"))
+      rule.fault("signer", "is missing; name a subject or a SHA-256 fingerprint");
+    rule.texts("ids", read.ids);
+    rule.texts("permissions", read.permissions);
+  }
+}
+
+void readApi(Section section, ApiConfig& out) {
+  section.path("socket", out.socket);
+  if (out.socket.empty() || out.socket.size() > kSocketPathBytesMax)
+    section.fault("socket",
+                  "a socket's path has 1 to " + std::to_string(kSocketPathBytesMax) + " bytes");
+  section.text("group", out.group);
+  section.text("http", out.http, [](const std::string& text) -> Status {
+    return text.empty() ? Status() : checkEndpoint(text);
+  });
+}
+
+void checkPlainText(Section& section, const HubMqttConfig& mqtt) {
+  if (mqtt.insecure_plain_text) return;
+  for (const std::string& listen : mqtt.listen) {
+    const auto endpoint = parseEndpoint(listen);
+    if (endpoint && !endpoint->isLoopback())
+      section.fault("listen", "\"" + listen +
+                                  "\" is plain text beyond loopback; use tls_listen, or set "
+                                  "insecure_plain_text = true");
+  }
+}
+
+void readHub(ConfigReader& reader, const TomlValue* table, HubConfig& out) {
+  Section section(reader, table, "hub");
+  section.text("hostname", out.hostname, checkHostname);
+  {
+    Section mqtt(reader, section.table("mqtt"), "hub.mqtt");
+    mqtt.texts("listen", out.mqtt.listen, checkEndpoint);
+    mqtt.texts("tls_listen", out.mqtt.tls_listen, checkEndpoint);
+    mqtt.boolean("anonymous", out.mqtt.anonymous);
+    mqtt.boolean("insecure_plain_text", out.mqtt.insecure_plain_text);
+    checkPlainText(mqtt, out.mqtt);
+  }
+  Section(reader, section.table("https"), "hub.https")
+      .texts("listen", out.https.listen, checkEndpoint);
+  Section tls(reader, section.table("tls"), "hub.tls");
+  tls.path("cert", out.tls.cert);
+  tls.path("key", out.tls.key);
+  tls.path("client_ca", out.tls.client_ca);
+  if (out.tls.cert.empty() != out.tls.key.empty())
+    tls.fault(out.tls.cert.empty() ? "cert" : "key", "cert and key are set together");
+}
+
+void checkUplink(Section& section, const UplinkConfig& uplink) {
+  if (uplink.cert.empty() != uplink.key.empty())
+    section.fault(uplink.cert.empty() ? "cert" : "key", "cert and key are set together");
+  if (!uplink.password_file.empty() && uplink.username.empty())
+    section.fault("username", "is missing beside password_file");
+  if (uplink.kind == UplinkKind::kNone) return;
+  if (uplink.url.empty())
+    return section.fault(
+        "url", std::string("is missing; kind \"") + name(uplink.kind) + "\" connects to it");
+  if (uplink.kind != UplinkKind::kMqtt) return;
+  const auto url = parseUplinkUrl(uplink.url);
+  if (!url) return section.fault("url", url.error().text);
+  if (url->scheme == UplinkUrl::Scheme::kMqtt && !url->endpoint.isLoopback())
+    section.fault("url", "\"" + uplink.url + "\" is plain text beyond loopback; use mqtts://");
+}
+
+void readUplink(Section section, UplinkConfig& out) {
+  section.word("kind", out.kind, kUplinkKindNames);
+  section.text("url", out.url);
+  section.path("ca", out.ca);
+  section.path("cert", out.cert);
+  section.path("key", out.key);
+  section.text("username", out.username);
+  section.path("password_file", out.password_file);
+  section.text("proxy", out.proxy);
+  section.text("topic", out.topic, checkUplinkTopic);
+  section.word("order", out.order, kUplinkOrderNames);
+  section.number("window", out.window, 1, 4096);
+  section.number("backlog_per_s", out.backlog_per_s, 0, 1'000'000);
+  section.number("messages_per_day", out.messages_per_day, 0, 1'000'000'000'000);
+  section.number("meter_bytes", out.meter_bytes, 1, 1 << 20);
+  section.number("bytes_per_day", out.bytes_per_day, 0, std::int64_t{1} << 50);
+  section.word("at_budget", out.at_budget, kAtBudgetNames);
+  section.word("commands", out.commands, kCommandsNames);
+  checkUplink(section, out);
+}
+
+void readStore(Section section, StoreConfig& out) {
+  section.number("max_bytes", out.max_bytes, 1 << 20, std::int64_t{1} << 40);
+  section.word("full", out.full, kStoreFullNames);
+  section.word("sync", out.sync, kStoreSyncNames);
+  section.number("sync_ms", out.sync_ms, 1, 60'000);
+}
+
+}  // namespace
+
+const char* name(UplinkKind kind) { return kUplinkKindNames[static_cast<std::size_t>(kind)]; }
+
+Result<Config> parseConfig(std::string_view toml, const std::string& file) {
+  if (toml.size() > kConfigBytesMax)
+    return fail(Errc::kLimit,
+                file + ": the file has more than " + std::to_string(kConfigBytesMax) + " bytes");
+  KANTE_TRY(document, parseToml(toml, file, kConfigDepthMax));
+  const auto slash = file.rfind('/');
+  ConfigReader reader(file, slash == std::string::npos ? "" : file.substr(0, slash));
+  Config config;
+  config.file = file;
+  {
+    Section root(reader, &document, "");
+    readGateway(Section(reader, root.table("gateway"), "gateway"), config.gateway);
+    readTrust(reader, root.table("trust"), config.trust);
+    readApi(Section(reader, root.table("api"), "api"), config.api);
+    Section(reader, root.table("runtime"), "runtime")
+        .number("in_process_loads_max", config.runtime.in_process_loads_max, 1, 4096);
+    readHub(reader, root.table("hub"), config.hub);
+    readUplink(Section(reader, root.table("uplink"), "uplink"), config.uplink);
+    readStore(Section(reader, root.table("store"), "store"), config.store);
+    Section(reader, root.table("sandbox"), "sandbox")
+        .number("minimum_tier", config.sandbox.minimum_tier, 1, 3);
+  }
+  KANTE_CHECK(reader.result());
+  if (config.hub.hostname.empty()) config.hub.hostname = config.gateway.id + ".local";
+  config.set_at = reader.takeSetAt();
+  return config;
+}
+
+Result<Config> loadConfig(const std::string& path) {
+  auto text = readFile(path, kConfigBytesMax);
+  if (!text) return within("configuration", text.error());
+  return parseConfig(*text, path);
+}
+
+Config defaultConfig(const std::string& data_dir) {
+  Config config;
+  config.gateway.id = "demo";
+  config.gateway.data_dir = data_dir;
+  config.trust.signers.clear();
+  config.api.socket = data_dir + "/api.sock";
+  config.api.group.clear();
+  config.api.http.clear();
+  config.hub.hostname = "demo.local";
+  config.hub.mqtt.listen.clear();
+  config.hub.mqtt.tls_listen.clear();
+  return config;
+}
+
+}  // namespace kante

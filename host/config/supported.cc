@@ -1,0 +1,51 @@
+// What the configuration knows and this build does not do.  A capability that arrives takes its
+// lines away here.
+#include "host/config/config.h"
+
+namespace kante {
+namespace {
+
+struct Wish {
+  const char* key;  // As in Config::set_at.
+  bool asked;       // Beyond what "off" means for it.
+  const char* what;
+};
+
+}  // namespace
+
+Status supported(const Config& config) {
+  const UplinkConfig& uplink = config.uplink;
+  const Wish kWishes[] = {
+      {"hub.mqtt.listen", !config.hub.mqtt.listen.empty(), "the hub for leaf devices"},
+      {"hub.mqtt.tls_listen", !config.hub.mqtt.tls_listen.empty(), "the hub for leaf devices"},
+      {"hub.mqtt.anonymous", config.hub.mqtt.anonymous, "the hub for leaf devices"},
+      {"hub.https.listen", !config.hub.https.listen.empty(), "the hub for leaf devices"},
+      {"hub.tls.cert", !config.hub.tls.cert.empty(), "the hub for leaf devices"},
+      {"hub.tls.client_ca", !config.hub.tls.client_ca.empty(), "the hub for leaf devices"},
+      {"trust.deployers", !config.trust.deployers.empty(), "obeying signed documents from afar"},
+      {"trust.roots", !config.trust.roots.empty(), "replacing trust from afar"},
+      {"trust.on_revoked", config.trust.on_revoked == OnRevoked::kStop,
+       "stopping modules whose signer was revoked later"},
+      {"trust.rule", !config.trust.rules.empty(), "narrowing a signer by rules"},
+      {"uplink.kind", uplink.kind == UplinkKind::kIothub || uplink.kind == UplinkKind::kKante,
+       "this kind of uplink"},
+      {"uplink.proxy", !uplink.proxy.empty(), "an uplink through a proxy"},
+      {"uplink.backlog_per_s", uplink.backlog_per_s != 0, "a limit on the backlog's rate"},
+      {"uplink.messages_per_day", uplink.messages_per_day != 0, "a message budget"},
+      {"uplink.bytes_per_day", uplink.bytes_per_day != 0, "a byte budget"},
+      {"uplink.at_budget", uplink.at_budget != AtBudget::kHold, "a budget"},
+  };
+  for (const Wish& wish : kWishes) {
+    const auto set = config.set_at.find(wish.key);
+    if (set == config.set_at.end() || !wish.asked) continue;
+    const std::string key = wish.key;
+    const auto dot = key.rfind('.');
+    return fail(Errc::kUnsupported, config.file + ":" + std::to_string(set->second) + ": [" +
+                                        key.substr(0, dot) + "] " + key.substr(dot + 1) + ": " +
+                                        wish.what +
+                                        " is not part of this build; leave the key out");
+  }
+  return {};
+}
+
+}  // namespace kante
