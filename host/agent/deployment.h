@@ -5,7 +5,6 @@
 
 #include <cstdint>
 #include <map>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,25 +32,16 @@ struct ModuleEntry {
   std::uint32_t stop_ms = 5000;
 };
 
-struct HealthRule {
-  std::uint32_t window_s = 0;  // 0: committed as soon as every module is ready.
-  bool uplink = false;
-};
-
 // Holding one proves that the text followed every rule above.
 struct Deployment {
   std::string id;
   std::uint64_t version = 0;
   std::map<std::string, ModuleEntry> modules;  // By name.
   std::vector<RouteSpec> routes;               // In the order of the document.
-  std::optional<HealthRule> health;
   std::string json;  // The whole document, canonical: members sorted, no white space.
 };
 
 // kInvalid and kUnsupported begin with the JSON pointer: "/modules/filter/bundle: …".
 Result<Deployment> parseDeployment(std::string_view json);
-
-// Appends one reference token to a JSON pointer, escaped ("~0", "~1").
-std::string pointer(std::string_view parent, std::string_view token);
 
 }  // namespace kante
