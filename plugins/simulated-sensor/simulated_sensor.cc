@@ -45,8 +45,9 @@ struct Config {
     config.ambient_temperature = ambient.number("temperature", 21, {-100, 200});
     config.humidity = ambient.integer("humidity", 25, {0, 100});
     ambient.end();
-    config.seed = fields.has("seed") ? static_cast<std::uint64_t>(fields.integer("seed", 0, {0, INT64_MAX}))
-                                     : (std::uint64_t{std::random_device()()} << 32 | std::random_device()());
+    config.seed = fields.has("seed")
+                      ? static_cast<std::uint64_t>(fields.integer("seed", 0, {0, INT64_MAX}))
+                      : (std::uint64_t{std::random_device()()} << 32 | std::random_device()());
     fields.end();
     return config;
   }
@@ -62,8 +63,12 @@ struct Config {
 class SimulatedSensor : public kante::Module {
  public:
   explicit SimulatedSensor(kante::Start& start)
-      : Module(start), config_(Config::parse(start.config())), random_(config_.seed), batch_id_(randomUuid()),
-        temperature_(config_.temperature.min), interval_(config_.period) {
+      : Module(start),
+        config_(Config::parse(start.config())),
+        random_(config_.seed),
+        batch_id_(randomUuid()),
+        temperature_(config_.temperature.min),
+        interval_(config_.period) {
     schedule(milliseconds(0));
   }
 
@@ -91,7 +96,8 @@ class SimulatedSensor : public kante::Module {
       const bool send_data = fields.boolean("SendData", true);
       const auto seconds = fields.optionalNumber("SendInterval", {0.001, 86'400});
       fields.end();
-      const milliseconds interval = seconds ? milliseconds(std::llround(*seconds * 1000)) : config_.period;
+      const milliseconds interval =
+          seconds ? milliseconds(std::llround(*seconds * 1000)) : config_.period;
       const bool changed = send_data != send_data_ || interval != interval_;
       send_data_ = send_data;
       interval_ = interval;
@@ -113,7 +119,8 @@ class SimulatedSensor : public kante::Module {
   }
 
   std::optional<kante::State> onSave() override {
-    const Value state{{"sequence", sequence_}, {"batchId", batch_id_}, {"temperature", temperature_}};
+    const Value state{
+        {"sequence", sequence_}, {"batchId", batch_id_}, {"temperature", temperature_}};
     return kante::State{kStateFormat, state.dump()};
   }
 
@@ -131,7 +138,8 @@ class SimulatedSensor : public kante::Module {
   void obey(const Value& command) {
     const Value* name = command.get("command");
     if (name == nullptr || *name != "reset") {
-      throw kante::Failure("a control message should be {\"command\":\"reset\"}, is " + command.dump());
+      throw kante::Failure("a control message should be {\"command\":\"reset\"}, is " +
+                           command.dump());
     }
     reset();
   }
@@ -181,9 +189,12 @@ class SimulatedSensor : public kante::Module {
 
   // A walk upwards that wavers about the maximum, with a pressure that follows the temperature.
   kante::Draft nextMessage() {
-    temperature_ += temperature_ > config_.temperature.max ? uniform(-0.5, 0.5) : uniform(-0.25, 1.25);
-    const double rise = (temperature_ - config_.temperature.min) / (config_.temperature.max - config_.temperature.min);
-    const double pressure = config_.pressure.min + rise * (config_.pressure.max - config_.pressure.min);
+    temperature_ +=
+        temperature_ > config_.temperature.max ? uniform(-0.5, 0.5) : uniform(-0.25, 1.25);
+    const double rise = (temperature_ - config_.temperature.min) /
+                        (config_.temperature.max - config_.temperature.min);
+    const double pressure =
+        config_.pressure.min + rise * (config_.pressure.max - config_.pressure.min);
     const Value body{
         {"machine", {{"temperature", rounded(temperature_)}, {"pressure", rounded(pressure)}}},
         {"ambient",
@@ -203,7 +214,9 @@ class SimulatedSensor : public kante::Module {
             {"error", error == nullptr ? Value() : Value(error)}});
   }
 
-  double uniform(double min, double max) { return std::uniform_real_distribution(min, max)(random_); }
+  double uniform(double min, double max) {
+    return std::uniform_real_distribution(min, max)(random_);
+  }
   static double rounded(double value) { return std::round(value * 1000) / 1000; }
 
   std::string randomUuid() {

@@ -1,5 +1,5 @@
-// kante/draft.hpp - messages as a module holds them: Message, a counted reference to one that is finished,
-// and Draft, one that is still being written.
+// kante/draft.hpp - messages as a module holds them: Message, a counted reference to one that is
+// finished, and Draft, one that is still being written.
 #pragma once
 
 #include <kante/json.hpp>
@@ -24,7 +24,8 @@ class Message {
   Message(const Message& other) : host_(other.host_), msg_(other.msg_) {
     if (msg_ != nullptr) host_->msg_retain(msg_);
   }
-  Message(Message&& other) noexcept : host_(other.host_), msg_(std::exchange(other.msg_, nullptr)) {}
+  Message(Message&& other) noexcept
+      : host_(other.host_), msg_(std::exchange(other.msg_, nullptr)) {}
   Message& operator=(Message other) noexcept {
     std::swap(host_, other.host_);
     std::swap(msg_, other.msg_);
@@ -94,14 +95,15 @@ class Draft {
  public:
   Draft() = default;
   // A body of bytes of this media type.
-  Draft(std::string_view content_type, std::string body) : content_type_(content_type), body_(std::move(body)) {}
+  Draft(std::string_view content_type, std::string body)
+      : content_type_(content_type), body_(std::move(body)) {}
   static Draft json(const json::Value& value) { return jsonText(value.dump()); }
   // text: JSON already.
   static Draft jsonText(std::string text) {
     return Draft("application/json", std::move(text)).contentEncoding("utf-8");
   }
-  // All that original says but its id, its time of creation and the names that are the host's to say: for
-  // a message that is made from another one.
+  // All that original says but its id, its time of creation and the names that are the host's to
+  // say: for a message that is made from another one.
   static Draft from(MessageView original) {
     Draft draft = withoutBody(original);
     draft.body_ = original.body();
@@ -127,8 +129,12 @@ class Draft {
   Draft& contentType(std::string_view type) { return content_type_ = type, *this; }
   Draft& contentEncoding(std::string_view encoding) { return content_encoding_ = encoding, *this; }
   // Replaces the property of that name (names compare without ASCII case) or adds it.
-  Draft& property(std::string_view name, std::string_view value) { return set(properties_, name, value); }
-  Draft& systemProperty(std::string_view name, std::string_view value) { return set(system_, name, value); }
+  Draft& property(std::string_view name, std::string_view value) {
+    return set(properties_, name, value);
+  }
+  Draft& systemProperty(std::string_view name, std::string_view value) {
+    return set(system_, name, value);
+  }
   // Nanoseconds since 1970, UTC, after which nobody wants it; 0: never.
   Draft& expiryNs(std::int64_t expiry_ns) { return expiry_ns_ = expiry_ns, *this; }
   Draft& id(MessageId id) { return id_ = id, *this; }
@@ -137,12 +143,14 @@ class Draft {
   const std::string& body() const { return body_; }
   bool empty() const { return body_.empty() && properties_.empty(); }
 
-  // Calls take(const kante_message&) with what stands here, if it is within the limits of a message.
+  // Calls take(const kante_message&) with what stands here, if it is within the limits of a
+  // message.
   template <typename Take>
   Status lay(Take&& take) const {
     std::array<kante_property, KANTE_PROPERTIES_MAX> properties;
     std::array<kante_property, KANTE_SYSTEM_PROPERTIES_MAX> system;
-    if (properties_.size() > properties.size() || system_.size() > system.size()) return KANTE_E_LIMIT;
+    if (properties_.size() > properties.size() || system_.size() > system.size())
+      return KANTE_E_LIMIT;
     kante_message message{};
     message.id_high = id_.high;
     message.id_low = id_.low;
@@ -177,7 +185,9 @@ class Draft {
   using Texts = std::vector<std::pair<std::string, std::string>>;
 
   Draft& set(Texts& list, std::string_view name, std::string_view value) {
-    const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+    const auto lower = [](char c) {
+      return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    };
     for (auto& [known, text] : list) {
       if (std::equal(known.begin(), known.end(), name.begin(), name.end(),
                      [&](char a, char b) { return lower(a) == lower(b); })) {
@@ -189,7 +199,8 @@ class Draft {
     return *this;
   }
   static const kante_property* point(const Texts& texts, kante_property* at) {
-    for (std::size_t i = 0; i < texts.size(); ++i) at[i] = {toStr(texts[i].first), toStr(texts[i].second)};
+    for (std::size_t i = 0; i < texts.size(); ++i)
+      at[i] = {toStr(texts[i].first), toStr(texts[i].second)};
     return at;
   }
 

@@ -1,12 +1,13 @@
-// kante/entry.hpp - what stands between a kante::Module and the C ABI: dispatch of events, the fence that no
-// exception passes, KANTE_MODULE (include kante/module.hpp).
+// kante/entry.hpp - what stands between a kante::Module and the C ABI: dispatch of events, the
+// fence that no exception passes, KANTE_MODULE (include kante/module.hpp).
 #pragma once
 
 #include <kante/handles.hpp>
 
 KANTE_SDK_BEGIN
 
-// ---- dispatch ------------------------------------------------------------------------------------
+// ---- dispatch
+// ------------------------------------------------------------------------------------
 
 inline Status Module::handle(const kante_event& event) {
   const MessageView message(event.words, event.word_count);
@@ -27,12 +28,8 @@ inline Status Module::handle(const kante_event& event) {
       done(Done(host_, event));
       return KANTE_OK;
     }
-    case KANTE_EVENT_WRITABLE:
-      writable(event.id);
-      return KANTE_OK;
-    case KANTE_EVENT_DRAIN:
-      onDrain();
-      return KANTE_OK;
+    case KANTE_EVENT_WRITABLE: writable(event.id); return KANTE_OK;
+    case KANTE_EVENT_DRAIN: onDrain(); return KANTE_OK;
     case KANTE_EVENT_HEALTH: return onHealth();
     case KANTE_EVENT_SAVE: return handleSave(event);
     case KANTE_EVENT_RESTORE: {
@@ -80,7 +77,8 @@ inline void Module::tellDrained() {
   host_->drained(host_);
 }
 
-// ---- the fence -----------------------------------------------------------------------------------
+// ---- the fence
+// -----------------------------------------------------------------------------------
 
 // Runs call() and turns what it throws into a status, with its text attached for the host's log.
 template <typename Call>
@@ -105,7 +103,8 @@ Status fence(const kante_host* host, Call&& call) noexcept {
 // The four functions of the entry, for one class of module.
 template <typename Class, const kante_entry& Entry>
 struct EntryOf {
-  static kante_status create(const kante_host* host, kante_msg* config, kante_module** out) noexcept {
+  static kante_status create(const kante_host* host, kante_msg* config,
+                             kante_module** out) noexcept {
     return fence(host, [&] {
       Start start(host, Entry, config);
       Module* module = new Class(start);
@@ -143,8 +142,8 @@ constexpr ElfNote<N> elfNote(const char (&text)[N]) {
 
 KANTE_SDK_END
 
-#define KANTE_INPUTS(...) __VA_ARGS__ __VA_OPT__(,)
-#define KANTE_OUTPUTS(...) __VA_ARGS__ __VA_OPT__(,)
+#define KANTE_INPUTS(...) __VA_ARGS__ __VA_OPT__(, )
+#define KANTE_OUTPUTS(...) __VA_ARGS__ __VA_OPT__(, )
 
 #define KANTE_DETAIL_JOIN2(a, b) a##b
 #define KANTE_DETAIL_JOIN(a, b) KANTE_DETAIL_JOIN2(a, b)
@@ -157,27 +156,28 @@ KANTE_SDK_END
 extern "C" const kante_entry KANTE_ENTRY_SYMBOL;
 #else
 #define KANTE_ENTRY_SYMBOL kante_module_entry
-#define KANTE_DETAIL_NOTE(id)                                                        \
-  __attribute__((used, section(".note.kante"), aligned(4))) static constexpr auto    \
-      kante_detail_note = ::kante::elfNote("id=" id "\nabi=1.0\n");
+#define KANTE_DETAIL_NOTE(id)                                           \
+  __attribute__((used, section(".note.kante"),                          \
+                 aligned(4))) static constexpr auto kante_detail_note = \
+      ::kante::elfNote("id=" id "\nabi=1.0\n");
 #endif
 
-// KANTE_MODULE(Class, "id", "version", KANTE_INPUTS("a", …), KANTE_OUTPUTS("b", …)), once a module, outside of
-// every namespace.  id and names as in the manifest; an input's place is its number.
-#define KANTE_MODULE(Class, id, version, inputs, outputs)                                          \
-  static const char* const kante_detail_inputs[] = {inputs nullptr};                               \
-  static const char* const kante_detail_outputs[] = {outputs nullptr};                             \
-  KANTE_DETAIL_NOTE(id)                                                                            \
-  extern "C" KANTE_EXPORT const kante_entry KANTE_ENTRY_SYMBOL = {                                 \
-      sizeof(kante_entry),                                                                         \
-      KANTE_MAGIC,                                                                                 \
-      KANTE_ABI_MAJOR,                                                                             \
-      KANTE_ABI_MINOR,                                                                             \
-      id,                                                                                          \
-      version,                                                                                     \
-      kante_detail_inputs,                                                                         \
-      kante_detail_outputs,                                                                        \
-      &::kante::EntryOf<Class, KANTE_ENTRY_SYMBOL>::create,                                        \
-      &::kante::EntryOf<Class, KANTE_ENTRY_SYMBOL>::onEvent,                                       \
-      &::kante::EntryOf<Class, KANTE_ENTRY_SYMBOL>::destroy,                                       \
+// KANTE_MODULE(Class, "id", "version", KANTE_INPUTS("a", …), KANTE_OUTPUTS("b", …)), once a module,
+// outside of every namespace.  id and names as in the manifest; an input's place is its number.
+#define KANTE_MODULE(Class, id, version, inputs, outputs)              \
+  static const char* const kante_detail_inputs[] = {inputs nullptr};   \
+  static const char* const kante_detail_outputs[] = {outputs nullptr}; \
+  KANTE_DETAIL_NOTE(id)                                                \
+  extern "C" KANTE_EXPORT const kante_entry KANTE_ENTRY_SYMBOL = {     \
+      sizeof(kante_entry),                                             \
+      KANTE_MAGIC,                                                     \
+      KANTE_ABI_MAJOR,                                                 \
+      KANTE_ABI_MINOR,                                                 \
+      id,                                                              \
+      version,                                                         \
+      kante_detail_inputs,                                             \
+      kante_detail_outputs,                                            \
+      &::kante::EntryOf<Class, KANTE_ENTRY_SYMBOL>::create,            \
+      &::kante::EntryOf<Class, KANTE_ENTRY_SYMBOL>::onEvent,           \
+      &::kante::EntryOf<Class, KANTE_ENTRY_SYMBOL>::destroy,           \
       nullptr};

@@ -67,16 +67,24 @@ class Desired {
   json::Value properties_;
 };
 
-// A direct method call that waits for its answer.  Move it away to answer later, on any thread; one that is
-// destroyed unanswered answers 500 by itself, so that no caller waits in vain.
+// A direct method call that waits for its answer.  Move it away to answer later, on any thread; one
+// that is destroyed unanswered answers 500 by itself, so that no caller waits in vain.
 class Method {
  public:
   Method(const kante_host* host, const kante_twin_v1* twin, std::uint64_t token, std::string name,
          Message message)
-      : host_(host), twin_(twin), token_(token), name_(std::move(name)), message_(std::move(message)) {}
+      : host_(host),
+        twin_(twin),
+        token_(token),
+        name_(std::move(name)),
+        message_(std::move(message)) {}
   Method(Method&& other) noexcept
-      : host_(other.host_), twin_(other.twin_), token_(std::exchange(other.token_, 0)),
-        name_(std::move(other.name_)), message_(std::move(other.message_)), exceptions_(other.exceptions_) {}
+      : host_(other.host_),
+        twin_(other.twin_),
+        token_(std::exchange(other.token_, 0)),
+        name_(std::move(other.name_)),
+        message_(std::move(other.message_)),
+        exceptions_(other.exceptions_) {}
   Method& operator=(Method&& other) noexcept {
     Method taken(std::move(other));
     std::swap(host_, taken.host_);
@@ -109,7 +117,8 @@ class Method {
   Status reply(int code, const json::Value& result = {}) {
     if (token_ == 0) return KANTE_E_STATE;
     Message message;
-    if (const Status status = Draft::json(result).seal(host_, message); status != KANTE_OK) return status;
+    if (const Status status = Draft::json(result).seal(host_, message); status != KANTE_OK)
+      return status;
     return twin_->reply(host_, std::exchange(token_, 0), code, message.get());
   }
   // Leaves the answer to the host, for a method that the module does not have.
@@ -130,7 +139,8 @@ struct State {
   std::string bytes;
 };
 
-// The answer to a request (storage, report, invoke, emit with a callback).  Valid while the callback runs.
+// The answer to a request (storage, report, invoke, emit with a callback).  Valid while the
+// callback runs.
 class Done {
  public:
   Done(const kante_host* host, const kante_event& event) : host_(host), event_(event) {}
@@ -139,7 +149,9 @@ class Done {
   std::uint64_t arg() const { return event_.arg; }
   // Empty when the answer has no message.
   MessageView message() const { return {event_.words, event_.word_count}; }
-  std::string_view body() const { return event_.words == nullptr ? std::string_view() : message().body(); }
+  std::string_view body() const {
+    return event_.words == nullptr ? std::string_view() : message().body();
+  }
   json::Value json() const { return body().empty() ? json::Value() : json::parse(body()); }
   Message keep() const { return Message::share(host_, event_.msg); }
 

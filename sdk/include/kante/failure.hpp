@@ -1,7 +1,8 @@
-// kante/failure.hpp - the one exception type of the SDK: a status for the host and a sentence for people.
+// kante/failure.hpp - the one exception type of the SDK: a status for the host and a sentence for
+// people.
 //
-// Throw it where a handler or constructor cannot go on; the fence around every call from the host turns it
-// into that status and attaches the text (see kante/module.hpp).
+// Throw it where a handler or constructor cannot go on; the fence around every call from the host
+// turns it into that status and attaches the text (see kante/module.hpp).
 #pragma once
 
 #include <kante/module.h>
@@ -13,8 +14,9 @@
 #error "The C++ face of the Kante SDK needs C++20 (-std=c++20); kante/module.h alone is C11"
 #endif
 
-// Everything the SDK defines in C++ lies in this inline namespace: authors write kante::Module, and a
-// program that holds modules of two SDK versions, or the host itself, still has no two meanings of a name.
+// Everything the SDK defines in C++ lies in this inline namespace: authors write kante::Module, and
+// a program that holds modules of two SDK versions, or the host itself, still has no two meanings
+// of a name.
 #define KANTE_SDK_BEGIN \
   namespace kante {     \
   inline namespace sdk1 {
@@ -28,7 +30,8 @@ using Status = kante_status;
 
 class Failure : public std::runtime_error {
  public:
-  // text: one sentence, what is wrong, where, and what would be right, without a full stop at its end.
+  // text: one sentence, what is wrong, where, and what would be right, without a full stop at its
+  // end.
   Failure(Status status, const std::string& text) : std::runtime_error(text), status_(status) {}
   explicit Failure(const std::string& text) : Failure(KANTE_E_INVALID, text) {}
   Status status() const noexcept { return status_; }

@@ -1,10 +1,11 @@
-// kante/fields.hpp - reads the members of a JSON object and refuses what is wrong with a sentence that names
-// the JSON pointer: for configuration, desired properties and method arguments.
+// kante/fields.hpp - reads the members of a JSON object and refuses what is wrong with a sentence
+// that names the JSON pointer: for configuration, desired properties and method arguments.
 //
 //   Fields fields(start.config());
 //   period_ms_ = fields.integer("period_ms", 1000, {1, 86'400'000});
 //   key_ = fields.string("key", "");
-//   fields.end();                    // refuses members nobody asked for, naming the nearest known one
+//   fields.end();                    // refuses members nobody asked for, naming the nearest known
+//   one
 #pragma once
 
 #include <kante/json.hpp>
@@ -65,7 +66,8 @@ class Fields {
     const auto found = std::find(words.begin(), words.end(), text);
     if (found != words.end()) return static_cast<std::size_t>(found - words.begin());
     std::string list;
-    for (const std::string_view word : words) list += (list.empty() ? "" : ", ") + std::string(word);
+    for (const std::string_view word : words)
+      list += (list.empty() ? "" : ", ") + std::string(word);
     refuse(name, "should be one of " + list + ", is \"" + text + "\"");
   }
   std::vector<std::string> strings(std::string_view name, std::vector<std::string> otherwise,
@@ -93,7 +95,8 @@ class Fields {
     for (const json::Member& unknown : *members) {
       if (unknown.first.starts_with('$') || known_.count(unknown.first) != 0) continue;
       const std::string nearest = nearestName(unknown.first);
-      refuse(unknown.first, nearest.empty() ? "is not known" : "is not known, did you mean \"" + nearest + "\"");
+      refuse(unknown.first,
+             nearest.empty() ? "is not known" : "is not known, did you mean \"" + nearest + "\"");
     }
   }
 
@@ -121,12 +124,13 @@ class Fields {
     if (value == nullptr) refuse(name, "is missing");
     return *value;
   }
-  std::int64_t toInteger(std::string_view name, const json::Value& value, Range<std::int64_t> range) const {
+  std::int64_t toInteger(std::string_view name, const json::Value& value,
+                         Range<std::int64_t> range) const {
     if (!value.isInteger()) refuse(name, "should be an integer, is " + typeOf(value));
     const std::int64_t number = *value.integer();
     if (number < range.min || number > range.max) {
-      refuse(name, "should lie between " + std::to_string(range.min) + " and " + std::to_string(range.max) +
-                       ", is " + std::to_string(number));
+      refuse(name, "should lie between " + std::to_string(range.min) + " and " +
+                       std::to_string(range.max) + ", is " + std::to_string(number));
     }
     return number;
   }

@@ -1,5 +1,6 @@
-// kante/handles.hpp - what a kante::Module has as members: outputs, timers, metrics, storage, lifecycle
-// (include kante/module.hpp).  A handle belongs to the module it was made with and does not move.
+// kante/handles.hpp - what a kante::Module has as members: outputs, timers, metrics, storage,
+// lifecycle (include kante/module.hpp).  A handle belongs to the module it was made with and does
+// not move.
 #pragma once
 
 #include <kante/module.hpp>
@@ -9,8 +10,8 @@
 KANTE_SDK_BEGIN
 
 // An output by its name.  Any thread may emit; the order of several threads is the order of return.
-// Every emit answers KANTE_OK (all sinks took it), KANTE_E_AGAIN (none did: no credit; onWritable follows)
-// or another error (none did).
+// Every emit answers KANTE_OK (all sinks took it), KANTE_E_AGAIN (none did: no credit; onWritable
+// follows) or another error (none did).
 class Output {
  public:
   // Throws Failure when KANTE_MODULE names no such output.
@@ -31,7 +32,9 @@ class Output {
     return emitRaw(message.get(), std::move(done));
   }
   // Passes on what came in: the very same message, with this module as its source.
-  Status emit(const Input& input, Module::Callback done = {}) { return emitRaw(input.raw(), std::move(done)); }
+  Status emit(const Input& input, Module::Callback done = {}) {
+    return emitRaw(input.raw(), std::move(done));
+  }
   // The fast way: a template's words and a body, written once where they will live.
   Status emit(const MessageTemplate& shape, std::string_view body) {
     Scratch scratch(module_.host(), shape.words(body.size()));
@@ -58,8 +61,8 @@ class Output {
   std::uint32_t index_;
 };
 
-// An output with patience: what finds no credit waits here, in order and bounded, and leaves by itself when
-// the output is writable again; a drain waits for it.  On the strand only.
+// An output with patience: what finds no credit waits here, in order and bounded, and leaves by
+// itself when the output is writable again; a drain waits for it.  On the strand only.
 class Outbox {
  public:
   struct Limits {
@@ -78,18 +81,30 @@ class Outbox {
 
   std::size_t size() const { return waiting_.size(); }
   bool empty() const { return waiting_.empty(); }
-  bool full() const { return waiting_.size() >= limits_.messages_max || bytes_ >= limits_.bytes_max; }
+  bool full() const {
+    return waiting_.size() >= limits_.messages_max || bytes_ >= limits_.bytes_max;
+  }
 
   // KANTE_OK: sent or waiting here.  KANTE_E_AGAIN: full, the message is not taken.
-  Status send(const Draft& draft) { return toSent(place(draft, 0)); }
-  Status send(const Message& message) { return toSent(place(message, 0)); }
+  Status send(const Draft& draft) { return toSent(place(draft, {})); }
+  Status send(const Message& message) { return toSent(place(message, {})); }
 
-  // For onInput, to return as it is: sends what was made of this input.  KANTE_PENDING while it waits here,
-  // and the input is settled when it has left, so that an input of a durable route is never lost between;
-  // KANTE_E_AGAIN when full, and the host brings a durable input again.
-  Status answer(const Input& input, const Draft& draft) { return toAnswer(input, place(draft, input.token())); }
+  // For onInput, to return as it is: sends what was made of this input.  KANTE_PENDING while it
+  // waits here, and the input is settled when it has left, so that an input of a durable route is
+  // never lost between; KANTE_E_AGAIN when full, and the host brings a durable input again.
+  Status answer(const Input& input, const Draft& draft) {
+    return toAnswer(input, place(draft, tokensOf(input)));
+  }
   // The same with the input itself.
-  Status forward(const Input& input) { return toAnswer(input, place(input.keep(), input.token())); }
+  Status forward(const Input& input) {
+    return toAnswer(input, place(input.keep(), tokensOf(input)));
+  }
+  // For a message made of many inputs.  KANTE_OK: it has left, and the caller settles.
+  // KANTE_PENDING: it waits here, and these tokens are settled when it has left.  KANTE_E_AGAIN:
+  // full, nothing is taken.
+  Status sendFor(const std::vector<std::uint64_t>& tokens, const Draft& draft) {
+    return place(draft, tokens);
+  }
 
   // Sends what it can; called by the module when the output is writable.
   void flush() {
@@ -99,21 +114,23 @@ class Outbox {
       const Waiting sent = std::move(waiting_.front());
       waiting_.pop_front();
       bytes_ -= sent.bytes;
-      if (status != KANTE_OK) module_.warn("an output refused a waiting message: ", statusName(status));
-      module_.settle(sent.token, status);
+      if (status != KANTE_OK)
+        module_.warn("an output refused a waiting message: ", statusName(status));
+      for (const std::uint64_t token : sent.tokens) module_.settle(token, status);
     }
   }
   std::uint32_t output() const { return output_.index(); }
 
  private:
+  using Tokens = std::vector<std::uint64_t>;
   struct Waiting {
     Message message;
     std::size_t bytes;
-    std::uint64_t token;
+    Tokens tokens;
   };
 
   // KANTE_OK: sent.  KANTE_PENDING: waits.
-  Status place(const Draft& draft, std::uint64_t token) {
+  Status place(const Draft& draft, const Tokens& tokens) {
     if (full()) return KANTE_E_AGAIN;
     return draft.write(module_.host(), [&](Scratch& scratch) {
       if (waiting_.empty()) {
@@ -122,22 +139,25 @@ class Outbox {
       }
       Message message;
       const Status status = scratch.seal(message);
-      return status == KANTE_OK ? keep(std::move(message), token) : status;
+      return status == KANTE_OK ? keep(std::move(message), tokens) : status;
     });
   }
-  Status place(const Message& message, std::uint64_t token) {
+  Status place(const Message& message, const Tokens& tokens) {
     if (full()) return KANTE_E_AGAIN;
     if (waiting_.empty()) {
       const Status status = output_.emit(message);
       if (status != KANTE_E_AGAIN) return status;
     }
-    return keep(message, token);
+    return keep(message, tokens);
   }
-  Status keep(Message message, std::uint64_t token) {
+  Status keep(Message message, const Tokens& tokens) {
     const std::size_t bytes = message.view().wordCount() * sizeof(std::uint64_t);
-    waiting_.push_back({std::move(message), bytes, token});
+    waiting_.push_back({std::move(message), bytes, tokens});
     bytes_ += bytes;
     return KANTE_PENDING;
+  }
+  static Tokens tokensOf(const Input& input) {
+    return input.isDurable() ? Tokens{input.token()} : Tokens();
   }
   static Status toSent(Status placed) { return placed == KANTE_PENDING ? KANTE_OK : placed; }
   static Status toAnswer(const Input& input, Status placed) {
@@ -156,7 +176,8 @@ class Timer {
  public:
   // Throws Failure when the host has no timers or all 64 are taken.
   Timer(Module& module, std::function<void()> call) : module_(module), call_(std::move(call)) {
-    if (module.timers_ == nullptr) throw Failure(KANTE_E_UNSUPPORTED, "the host has no " KANTE_EXT_TIMERS);
+    if (module.timers_ == nullptr)
+      throw Failure(KANTE_E_UNSUPPORTED, "the host has no " KANTE_EXT_TIMERS);
     const auto free = std::find(module.timer_slots_.begin(), module.timer_slots_.end(), nullptr);
     if (free == module.timer_slots_.end()) throw Failure(KANTE_E_LIMIT, "more than 64 timers");
     *free = this;
@@ -244,7 +265,8 @@ class Storage {
   }
   Status put(std::string_view key, const Draft& value, Module::Callback done = {}) {
     Message message;
-    if (const Status status = value.seal(module_.host(), message); status != KANTE_OK) return status;
+    if (const Status status = value.seal(module_.host(), message); status != KANTE_OK)
+      return status;
     return module_.request(std::move(done), [&](std::uint64_t token) {
       return table_->put(module_.host(), toStr(key), message.get(), token);
     });
@@ -260,7 +282,8 @@ class Storage {
   const kante_storage_v1* table_;
 };
 
-// For a module that is not ready as soon as it is created.  Having this member promises ready().  [any]
+// For a module that is not ready as soon as it is created.  Having this member promises ready().
+// [any]
 class Lifecycle {
  public:
   explicit Lifecycle(Module& module)

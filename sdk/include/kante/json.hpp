@@ -1,17 +1,18 @@
-// kante/json.hpp - a small JSON value for modules, which may link nothing but the C and C++ libraries.
+// kante/json.hpp - a small JSON value for modules, which may link nothing but the C and C++
+// libraries.
 //
-//   json::Value body = json::parse(input.body());            // throws Failure: "JSON at byte 12: …"
-//   if (const json::Value* t = body.find("/machine/temperature")) use(t->number());
-//   std::string text = json::Value{{"alert", true}, {"value", 31.5}}.dump();
+//   json::Value body = json::parse(input.body());            // throws Failure: "JSON at byte 12:
+//   …" if (const json::Value* t = body.find("/machine/temperature")) use(t->number()); std::string
+//   text = json::Value{{"alert", true}, {"value", 31.5}}.dump();
 //
-// Strict RFC 8259: no comments, no trailing commas, no NaN, UTF-8 without overlong forms or lone surrogates,
-// no U+0000 in names, no name twice in an object.  Bounded by Limits, so hostile text costs bounded memory
-// and stack.  A number without fraction and exponent that fits is kept as a 64-bit integer, any other as a
-// double.
+// Strict RFC 8259: no comments, no trailing commas, no NaN, UTF-8 without overlong forms or lone
+// surrogates, no U+0000 in names, no name twice in an object.  Bounded by Limits, so hostile text
+// costs bounded memory and stack.  A number without fraction and exponent that fits is kept as a
+// 64-bit integer, any other as a double.
 #pragma once
 
-#include <kante/failure.hpp>
 #include <kante/message.h>
+#include <kante/failure.hpp>
 
 #include <algorithm>
 #include <charconv>
@@ -30,9 +31,9 @@ KANTE_SDK_BEGIN
 namespace json {
 
 struct Limits {
-  std::size_t bytes_max = 1u << 20;    // The largest body of a message.
-  std::size_t depth_max = 64;          // Nested arrays and objects.
-  std::size_t values_max = 1u << 17;   // Of all levels together: 2 MiB and their texts.
+  std::size_t bytes_max = 1u << 20;   // The largest body of a message.
+  std::size_t depth_max = 64;         // Nested arrays and objects.
+  std::size_t values_max = 1u << 17;  // Of all levels together: 2 MiB and their texts.
 };
 
 struct ParseError {
@@ -51,7 +52,8 @@ class Value {
   Value() = default;
   Value(std::nullptr_t) {}
   Value(bool value) : type_(Type::kBool) { data_.flag = value; }
-  template <typename T, std::enable_if_t<std::is_integral_v<T> && !std::is_same_v<T, bool>, int> = 0>
+  template <typename T,
+            std::enable_if_t<std::is_integral_v<T> && !std::is_same_v<T, bool>, int> = 0>
   Value(T value) {
     if (std::in_range<std::int64_t>(value)) {
       type_ = Type::kInteger;
@@ -93,7 +95,9 @@ class Value {
   }
 
   // Null, or no value, when it is of another type.
-  std::optional<bool> boolean() const { return isBool() ? std::optional(data_.flag) : std::nullopt; }
+  std::optional<bool> boolean() const {
+    return isBool() ? std::optional(data_.flag) : std::nullopt;
+  }
   std::optional<std::int64_t> integer() const {
     return isInteger() ? std::optional(data_.integer) : std::nullopt;
   }
@@ -109,7 +113,8 @@ class Value {
 
   // The member of an object; null for every other value.
   const Value* get(std::string_view name) const;
-  // path: a JSON pointer ("/machine/temperature", "" is the value itself) or names with dots between them
+  // path: a JSON pointer ("/machine/temperature", "" is the value itself) or names with dots
+  // between them
   // ("machine.temperature").  Array elements by their index.  Null when there is nothing.
   const Value* find(std::string_view path) const;
   // Turns null into an object; throws Failure for any other type.
@@ -190,11 +195,18 @@ class Object {
   std::vector<Member> members_;
 };
 
-// ---- Value ---------------------------------------------------------------------------------------
+// ---- Value
+// ---------------------------------------------------------------------------------------
 
-inline Value::Value(std::string value) : type_(Type::kString) { data_.string = new std::string(std::move(value)); }
-inline Value::Value(Array value) : type_(Type::kArray) { data_.array = new Array(std::move(value)); }
-inline Value::Value(Object value) : type_(Type::kObject) { data_.object = new Object(std::move(value)); }
+inline Value::Value(std::string value) : type_(Type::kString) {
+  data_.string = new std::string(std::move(value));
+}
+inline Value::Value(Array value) : type_(Type::kArray) {
+  data_.array = new Array(std::move(value));
+}
+inline Value::Value(Object value) : type_(Type::kObject) {
+  data_.object = new Object(std::move(value));
+}
 inline Value::Value(std::initializer_list<Member> members) : Value(Object(members)) {}
 
 inline Value::Value(const Value& other) {
@@ -237,7 +249,8 @@ inline const Value* Value::get(std::string_view name) const {
 inline Value& Value::operator[](std::string_view name) {
   if (isNull()) *this = Object();
   Object* members = object();
-  if (members == nullptr) throw Failure(std::string("JSON: no member can be added to ") + typeName());
+  if (members == nullptr)
+    throw Failure(std::string("JSON: no member can be added to ") + typeName());
   return (*members)[name];
 }
 
@@ -275,7 +288,8 @@ inline const Value* Value::find(std::string_view path) const {
   }
 }
 
-// ---- writing -------------------------------------------------------------------------------------
+// ---- writing
+// -------------------------------------------------------------------------------------
 
 inline void dumpString(std::string_view text, std::string& out) {
   static constexpr char kHex[] = "0123456789abcdef";

@@ -1,4 +1,5 @@
-// kante/json_parse.hpp - the reader of kante/json.hpp (include that one) and the merge patch of RFC 7396.
+// kante/json_parse.hpp - the reader of kante/json.hpp (include that one) and the merge patch of RFC
+// 7396.
 #pragma once
 
 #include <kante/json.hpp>
@@ -87,7 +88,8 @@ class Parser {
       if (!value(member.second, depth + 1)) return false;
     } while (take(','));
     if (!closes('}')) return refuse("a comma or } should stand here");
-    if (const std::string* twice = repeated(object)) return refuse("the name \"" + *twice + "\" twice");
+    if (const std::string* twice = repeated(object))
+      return refuse("the name \"" + *twice + "\" twice");
     return finish(out, std::move(object));
   }
 
@@ -133,7 +135,9 @@ class Parser {
     const std::size_t begin = at_++;
     for (;;) {
       const std::size_t run = at_;
-      while (more() && peek() != '"' && peek() != '\\' && static_cast<unsigned char>(peek()) >= 0x20) ++at_;
+      while (more() && peek() != '"' && peek() != '\\' &&
+             static_cast<unsigned char>(peek()) >= 0x20)
+        ++at_;
       out.append(text_.substr(run, at_ - run));
       if (!more()) return refuse("a string without its end");
       if (peek() == '"') break;
@@ -186,7 +190,9 @@ class Parser {
   }
 
   static void appendUtf8(std::uint32_t point, std::string& out) {
-    const auto tail = [&](unsigned shift) { out += static_cast<char>(0x80 | ((point >> shift) & 0x3f)); };
+    const auto tail = [&](unsigned shift) {
+      out += static_cast<char>(0x80 | ((point >> shift) & 0x3f));
+    };
     if (point < 0x80) {
       out += static_cast<char>(point);
     } else if (point < 0x800) {
@@ -246,8 +252,8 @@ class Parser {
     return true;
   }
 
-  // For a number that from_chars called out of range: too large (else too small), by the decimal exponent of
-  // its first digit that counts.
+  // For a number that from_chars called out of range: too large (else too small), by the decimal
+  // exponent of its first digit that counts.
   static bool isHuge(std::string_view text) {
     std::int64_t exponent = 0;
     if (const std::size_t e = text.find_first_of("eE"); e != std::string_view::npos) {

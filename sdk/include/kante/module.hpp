@@ -15,10 +15,10 @@
 //   };
 //   KANTE_MODULE(Doubler, "com.example.doubler", "1.0.0", KANTE_INPUTS("in"), KANTE_OUTPUTS("out"))
 //
-// Everything runs on the instance's strand: no two handlers at once, so members need no lock (the thread
-// may differ from call to call).  What other threads of the module may call is marked [any].  A handler must
-// not wait.  What it throws stops at the fence: a kante::Failure becomes its status and text, bad_alloc
-// KANTE_E_LIMIT, anything else KANTE_E_INTERNAL.
+// Everything runs on the instance's strand: no two handlers at once, so members need no lock (the
+// thread may differ from call to call).  What other threads of the module may call is marked [any].
+// A handler must not wait.  What it throws stops at the fence: a kante::Failure becomes its status
+// and text, bad_alloc KANTE_E_LIMIT, anything else KANTE_E_INTERNAL.
 //
 // Header only; needs libc, libm, libgcc and libstdc++ and nothing else.
 #pragma once
@@ -61,8 +61,9 @@ class Start {
 
 class Module {
  public:
-  static constexpr std::size_t kTimersMax = 64;      // By the ABI.
-  static constexpr std::size_t kRequestsMax = 1024;  // Open at a time; a further one is KANTE_E_LIMIT.
+  static constexpr std::size_t kTimersMax = 64;  // By the ABI.
+  static constexpr std::size_t kRequestsMax =
+      1024;  // Open at a time; a further one is KANTE_E_LIMIT.
   using Callback = std::function<void(const Done&)>;
 
   // Throw Failure from the constructor of the derived class to refuse a configuration.
@@ -76,8 +77,8 @@ class Module {
 
   // ---- handlers: what happens to a module ----
 
-  // KANTE_OK: done with it.  KANTE_E_AGAIN: bring it again later.  KANTE_PENDING: kept, settle(token) follows
-  // (durable routes).  Any other error is a failed attempt.
+  // KANTE_OK: done with it.  KANTE_E_AGAIN: bring it again later.  KANTE_PENDING: kept,
+  // settle(token) follows (durable routes).  Any other error is a failed attempt.
   virtual Status onInput(const Input&) { return KANTE_E_UNSUPPORTED; }
   // Answer by method.reply(), now or, moved somewhere, later.
   virtual Status onMethod(Method method) {
@@ -103,15 +104,24 @@ class Module {
   const kante_host* host() const { return host_; }
   const kante_entry& entry() const { return entry_; }
 
-  // Text of the parts one after the other, e.g. info("kept ", count, " of ", name).  Rate limited.  [any]
+  // Text of the parts one after the other, e.g. info("kept ", count, " of ", name).  Rate limited.
+  // [any]
   template <typename... Parts>
-  void debug(const Parts&... parts) const { log(1, parts...); }
+  void debug(const Parts&... parts) const {
+    log(1, parts...);
+  }
   template <typename... Parts>
-  void info(const Parts&... parts) const { log(2, parts...); }
+  void info(const Parts&... parts) const {
+    log(2, parts...);
+  }
   template <typename... Parts>
-  void warn(const Parts&... parts) const { log(3, parts...); }
+  void warn(const Parts&... parts) const {
+    log(3, parts...);
+  }
   template <typename... Parts>
-  void error(const Parts&... parts) const { log(4, parts...); }
+  void error(const Parts&... parts) const {
+    log(4, parts...);
+  }
 
   // Attaches a sentence to the error that the running handler is about to return.
   Status explain(Status status, std::string_view text) const {
@@ -134,19 +144,21 @@ class Module {
   Status report(const json::Value& patch, Callback done = {}) {
     if (twin_ == nullptr) return KANTE_E_UNSUPPORTED;
     Message message;
-    if (const Status status = Draft::json(patch).seal(host_, message); status != KANTE_OK) return status;
+    if (const Status status = Draft::json(patch).seal(host_, message); status != KANTE_OK)
+      return status;
     return request(std::move(done),
                    [&](std::uint64_t token) { return twin_->report(host_, message.get(), token); });
   }
 
-  // Calls a direct method of "module/NAME" or "device/ID".  Done: arg is the method's own status, json() its
-  // result.  [any]
+  // Calls a direct method of "module/NAME" or "device/ID".  Done: arg is the method's own status,
+  // json() its result.  [any]
   Status invoke(std::string_view target, std::string_view name, const json::Value& arguments,
                 std::chrono::milliseconds timeout, Callback done) {
     const auto* invoke = extension<kante_invoke_v1>(KANTE_EXT_INVOKE);
     if (invoke == nullptr) return KANTE_E_UNSUPPORTED;
     Message message;
-    if (const Status status = Draft::json(arguments).seal(host_, message); status != KANTE_OK) return status;
+    if (const Status status = Draft::json(arguments).seal(host_, message); status != KANTE_OK)
+      return status;
     return request(std::move(done), [&](std::uint64_t token) {
       return invoke->invoke(host_, toStr(target), toStr(name), message.get(),
                             static_cast<std::uint32_t>(timeout.count()), token);
@@ -159,7 +171,8 @@ class Module {
     tellDrained();
   }
 
-  // Runs ask(token) with a fresh token whose DONE event calls done; token 0 when done is empty.  [any]
+  // Runs ask(token) with a fresh token whose DONE event calls done; token 0 when done is empty.
+  // [any]
   template <typename Ask>
   Status request(Callback done, Ask&& ask) {
     std::uint64_t token = 0;
@@ -213,12 +226,13 @@ class Module {
   std::array<Timer*, kTimersMax> timer_slots_{};
   std::vector<Outbox*> outboxes_;
   bool draining_ = false;
-  std::mutex requests_mutex_;  // Around the map alone: requests may come from the module's own threads.
+  std::mutex
+      requests_mutex_;  // Around the map alone: requests may come from the module's own threads.
   std::unordered_map<std::uint64_t, Callback> requests_;
   std::uint64_t last_token_ = 0;
 };
 
 KANTE_SDK_END
 
-#include <kante/handles.hpp>
 #include <kante/entry.hpp>
+#include <kante/handles.hpp>

@@ -1,15 +1,15 @@
-// kante/test_host.hpp - a whole Kante host in one object, for tests of modules: no gateway, no threads of its
-// own, time that only moves when told.  kante/testing.hpp adds GoogleTest.
+// kante/test_host.hpp - a whole Kante host in one object, for tests of modules: no gateway, no
+// threads of its own, time that only moves when told.  kante/testing.hpp adds GoogleTest.
 //
 //   kante::TestHost host;                                // of the module linked into this program
 //   ASSERT_EQ(host.create({{"period_ms", 100}}), KANTE_OK) << host.explained();
 //   host.send("in", kante::Draft::json({{"value", 31}}));
 //   EXPECT_EQ(host.take("alert").at(0).json(), …);
 //
-// It has every extension of ABI 1.0, refuses what the real host refuses (a corrupt message, a property name
-// that is the host's, a metric of a wrong name, …), and writes down every breach of the contract, a leaked
-// message reference foremost, in violations().  What the module's own threads call is safe; the object itself
-// belongs to the thread of the test.
+// It has every extension of ABI 1.0, refuses what the real host refuses (a corrupt message, a
+// property name that is the host's, a metric of a wrong name, …), and writes down every breach of
+// the contract, a leaked message reference foremost, in violations().  What the module's own
+// threads call is safe; the object itself belongs to the thread of the test.
 #pragma once
 
 #include <kante/test_messages.hpp>
@@ -41,12 +41,14 @@ class TestHost {
 
  public:
   static constexpr std::uint64_t kUnlimited = ~std::uint64_t{0};
-  static constexpr std::uint64_t kFiringsMax = 1'000'000;  // In one advance(): more is a timer that spins.
+  static constexpr std::uint64_t kFiringsMax =
+      1'000'000;  // In one advance(): more is a timer that spins.
 
   explicit TestHost(const kante_entry& entry = kante_module_entry);
   virtual ~TestHost() {
     destroy();
-    for (const std::string& violation : violations_) std::fprintf(stderr, "kante: %s\n", violation.c_str());
+    for (const std::string& violation : violations_)
+      std::fprintf(stderr, "kante: %s\n", violation.c_str());
   }
   TestHost(const TestHost&) = delete;
   TestHost& operator=(const TestHost&) = delete;
@@ -54,7 +56,9 @@ class TestHost {
   // ---- life ----
   // Before create(): this host does not have that extension (a missing one must not be an error).
   void without(const std::string& extension) { missing_.insert(extension); }
-  Status create(const json::Value& config = json::Object()) { return createFrom(Draft::json(config)); }
+  Status create(const json::Value& config = json::Object()) {
+    return createFrom(Draft::json(config));
+  }
   // With a configuration that is not JSON, or no good one.
   Status createFrom(const Draft& config);
   bool alive() const { return module_ != nullptr; }
@@ -65,8 +69,12 @@ class TestHost {
     deliver(KANTE_EVENT_DRAIN);
     return drained();
   }
-  bool drained() const { return locked([&] { return drained_; }); }
-  bool ready() const { return locked([&] { return ready_ || !asked_lifecycle_; }); }
+  bool drained() const {
+    return locked([&] { return drained_; });
+  }
+  bool ready() const {
+    return locked([&] { return ready_ || !asked_lifecycle_; });
+  }
   Status health() { return deliver(KANTE_EVENT_HEALTH); }
 
   // ---- inputs ----
@@ -79,7 +87,8 @@ class TestHost {
   Status send(std::string_view input, const Draft& draft) { return send(input, draft, Route()); }
   Status send(std::string_view input, const Draft& draft, const Route& route);
   std::uint64_t lastToken() const { return last_token_; }
-  // How the delivery of that token ended: by the returned status or by settle(); nothing while PENDING.
+  // How the delivery of that token ended: by the returned status or by settle(); nothing while
+  // PENDING.
   std::optional<Status> settled(std::uint64_t token) const {
     return locked([&] { return find(settled_, token); });
   }
@@ -87,7 +96,9 @@ class TestHost {
   // ---- outputs ----
   // All that was emitted on an output since the last take.
   std::vector<TestMessage> take(std::string_view output) {
-    return locked([&] { return std::exchange(emitted_.at(outputIndex(output)), std::vector<TestMessage>()); });
+    return locked([&] {
+      return std::exchange(emitted_.at(outputIndex(output)), std::vector<TestMessage>());
+    });
   }
   std::size_t count(std::string_view output) const {
     return locked([&] { return emitted_.at(outputIndex(output)).size(); });
@@ -121,9 +132,13 @@ class TestHost {
   // A full desired document under the next version.
   Status desire(const json::Value& properties);
   // The reported section, all patches applied.
-  json::Value reported() const { return locked([&] { return reported_; }); }
+  json::Value reported() const {
+    return locked([&] { return reported_; });
+  }
   // What another principal answers to invoke(); without it everything is KANTE_E_NOT_FOUND.
-  std::function<Answer(std::string_view target, std::string_view name, const json::Value& arguments)> on_invoke;
+  std::function<Answer(std::string_view target, std::string_view name,
+                       const json::Value& arguments)>
+      on_invoke;
 
   // ---- state and storage ----
   // Nothing when the module keeps none.
@@ -133,15 +148,21 @@ class TestHost {
   std::map<std::string, std::string>& storage() { return storage_; }  // Bodies by key.
 
   // ---- what was seen ----
-  std::vector<LogLine> log() const { return locked([&] { return log_; }); }
+  std::vector<LogLine> log() const {
+    return locked([&] { return log_; });
+  }
   bool logged(std::string_view part) const;
   // "INVALID: text" of the last explain().
-  std::string explained() const { return locked([&] { return explained_; }); }
+  std::string explained() const {
+    return locked([&] { return explained_; });
+  }
   // The value of a counter or gauge, the count of a histogram; nothing when not defined.
   std::optional<double> metric(const std::string& name) const {
     return locked([&] { return find(metrics_, name); });
   }
-  std::vector<std::string> violations() const { return locked([&] { return violations_; }); }
+  std::vector<std::string> violations() const {
+    return locked([&] { return violations_; });
+  }
   std::vector<std::string> takeViolations() {
     return locked([&] { return std::exchange(violations_, {}); });
   }
@@ -163,14 +184,16 @@ class TestHost {
     for (std::uint32_t i = 0; names[i] != nullptr; ++i) {
       if (name == names[i]) return i;
     }
-    throw Failure(KANTE_E_NOT_FOUND, "the module has no input or output \"" + std::string(name) + "\"");
+    throw Failure(KANTE_E_NOT_FOUND,
+                  "the module has no input or output \"" + std::string(name) + "\"");
   }
   std::size_t outputIndex(std::string_view name) const { return indexOf(entry_.outputs, name); }
 
-  Status deliver(std::uint32_t type, kante_event event = {}, std::shared_ptr<const Words> message = nullptr);
+  Status deliver(std::uint32_t type, kante_event event = {},
+                 std::shared_ptr<const Words> message = nullptr);
   void deliverDone();
-  void answerLater(std::uint64_t token, Status status, std::shared_ptr<const Words> message = nullptr,
-                   std::uint64_t arg = 0) {
+  void answerLater(std::uint64_t token, Status status,
+                   std::shared_ptr<const Words> message = nullptr, std::uint64_t arg = 0) {
     if (token != 0) pending_.push_back({token, status, std::move(message), arg});
   }
   std::shared_ptr<const Words> lay(const Draft& draft);

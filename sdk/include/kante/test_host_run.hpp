@@ -30,12 +30,14 @@ inline TestHost::TestHost(const kante_entry& entry) : entry_(entry), messages_(t
 inline void TestHost::checkEntry() {
   if (entry_.magic != KANTE_MAGIC || entry_.abi_major != KANTE_ABI_MAJOR ||
       entry_.struct_size < offsetof(kante_entry, get_extension)) {
-    throw Failure(KANTE_E_UNSUPPORTED, "not the entry of a module of ABI " + std::to_string(KANTE_ABI_MAJOR));
+    throw Failure(KANTE_E_UNSUPPORTED,
+                  "not the entry of a module of ABI " + std::to_string(KANTE_ABI_MAJOR));
   }
   if (entry_.id == nullptr || entry_.version == nullptr || entry_.inputs == nullptr ||
       entry_.outputs == nullptr || entry_.create == nullptr || entry_.on_event == nullptr ||
       entry_.destroy == nullptr) {
-    throw Failure(KANTE_E_INVALID, "the entry of the module has a null field that must not be null");
+    throw Failure(KANTE_E_INVALID,
+                  "the entry of the module has a null field that must not be null");
   }
   std::size_t outputs = 0;
   while (entry_.outputs[outputs] != nullptr) ++outputs;
@@ -54,7 +56,8 @@ inline std::shared_ptr<const Words> TestHost::lay(const Draft& draft) {
     kante_message_write(&message, words->data(), count);
     return KANTE_OK;
   });
-  if (status != KANTE_OK) throw Failure(status, "the draft is no message: a text is no UTF-8, or a limit");
+  if (status != KANTE_OK)
+    throw Failure(status, "the draft is no message: a text is no UTF-8, or a limit");
   return words;
 }
 
@@ -93,8 +96,10 @@ inline void TestHost::destroy() {
   });
 }
 
-inline Status TestHost::deliver(std::uint32_t type, kante_event event, std::shared_ptr<const Words> message) {
-  if (module_ == nullptr) throw Failure(KANTE_E_STATE, "no module: create() it first, and see what that said");
+inline Status TestHost::deliver(std::uint32_t type, kante_event event,
+                                std::shared_ptr<const Words> message) {
+  if (module_ == nullptr)
+    throw Failure(KANTE_E_STATE, "no module: create() it first, and see what that said");
   event.struct_size = sizeof event;
   event.type = type;
   TestMessages::Record* record = nullptr;
@@ -111,7 +116,8 @@ inline Status TestHost::deliver(std::uint32_t type, kante_event event, std::shar
   locked([&] {
     in_event_ = false;
     if (record != nullptr) messages_.endLoan(record);
-    if (status > KANTE_PENDING) breach("on_event() returned the positive status " + std::to_string(status));
+    if (status > KANTE_PENDING)
+      breach("on_event() returned the positive status " + std::to_string(status));
     if (status == KANTE_PENDING && (type != KANTE_EVENT_INPUT || event.token == 0)) {
       breach("KANTE_PENDING for an event that is no input of a durable route");
     }
@@ -120,7 +126,8 @@ inline Status TestHost::deliver(std::uint32_t type, kante_event event, std::shar
   return status;
 }
 
-// Answers of requests arrive after the call that asked, as in the real host, and before the test goes on.
+// Answers of requests arrive after the call that asked, as in the real host, and before the test
+// goes on.
 inline void TestHost::deliverDone() {
   for (;;) {
     const auto next = locked([&]() -> std::optional<Pending> {
@@ -156,13 +163,15 @@ inline Status TestHost::send(std::string_view input, const Draft& draft, const R
   const Status status = deliver(KANTE_EVENT_INPUT, event, message);
   locked([&] {
     if (event.token == 0 || status == KANTE_PENDING) return;
-    if (unsettled_.erase(event.token) == 0) breach("an input was settled and its status is not KANTE_PENDING");
+    if (unsettled_.erase(event.token) == 0)
+      breach("an input was settled and its status is not KANTE_PENDING");
     settled_[event.token] = status;
   });
   return status;
 }
 
-inline Status TestHost::emit(std::uint32_t output, const std::shared_ptr<const Words>& words, std::uint64_t token) {
+inline Status TestHost::emit(std::uint32_t output, const std::shared_ptr<const Words>& words,
+                             std::uint64_t token) {
   if (output >= emitted_.size()) return KANTE_E_INVALID;
   if (credit_[output] == 0) {
     refused_[output] = true;
@@ -187,13 +196,14 @@ inline void TestHost::grant(std::string_view output, std::uint64_t n) {
 }
 
 inline void TestHost::advance(std::chrono::nanoseconds by) {
-  const std::uint64_t until = locked([&] { return now_ns_; }) + static_cast<std::uint64_t>(by.count());
+  const std::uint64_t until =
+      locked([&] { return now_ns_; }) + static_cast<std::uint64_t>(by.count());
   for (std::uint64_t firings = 0;; ++firings) {
     kante_event event{};
     const bool fires = locked([&] {
-      const auto due = std::min_element(timers_.begin(), timers_.end(), [](const auto& a, const auto& b) {
-        return a.second.due_ns < b.second.due_ns;
-      });
+      const auto due = std::min_element(
+          timers_.begin(), timers_.end(),
+          [](const auto& a, const auto& b) { return a.second.due_ns < b.second.due_ns; });
       if (due == timers_.end() || due->second.due_ns > until) return false;
       if (firings == kFiringsMax) {
         breach("timer " + std::to_string(due->first) + " spins");
@@ -215,7 +225,8 @@ inline void TestHost::advance(std::chrono::nanoseconds by) {
   locked([&] { now_ns_ = until; });
 }
 
-inline bool TestHost::runUntil(const std::function<bool()>& condition, std::chrono::milliseconds deadline) {
+inline bool TestHost::runUntil(const std::function<bool()>& condition,
+                               std::chrono::milliseconds deadline) {
   const auto end = std::chrono::steady_clock::now() + deadline;
   for (;;) {
     deliverDone();
@@ -267,8 +278,9 @@ inline Status TestHost::restore(const State& state) {
 
 inline bool TestHost::logged(std::string_view part) const {
   return locked([&] {
-    return std::any_of(log_.begin(), log_.end(),
-                       [&](const LogLine& line) { return line.text.find(part) != std::string::npos; });
+    return std::any_of(log_.begin(), log_.end(), [&](const LogLine& line) {
+      return line.text.find(part) != std::string::npos;
+    });
   });
 }
 

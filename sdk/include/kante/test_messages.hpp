@@ -1,5 +1,5 @@
-// kante/test_messages.hpp - the message memory of kante::TestHost: counts what the module holds and finds
-// what it holds too long, gives back twice or never sealed.
+// kante/test_messages.hpp - the message memory of kante::TestHost: counts what the module holds and
+// finds what it holds too long, gives back twice or never sealed.
 #pragma once
 
 #include <kante/module.hpp>
@@ -28,8 +28,8 @@ class TestMessage {
 // Not thread-safe by itself: the host's lock is held around every call.
 class TestMessages {
  public:
-  // What a kante_msg is here.  A record is kept after its last release (its words are not), so that a use
-  // after that is found, not executed.
+  // What a kante_msg is here.  A record is kept after its last release (its words are not), so that
+  // a use after that is found, not executed.
   struct Record {
     void* owner;
     std::shared_ptr<const Words> words;
@@ -74,10 +74,11 @@ class TestMessages {
   bool abandon(void* scratch) { return scratch_.erase(scratch) != 0; }
 
   // As the real host: what it says is the status; the scratch stays the module's unless KANTE_OK.
-  Status seal(void* scratch, std::uint32_t used_words, std::uint64_t now_ns, std::shared_ptr<const Words>& out,
-              std::string& why) {
+  Status seal(void* scratch, std::uint32_t used_words, std::uint64_t now_ns,
+              std::shared_ptr<const Words>& out, std::string& why) {
     const auto at = scratch_.find(scratch);
-    if (at == scratch_.end()) return why = "a scratch that the module does not own", KANTE_E_INVALID;
+    if (at == scratch_.end())
+      return why = "a scratch that the module does not own", KANTE_E_INVALID;
     Words& words = *at->second;
     if (used_words == 0 || used_words > words.size()) {
       return why = "used_words is 0 or above what was allocated", KANTE_E_INVALID;
@@ -89,7 +90,8 @@ class TestMessages {
     if ((flags & KANTE_CHECK_FLAG_RESERVED) != 0) {
       return why = "a property name that begins with \"$\" or \"kante-\"", KANTE_E_DENIED;
     }
-    if (words[KANTE_WORD_ID_HIGH] == 0 && words[KANTE_WORD_ID_LOW] == 0) words[KANTE_WORD_ID_LOW] = ++last_id_;
+    if (words[KANTE_WORD_ID_HIGH] == 0 && words[KANTE_WORD_ID_LOW] == 0)
+      words[KANTE_WORD_ID_LOW] = ++last_id_;
     if (words[KANTE_WORD_CREATED] == 0) words[KANTE_WORD_CREATED] = now_ns;
     words.resize(used_words);
     out = std::shared_ptr<const Words>(std::move(at->second));
@@ -102,12 +104,15 @@ class TestMessages {
     std::vector<std::string> out;
     for (const auto& [at, record] : live_) {
       if (record->held == 0) continue;
-      const MessageView view(record->words->data(), static_cast<std::uint32_t>(record->words->size()));
-      out.push_back("leaked " + std::to_string(record->held) + " reference(s) to the message with body \"" +
+      const MessageView view(record->words->data(),
+                             static_cast<std::uint32_t>(record->words->size()));
+      out.push_back("leaked " + std::to_string(record->held) +
+                    " reference(s) to the message with body \"" +
                     std::string(view.body().substr(0, 60)) + "\"");
     }
     if (!scratch_.empty()) {
-      out.push_back("leaked " + std::to_string(scratch_.size()) + " scratch buffer(s), neither sealed nor abandoned");
+      out.push_back("leaked " + std::to_string(scratch_.size()) +
+                    " scratch buffer(s), neither sealed nor abandoned");
     }
     return out;
   }

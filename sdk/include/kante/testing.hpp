@@ -27,7 +27,8 @@ class TestModule : public TestHost {
   using TestHost::TestHost;
   ~TestModule() override {
     destroy();
-    for (const std::string& violation : takeViolations()) ADD_FAILURE() << "the module broke its contract: " << violation;
+    for (const std::string& violation : takeViolations())
+      ADD_FAILURE() << "the module broke its contract: " << violation;
   }
 };
 

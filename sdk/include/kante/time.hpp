@@ -35,7 +35,8 @@ inline std::string isoTime(std::chrono::system_clock::time_point time) {
 // Of a message's times: nanoseconds since 1970.
 inline std::string isoTime(std::int64_t unix_ns) {
   return isoTime(std::chrono::system_clock::time_point(
-      std::chrono::duration_cast<std::chrono::system_clock::duration>(std::chrono::nanoseconds(unix_ns))));
+      std::chrono::duration_cast<std::chrono::system_clock::duration>(
+          std::chrono::nanoseconds(unix_ns))));
 }
 
 KANTE_SDK_END

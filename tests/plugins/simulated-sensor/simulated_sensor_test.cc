@@ -23,8 +23,9 @@ TEST(SimulatedSensorTest, SendsTheShapeOfTheIotEdgeSensorAtOnce) {
   EXPECT_EQ(sent[0].view().contentType(), "application/json");
   EXPECT_EQ(sent[0].view().contentEncoding(), "utf-8");
   EXPECT_EQ(sequenceOf(sent[0]), "1");
-  EXPECT_TRUE(std::regex_match(std::string(sent[0].property("batchId")),
-                               std::regex("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")));
+  EXPECT_TRUE(std::regex_match(
+      std::string(sent[0].property("batchId")),
+      std::regex("[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}")));
   const Value body = sent[0].json();
   EXPECT_NEAR(body.find("machine.temperature")->number().value(), 21.5, 1);
   EXPECT_NEAR(body.find("machine.pressure")->number().value(), 1.05, 0.1);
@@ -61,7 +62,8 @@ TEST(SimulatedSensorTest, OwesWhatFoundNoCreditAndLeavesNoGap) {
   host.grant("temperatureOutput");
   const auto sent = host.take("temperatureOutput");
   ASSERT_EQ(sent.size(), 5u);
-  for (std::size_t i = 0; i < sent.size(); ++i) EXPECT_EQ(sequenceOf(sent[i]), std::to_string(i + 1));
+  for (std::size_t i = 0; i < sent.size(); ++i)
+    EXPECT_EQ(sequenceOf(sent[i]), std::to_string(i + 1));
 }
 
 TEST(SimulatedSensorTest, CountsWhatItCannotMakeUpFor) {
@@ -115,7 +117,12 @@ TEST(SimulatedSensorTest, ResetsByMethodAndByControlMessage) {
   ASSERT_EQ(host.create({{"period_ms", 1}, {"seed", 7}}), KANTE_OK);
   const auto temperature = [&] {
     host.advance(1ms);
-    return host.take("temperatureOutput").back().json().find("machine.temperature")->number().value();
+    return host.take("temperatureOutput")
+        .back()
+        .json()
+        .find("machine.temperature")
+        ->number()
+        .value();
   };
   host.advance(100ms);
   EXPECT_GT(temperature(), 40);
@@ -144,7 +151,8 @@ TEST(SimulatedSensorTest, CarriesItsSequenceToTheNextVersion) {
   next.advance(0ms);
   const auto sent = next.take("temperatureOutput");
   EXPECT_EQ(sequenceOf(sent.at(0)), "11");
-  EXPECT_EQ(sent[0].property("batchId"), old_version.take("temperatureOutput")[0].property("batchId"));
+  EXPECT_EQ(sent[0].property("batchId"),
+            old_version.take("temperatureOutput")[0].property("batchId"));
 
   TestModule other;
   ASSERT_EQ(other.create(), KANTE_OK);
