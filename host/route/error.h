@@ -4,12 +4,15 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "host/base/result.h"
 
 namespace kante {
 
 struct RouteError {
+  RouteError() = default;
+  RouteError(std::string what, std::size_t where) : text(std::move(what)), position(where) {}
   std::string text;  // One sentence: what was expected there, what was found, how to write it.
   std::size_t position = 0;  // Characters (Unicode code points) before the offending one: from 0.
 };
