@@ -257,15 +257,15 @@ Status JsonSchema::Compiler::types(Node& node, const json::value& value, const s
 
 Status JsonSchema::Compiler::properties(Node& node, const json::value& value, const std::string& at,
                                         std::size_t depth) {
-  if (value.is_object()) {
+  if (at.ends_with("/properties")) {
+    if (!value.is_object()) return wrong(at, "must be an object of schemas");
     for (const auto& [name, schema] : value.get_object()) {
       KANTE_TRY(compiled, compile(schema, pointerTo(at, name), depth + 1));
       node.properties.emplace(std::string(name), std::move(compiled));
     }
-    return at.ends_with("/properties") ? Status{} : wrong(at, "must be an array of names");
+    return {};
   }
-  if (!value.is_array() || !at.ends_with("/required"))
-    return wrong(at, "must be an object of schemas");
+  if (!value.is_array()) return wrong(at, "must be an array of names");
   for (const json::value& name : value.get_array()) {
     if (!name.is_string()) return wrong(at, "must be an array of names");
     node.required.emplace_back(name.get_string());

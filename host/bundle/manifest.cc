@@ -120,6 +120,8 @@ class Reader {
     return {};
   }
 
+  bool has(const char* key) const { return object_.contains(key); }
+
   // nullptr when missing.
   Result<const json::object*> object(const char* key) const {
     const json::value* value = object_.if_contains(key);
@@ -254,6 +256,7 @@ Status readIdentity(const Reader& reader, Manifest& manifest) {
   manifest.version = std::move(version);
   KANTE_CHECK(reader.number("counter", manifest.counter));
   KANTE_CHECK(reader.number("revokes", manifest.revokes));
+  if (!reader.has("counter")) return wrong("/counter", "is missing");
   if (manifest.revokes > manifest.counter) {
     return wrong("/revokes", "is above /counter, so the bundle would revoke itself");
   }
@@ -287,7 +290,6 @@ Result<Manifest> readManifest(const json::object& object) {
   const Reader reader(object);
   Manifest manifest;
   KANTE_CHECK(readIdentity(reader, manifest));
-  if (!object.contains("counter")) return wrong("/counter", "is missing");
   KANTE_CHECK(readAbi(reader, manifest));
   std::size_t kind = 0;
   KANTE_CHECK(reader.word("kind", {"module", "host"}, kind));
@@ -317,8 +319,11 @@ Result<std::string> completeManifest(std::string_view text,
   KANTE_CHECK(checkMembers(object, "", kMembers));
   if (object.contains("files"))
     return wrong("/files", "is filled in when the bundle is packed, leave it out");
-  if (!object.contains("counter") && object.contains("version") && object["version"].is_string()) {
-    const auto counter = counterOf(object["version"].get_string());
+  const json::value* version = object.if_contains("version");
+  const bool usable =
+      version != nullptr && version->is_string() && isSemanticVersion(version->get_string());
+  if (usable && !object.contains("counter")) {
+    const auto counter = counterOf(version->get_string());
     if (!counter) return wrong("/counter", "cannot be made from this version, write one");
     object["counter"] = *counter;
   }
