@@ -28,6 +28,7 @@
 
 namespace kante {
 
+class QueueTable;
 class StoreCore;
 
 inline constexpr std::uint8_t kPriorities = 10;  // 0 first, 9 last.
@@ -91,13 +92,15 @@ struct QueueToken {
 struct TakenMessage {
   QueueToken token;
   std::uint64_t number = 0;  // 0 for consumers that do not number.
+  std::uint64_t dropped =
+      0;  // Of the queue's messages, before they had a number, up to this one's.
   RecordView record;
 };
 
 // Messages copied out of the store, with the memory that their views borrow from.
 struct TakenBatch {
   std::vector<TakenMessage> messages;
-  std::uint64_t dropped = 0;  // The queue's accepted-and-dropped count when the numbers were given.
+  std::vector<std::uint64_t> lost;  // Numbers whose message rotted on disk; they are acknowledged.
   std::vector<std::vector<std::uint64_t>> memory;
 };
 
@@ -147,9 +150,6 @@ class DurableQueue {
   using OnTaken = std::function<void(Result<TakenBatch>)>;
   void take(TakeRequest request, OnTaken on_taken);
   void cancelTake();
-  // Those that have a number and were not acknowledged before the process ended, oldest number
-  // first; with kNone nothing.  Ask once, before the first take().
-  void takeNumberedAgain(OnTaken on_taken);
   // Done with them: they are removed.  Unknown tokens are ignored.
   void acknowledge(std::vector<QueueToken> tokens);
   // Not delivered: they come again, before others of their priority, with one attempt more.
@@ -178,6 +178,7 @@ class DurableQueue {
   DurableQueue& operator=(const DurableQueue&) = delete;
 
  private:
+  friend class QueueTable;
   friend class StoreCore;
   DurableQueue(StoreCore& core, std::uint32_t id, std::string name)
       : core_(core), id_(id), name_(std::move(name)) {}

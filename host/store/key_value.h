@@ -72,6 +72,7 @@ class StoreMap final : public DurableMap {
 
  private:
   struct State;
+  Status later(KeyValue::Write write);
   KeyValue& store_;
   const std::string area_;
   const Post post_;

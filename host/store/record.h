@@ -43,12 +43,17 @@ struct RecordView {
   std::uint16_t attempts = 0;    // Failed deliveries so far.
   std::uint8_t hops = 1;
   std::string_view reason;  // Of quarantine, else empty.
+  std::string_view origin;  // The queue that a quarantined message came from, else empty.
 };
 
 // Bytes that encodeRecord() will append.
 std::size_t recordBytes(const RecordView& record);
 // Writes at `to`, which has recordBytes(record) bytes.
 void encodeRecord(const RecordView& record, std::uint8_t* to);
+
+// Two fields without a check, for bookkeeping; 0 when the bytes are cut short.
+std::int64_t peekEnqueued(std::string_view bytes);
+std::int64_t peekExpires(std::string_view bytes);
 
 // Checks length, CRC, texts and the message's canonical layout, so the view is safe to read.
 // `bytes` must be aligned to 8.  kCorrupt names what does not fit.

@@ -56,6 +56,7 @@ class Store {
   static constexpr std::uint64_t kMailboxBytes = 8u << 20;
   static constexpr std::uint64_t kKeyValueBytesWaiting = 64u << 20;
   static constexpr std::uint32_t kQueuesMax = 4096;
+  static constexpr std::size_t kQueueNameBytesMax = 400;  // LMDB's keys end at 511.
 
   // Opens or makes it and starts its thread.  `clock` and `log` outlive it.  Fails when the
   // directory cannot be made or is held by another process; a broken store is set aside and a new

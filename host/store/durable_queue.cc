@@ -1,0 +1,96 @@
+#include "host/store/durable_queue.h"
+
+#include "host/store/store_core.h"
+
+namespace kante {
+
+Offer DurableQueue::offer(Entry& entry, CommitSink* sink, std::uint64_t ticket) {
+  return core_.offer(*this, entry, sink, ticket);
+}
+
+void DurableQueue::take(TakeRequest request, OnTaken on_taken) {
+  StoreCore::Operation operation;
+  operation.apply = [this, request, on_taken = std::move(on_taken)](Transaction&) {
+    core_.state(*this).waiting = QueueState::Waiting{request, on_taken};
+  };
+  core_.post(std::move(operation));
+}
+
+void DurableQueue::cancelTake() {
+  StoreCore::Operation operation;
+  operation.apply = [this](Transaction&) { core_.state(*this).waiting.reset(); };
+  core_.post(std::move(operation));
+}
+
+void DurableQueue::acknowledge(std::vector<QueueToken> tokens) {
+  if (tokens.empty()) return;
+  const auto shared = std::make_shared<std::vector<QueueToken>>(std::move(tokens));
+  core_.postUntilDone([this, shared](Transaction& txn) {
+    core_.queues().acknowledge(txn, core_.state(*this), *shared);
+  });
+}
+
+void DurableQueue::giveBack(std::vector<QueueToken> tokens) {
+  if (tokens.empty()) return;
+  const auto shared = std::make_shared<std::vector<QueueToken>>(std::move(tokens));
+  core_.postUntilDone([this, shared](Transaction& txn) {
+    core_.queues().giveBack(txn, core_.state(*this), *shared);
+  });
+}
+
+void DurableQueue::quarantine(QueueToken token, std::string reason) {
+  core_.postUntilDone([this, token, reason = std::move(reason)](Transaction& txn) {
+    core_.queues().quarantine(txn, core_.state(*this), token, reason);
+  });
+}
+
+void DurableQueue::markBacklog() {
+  StoreCore::Operation operation;
+  operation.apply = [this](Transaction&) { core_.queues().markBacklog(core_.state(*this)); };
+  core_.post(std::move(operation));
+}
+
+void DurableQueue::setSpec(QueueSpec spec) {
+  StoreCore::Operation operation;
+  operation.apply = [this, spec](Transaction&) { core_.state(*this).spec = spec; };
+  core_.post(std::move(operation));
+}
+
+void DurableQueue::stats(std::function<void(QueueStats)> done) {
+  const auto stats = std::make_shared<QueueStats>();
+  StoreCore::Operation operation;
+  operation.apply = [this, stats](Transaction& txn) {
+    *stats = core_.queues().stats(txn, core_.state(*this), core_.now());
+  };
+  operation.done = [stats, done = std::move(done)](const Status&) { done(std::move(*stats)); };
+  core_.post(std::move(operation));
+}
+
+void DurableQueue::inspect(std::uint32_t messages_max,
+                           std::function<void(Result<std::vector<InspectedMessage>>)> done) {
+  const auto found = std::make_shared<std::vector<InspectedMessage>>();
+  StoreCore::Operation operation;
+  operation.apply = [this, found, messages_max](Transaction& txn) {
+    *found = core_.queues().inspect(txn, core_.state(*this), messages_max, core_.now());
+  };
+  operation.done = [found, done = std::move(done)](const Status& status) {
+    if (status.has_error()) return done(status.error());
+    done(std::move(*found));
+  };
+  core_.post(std::move(operation));
+}
+
+void DurableQueue::purge(std::function<void(Result<std::uint64_t>)> done) {
+  const auto purged = std::make_shared<std::uint64_t>(0);
+  StoreCore::Operation operation;
+  operation.apply = [this, purged](Transaction& txn) {
+    *purged = core_.queues().purge(txn, core_.state(*this));
+  };
+  operation.done = [purged, done = std::move(done)](const Status& status) {
+    if (status.has_error()) return done(status.error());
+    done(*purged);
+  };
+  core_.post(std::move(operation));
+}
+
+}  // namespace kante

@@ -1,0 +1,178 @@
+#include "host/store/page_check.h"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstring>
+#include <deque>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace kante {
+namespace {
+
+// The format of LMDB 0.9 on 64-bit machines (its lmdb.h and mdb.c): page header 16 bytes, meta data
+// after.
+constexpr std::size_t kPageHeader = 16;
+constexpr std::uint32_t kMagic = 0xbeefc0de;
+constexpr std::uint16_t kBranch = 1, kLeaf = 2, kOverflow = 4, kMetaPage = 8;
+constexpr std::uint16_t kKinds = 0x3fef;  // Without the marks dirty, loose and keep.
+constexpr std::uint16_t kBigData = 1, kSubData = 2;
+constexpr std::uint64_t kNoPage = ~std::uint64_t{0};
+constexpr std::size_t kDbBytes = 48, kDbRoot = 40;
+constexpr std::size_t kMetaDbs = kPageHeader + 24, kMetaLast = kMetaDbs + 2 * kDbBytes;
+
+template <typename Int>
+Int readAt(std::string_view bytes, std::size_t at) {
+  Int value{};
+  std::memcpy(&value, bytes.data() + at, sizeof value);
+  return value;
+}
+
+struct Meta {
+  std::uint64_t txn = 0;
+  std::uint64_t last_page = 0;
+  std::uint64_t roots[2] = {kNoPage, kNoPage};
+};
+
+class PageWalk {
+ public:
+  PageWalk(int fd, std::uint64_t file_bytes) : fd_(fd), file_bytes_(file_bytes) {}
+
+  Status run() {
+    Meta newest;
+    bool any = false;
+    page_bytes_ = 4096;
+    for (std::uint64_t number : {std::uint64_t{0}, std::uint64_t{1}}) {
+      Meta meta;
+      if (!readMeta(number, meta)) continue;
+      if (!any || meta.txn > newest.txn) newest = meta;
+      any = true;
+    }
+    if (!any) return bad(0, "no valid meta page");
+    meta_ = newest;
+    push(newest.roots[0]);
+    push(newest.roots[1]);
+    for (std::uint32_t checked = 0; !pages_.empty() && checked < kCheckedPagesMax; ++checked) {
+      const std::uint64_t number = pages_.front();
+      pages_.pop_front();
+      KANTE_CHECK(checkPage(number));
+    }
+    return {};
+  }
+
+ private:
+  static Error bad(std::uint64_t page, const char* what) {
+    return fail(Errc::kCorrupt, "store page " + std::to_string(page) + ": " + what);
+  }
+
+  bool read(std::uint64_t number, std::string& page) {
+    page.resize(page_bytes_);
+    const auto at = static_cast<off_t>(number * page_bytes_);
+    return ::pread(fd_, page.data(), page_bytes_, at) == static_cast<ssize_t>(page_bytes_);
+  }
+
+  bool readMeta(std::uint64_t number, Meta& meta) {
+    std::string page;
+    if (!read(number, page)) return false;
+    if ((readAt<std::uint16_t>(page, 10) & kMetaPage) == 0) return false;
+    if (readAt<std::uint32_t>(page, kPageHeader) != kMagic) return false;
+    const auto page_bytes = readAt<std::uint32_t>(page, kMetaDbs);
+    if (number == 0 && (page_bytes & (page_bytes - 1)) == 0 && page_bytes >= 4096 &&
+        page_bytes <= 65536) {
+      page_bytes_ = page_bytes;
+    } else if (page_bytes != page_bytes_) {
+      return false;
+    }
+    meta.roots[0] = readAt<std::uint64_t>(page, kMetaDbs + kDbRoot);
+    meta.roots[1] = readAt<std::uint64_t>(page, kMetaDbs + kDbBytes + kDbRoot);
+    meta.last_page = readAt<std::uint64_t>(page, kMetaLast);
+    meta.txn = readAt<std::uint64_t>(page, kMetaLast + 8);
+    return (meta.last_page + 1) * page_bytes_ <= file_bytes_ + page_bytes_ * 2;
+  }
+
+  void push(std::uint64_t root) {
+    if (root != kNoPage) pages_.push_back(root);
+  }
+
+  Status checkPage(std::uint64_t number) {
+    std::string page;
+    if (number < 2 || number > meta_.last_page || !read(number, page)) {
+      return bad(number, "outside of the file");
+    }
+    const auto flags = static_cast<std::uint16_t>(readAt<std::uint16_t>(page, 10) & kKinds);
+    const auto lower = readAt<std::uint16_t>(page, 12);
+    const auto upper = readAt<std::uint16_t>(page, 14);
+    if (readAt<std::uint64_t>(page, 0) != number) return bad(number, "has another page's number");
+    if (flags != kBranch && flags != kLeaf) return bad(number, "is neither branch nor leaf");
+    if (lower < kPageHeader || lower > upper || upper > page_bytes_ || lower % 2 != 0) {
+      return bad(number, "has impossible bounds");
+    }
+    const std::size_t nodes = (lower - kPageHeader) / 2;
+    if (nodes == 0 || (flags == kBranch && nodes < 2)) return bad(number, "has no entries");
+    for (std::size_t i = 0; i < nodes; ++i) {
+      KANTE_CHECK(checkNode(number, page, readAt<std::uint16_t>(page, kPageHeader + 2 * i), flags));
+    }
+    return {};
+  }
+
+  Status checkNode(std::uint64_t number, std::string_view page, std::size_t at,
+                   std::uint16_t flags) {
+    if (at + 8 > page.size() || at % 2 != 0) return bad(number, "has an entry outside of it");
+    const std::uint64_t low = readAt<std::uint16_t>(page, at);
+    const std::uint64_t high = readAt<std::uint16_t>(page, at + 2);
+    const std::uint64_t node_flags = readAt<std::uint16_t>(page, at + 4);
+    const std::size_t data = at + 8 + readAt<std::uint16_t>(page, at + 6);
+    if (flags == kBranch) {
+      if (data > page.size()) return bad(number, "has a key outside of it");
+      push(low | high << 16 | node_flags << 32);
+      return {};
+    }
+    const std::uint64_t size = low | high << 16;
+    const bool big = (node_flags & kBigData) != 0;
+    if (node_flags > 3 || data + (big ? 8 : size) > page.size()) {
+      return bad(number, "has a value outside of it");
+    }
+    if (big) return checkOverflow(readAt<std::uint64_t>(page, data), size);
+    if ((node_flags & kSubData) != 0) {
+      if (size != kDbBytes) return bad(number, "has a damaged table");
+      push(readAt<std::uint64_t>(page, data + kDbRoot));
+    }
+    return {};
+  }
+
+  Status checkOverflow(std::uint64_t number, std::uint64_t size) {
+    char header[kPageHeader];
+    const std::string_view view(header, sizeof header);
+    const auto at = static_cast<off_t>(number * page_bytes_);
+    if (number < 2 || number > meta_.last_page ||
+        ::pread(fd_, header, sizeof header, at) != static_cast<ssize_t>(sizeof header)) {
+      return bad(number, "outside of the file");
+    }
+    const std::uint64_t pages = readAt<std::uint32_t>(view, 12);
+    if (readAt<std::uint64_t>(view, 0) != number ||
+        (readAt<std::uint16_t>(view, 10) & kKinds) != kOverflow || pages == 0 ||
+        number + pages - 1 > meta_.last_page || pages * page_bytes_ < size + kPageHeader) {
+      return bad(number, "is no overflow page of its size");
+    }
+    return {};
+  }
+
+  const int fd_;
+  const std::uint64_t file_bytes_;
+  std::uint64_t page_bytes_ = 4096;
+  Meta meta_;
+  std::deque<std::uint64_t> pages_;
+};
+
+}  // namespace
+
+Status checkPages(int data_fd) {
+  struct stat file {};
+  if (::fstat(data_fd, &file) != 0) return failErrno("store");
+  if (file.st_size == 0) return {};
+  return PageWalk(data_fd, static_cast<std::uint64_t>(file.st_size)).run();
+}
+
+}  // namespace kante

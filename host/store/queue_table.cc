@@ -1,0 +1,476 @@
+#include "host/store/queue_table.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "host/store/crc32c.h"
+
+namespace kante {
+namespace {
+
+KeyBuilder entryKey(std::uint32_t queue, QueueToken token) {
+  KeyBuilder key;
+  key.add(queue).add(token.priority).add(token.position);
+  return key;
+}
+
+KeyBuilder expiryKey(std::int64_t expires, std::uint32_t queue, QueueToken token) {
+  KeyBuilder key;
+  key.add(static_cast<std::uint64_t>(expires)).add(queue).add(token.priority).add(token.position);
+  return key;
+}
+
+QueueToken tokenOf(std::string_view key, std::size_t at) {
+  return {readBig<std::uint8_t>(key, at), readBig<std::uint64_t>(key, at + 1)};
+}
+
+constexpr std::size_t kCountsBytes = sizeof(QueueCounts) + 4;
+
+}  // namespace
+
+const char* name(StoreDrop reason) {
+  switch (reason) {
+    case StoreDrop::kTtl: return "ttl";
+    case StoreDrop::kStoreFull: return "store_full";
+    case StoreDrop::kBudget: return "budget";
+    case StoreDrop::kQuarantine: return "quarantine";
+    case StoreDrop::kPurged: return "purged";
+    case StoreDrop::kCorrupt: return "corrupt";
+  }
+  return "unknown";
+}
+
+// ---- making and finding ----
+
+QueueState* QueueTable::find(const std::string& name) {
+  const auto it = by_name_.find(name);
+  return it == by_name_.end() ? nullptr : it->second;
+}
+
+QueueState* QueueTable::byId(std::uint32_t id) {
+  const auto it = by_id_.find(id);
+  return it == by_id_.end() ? nullptr : it->second;
+}
+
+QueueState* QueueTable::make(Transaction& txn, const std::string& name, const QueueSpec& spec) {
+  if (QueueState* queue = find(name)) {
+    queue->spec = spec;
+    return queue;
+  }
+  auto made = std::make_unique<QueueState>();
+  QueueState* queue = made.get();
+  queue->name = name;
+  queue->spec = spec;
+  queue->counts.id = by_id_.empty() ? 1 : by_id_.rbegin()->first + 1;
+  queues_.push_back(std::move(made));
+  by_name_[name] = queue;
+  by_id_[queue->counts.id] = queue;
+  touch(*queue);
+  undo_.push_back([this, queue] {
+    by_name_.erase(queue->name);
+    by_id_.erase(queue->counts.id);
+    // It may be touched: kept in memory under a name that nobody finds, until the process ends.
+  });
+  return txn.failed() ? nullptr : queue;
+}
+
+Status QueueTable::load(Transaction& txn) {
+  bytes_ = 0;
+  Cursor cursor(txn, txn.tables.queues);
+  for (bool more = cursor.seek({}); more; more = cursor.next()) {
+    const std::string_view value = cursor.value();
+    std::uint32_t crc = 0;
+    QueueCounts counts;
+    if (value.size() != kCountsBytes) return fail(Errc::kCorrupt, "queue record: wrong size");
+    std::memcpy(&counts, value.data(), sizeof counts);
+    std::memcpy(&crc, value.data() + sizeof counts, sizeof crc);
+    if (crc32c(value.data(), sizeof counts) != crc) {
+      return fail(Errc::kCorrupt, "queue record: wrong checksum");
+    }
+    const std::string queue_name(cursor.key());
+    QueueState* queue = find(queue_name);
+    if (queue == nullptr) {
+      queues_.push_back(std::make_unique<QueueState>());
+      queue = queues_.back().get();
+      queue->name = queue_name;
+      by_name_[queue_name] = queue;
+      by_id_[counts.id] = queue;
+    }
+    queue->counts = counts;
+    queue->reading.backlog.fill(0);
+    queue->ranges.clear();
+    for (const QueueState::Again& again : queue->again) queue->taken.erase(again.token);
+    queue->again.clear();
+    bytes_ += counts.bytes;
+  }
+  KANTE_CHECK(loadNumbers(txn));
+  if (txn.failed()) return fail(Errc::kIo, std::string("queues: ") + mdb_strerror(txn.error()));
+  return {};
+}
+
+Status QueueTable::loadNumbers(Transaction& txn) {
+  Cursor cursor(txn, txn.tables.numbers);
+  for (bool more = cursor.seek({}); more; more = cursor.next()) {
+    const std::string_view key = cursor.key();
+    const std::string_view value = cursor.value();
+    if (key.size() != 12 || value.size() < 16) return fail(Errc::kCorrupt, "numbers: wrong size");
+    std::uint32_t crc = 0;
+    std::memcpy(&crc, value.data() + value.size() - 4, 4);
+    const auto count = readBig<std::uint32_t>(value, 8);
+    if (value.size() != 16 + std::size_t{count} * 9 ||
+        crc32c(value.data(), value.size() - 4, crc32c(key.data(), key.size())) != crc) {
+      return fail(Errc::kCorrupt, "numbers: wrong checksum");
+    }
+    QueueState* queue = byId(readBig<std::uint32_t>(key, 0));
+    if (queue == nullptr) continue;
+    const auto first = readBig<std::uint64_t>(key, 4);
+    QueueState::Range range{0, readBig<std::uint64_t>(value, 0)};
+    for (std::uint32_t i = 0; i < count; ++i) {
+      const QueueToken token = tokenOf(value, 12 + std::size_t{i} * 9);
+      std::string_view record;
+      if (!txn.get(txn.tables.entries, entryKey(queue->counts.id, token), record)) continue;
+      ++range.open;
+      if (queue->taken.try_emplace(token, first + i).second) {
+        queue->again.push_back({token, first + i});
+      }
+    }
+    if (range.open > 0) queue->ranges[first] = range;
+  }
+  return {};
+}
+
+// ---- groups ----
+
+void QueueTable::touch(QueueState& queue) {
+  const auto same = [&](const Saved& saved) { return saved.queue == &queue; };
+  if (std::any_of(touched_.begin(), touched_.end(), same)) return;
+  touched_.push_back({&queue, queue.counts, queue.reading});
+}
+
+void QueueTable::writeBack(Transaction& txn) {
+  for (const Saved& saved : touched_) {
+    const QueueCounts& counts = saved.queue->counts;
+    std::uint8_t* to = txn.reserve(txn.tables.queues, saved.queue->name, kCountsBytes);
+    if (to == nullptr) return;
+    const std::uint32_t crc = crc32c(&counts, sizeof counts);
+    std::memcpy(to, &counts, sizeof counts);
+    std::memcpy(to + sizeof counts, &crc, sizeof crc);
+  }
+}
+
+void QueueTable::publish(QueueState& queue) {
+  if (queue.handle == nullptr) return;
+  DurableQueue& handle = *queue.handle;
+  handle.messages_.store(queue.counts.messages, std::memory_order_relaxed);
+  handle.bytes_.store(queue.counts.bytes, std::memory_order_relaxed);
+  handle.next_number_.store(queue.counts.next_number, std::memory_order_relaxed);
+  for (std::size_t i = 0; i < kStoreDrops; ++i) {
+    handle.dropped_[i].store(queue.counts.dropped[i], std::memory_order_relaxed);
+  }
+}
+
+void QueueTable::committed() {
+  for (const Saved& saved : touched_) publish(*saved.queue);
+  touched_.clear();
+  undo_.clear();
+  std::erase_if(refusing_, [this](QueueState* queue) {
+    const bool still = policy(*queue) == FullPolicy::kRefuse && full(*queue, 1);
+    queue->handle->refusing_.store(still, std::memory_order_relaxed);
+    return !still;
+  });
+}
+
+void QueueTable::undo() {
+  for (auto it = undo_.rbegin(); it != undo_.rend(); ++it) (*it)();
+  for (const Saved& saved : touched_) {
+    saved.queue->counts = saved.counts;
+    saved.queue->reading = saved.reading;
+  }
+  touched_.clear();
+  undo_.clear();
+  bytes_ = 0;
+  for (const auto& queue : queues_) bytes_ += queue->counts.bytes;
+}
+
+// ---- in ----
+
+FullPolicy QueueTable::policy(const QueueState& queue) const {
+  switch (queue.spec.full) {
+    case QueueSpec::Full::kDropLowest: return FullPolicy::kDropLowest;
+    case QueueSpec::Full::kRefuse: return FullPolicy::kRefuse;
+    case QueueSpec::Full::kStoreDefault: break;
+  }
+  return bounds_.full;
+}
+
+bool QueueTable::full(const QueueState& queue, std::uint64_t more) const {
+  const QueueSpec& spec = queue.spec;
+  return bytes_ + other_bytes_ + more > bounds_.bytes_max ||
+         (spec.messages_max != 0 && queue.counts.messages + 1 > spec.messages_max) ||
+         (spec.bytes_max != 0 && queue.counts.bytes + more > spec.bytes_max);
+}
+
+QueueState* QueueTable::largestDroppable() {
+  QueueState* largest = nullptr;
+  for (const auto& queue : queues_) {
+    if (policy(*queue) != FullPolicy::kDropLowest || !queue->hasUntaken()) continue;
+    if (largest == nullptr || queue->counts.bytes > largest->counts.bytes) largest = queue.get();
+  }
+  return largest;
+}
+
+// Drops the oldest untaken message of the lowest priority, if that is no better than `priority`.
+bool QueueTable::dropLowest(Transaction& txn, QueueState& queue, std::uint8_t priority) {
+  for (int lowest = kPriorities - 1; lowest >= priority; --lowest) {
+    const auto at = static_cast<std::uint8_t>(lowest);
+    if (queue.counts.by_priority[at] == 0) continue;
+    QueueToken token{at, 0};
+    bool found = false;
+    {
+      Cursor cursor(txn, txn.tables.entries);
+      for (bool more = cursor.seek(entryKey(queue.counts.id, token)); more; more = cursor.next()) {
+        if (readBig<std::uint32_t>(cursor.key(), 0) != queue.counts.id) break;
+        token = tokenOf(cursor.key(), 4);
+        if (token.priority != at) break;
+        found = !queue.taken.contains(token);
+        if (found) break;
+      }
+    }
+    if (!found) continue;
+    remove(txn, queue, token);
+    countDrop(queue, StoreDrop::kStoreFull);
+    return !txn.failed();
+  }
+  return false;
+}
+
+QueueTable::Room QueueTable::makeRoom(Transaction& txn, QueueState& queue, std::uint64_t bytes,
+                                      std::uint8_t priority) {
+  while (full(queue, bytes)) {
+    if (txn.failed() || policy(queue) == FullPolicy::kRefuse) return Room::kNo;
+    if (dropLowest(txn, queue, priority)) continue;
+    if (queue.hasUntaken()) return Room::kDropIncoming;  // All that waits is more important.
+    QueueState* other = largestDroppable();
+    if (other == nullptr || other == &queue || !dropLowest(txn, *other, 0)) return Room::kNo;
+  }
+  return Room::kYes;
+}
+
+void QueueTable::insert(Transaction& txn, QueueState& queue, std::uint8_t priority,
+                        const RecordView& record) {
+  const QueueToken token{priority, queue.counts.next_position};
+  const std::size_t bytes = recordBytes(record);
+  std::uint8_t* to = txn.reserve(txn.tables.entries, entryKey(queue.counts.id, token), bytes);
+  if (to == nullptr) return;
+  encodeRecord(record, to);
+  if (record.expires_ns != 0) {
+    txn.put(txn.tables.expiry, expiryKey(record.expires_ns, queue.counts.id, token), {});
+  }
+  ++queue.counts.next_position;
+  ++queue.counts.messages;
+  ++queue.counts.by_priority[priority];
+  queue.counts.bytes += kKeyBytes + bytes;
+  bytes_ += kKeyBytes + bytes;
+}
+
+CommitResult QueueTable::append(Transaction& txn, QueueState& queue, const Entry& entry,
+                                StoreTime now) {
+  touch(queue);
+  const MessageView message = entry.message.view();
+  RecordView record;
+  record.message = message;
+  if (entry.hop.source != nullptr) record.source = SourceView::of(*entry.hop.source);
+  record.enqueued_ns = now.store_ns;
+  record.arrived_ns = entry.hop.arrived_ns;
+  record.hops = entry.hop.hops;
+  constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
+  std::int64_t left_ns = entry.ttl_ns > 0 ? entry.ttl_ns : never;
+  if (message.expiryNs() != 0) left_ns = std::min(left_ns, message.expiryNs() - now.wall_ns);
+  if (left_ns <= 0) {
+    countDrop(queue, StoreDrop::kTtl);
+    return CommitResult::kCommitted;
+  }
+  if (left_ns < never - now.store_ns) record.expires_ns = now.store_ns + left_ns;
+  const auto priority = std::min<std::uint8_t>(entry.priority, kPriorities - 1);
+  switch (makeRoom(txn, queue, kKeyBytes + recordBytes(record), priority)) {
+    case Room::kYes: break;
+    case Room::kNo:
+      if (queue.handle != nullptr && policy(queue) == FullPolicy::kRefuse)
+        refusing_.push_back(&queue);
+      return CommitResult::kFull;
+    case Room::kDropIncoming:
+      countDrop(queue, StoreDrop::kStoreFull);
+      return CommitResult::kCommitted;
+  }
+  insert(txn, queue, priority, record);
+  return CommitResult::kCommitted;
+}
+
+// ---- out ----
+
+void QueueTable::countDrop(QueueState& queue, StoreDrop reason, std::uint64_t count) {
+  queue.counts.dropped[static_cast<std::size_t>(reason)] += count;
+  queue.counts.unnumbered_drops += count;
+}
+
+bool QueueTable::remove(Transaction& txn, QueueState& queue, QueueToken token) {
+  touch(queue);
+  std::string_view record;
+  const KeyBuilder key = entryKey(queue.counts.id, token);
+  if (!txn.get(txn.tables.entries, key, record)) return false;
+  const std::uint64_t bytes = kKeyBytes + record.size();
+  const std::int64_t expires = peekExpires(record);
+  txn.erase(txn.tables.entries, key);
+  if (expires != 0) txn.erase(txn.tables.expiry, expiryKey(expires, queue.counts.id, token));
+  if (txn.failed()) return false;
+  --queue.counts.messages;
+  --queue.counts.by_priority[token.priority];
+  queue.counts.bytes -= std::min(queue.counts.bytes, bytes);
+  bytes_ -= std::min(bytes_, bytes);
+  return true;
+}
+
+void QueueTable::setTaken(QueueState& queue, QueueToken token, std::uint64_t number) {
+  queue.taken[token] = number;
+  undo_.push_back([&queue, token] { queue.taken.erase(token); });
+}
+
+void QueueTable::settleNumber(Transaction& txn, QueueState& queue, std::uint64_t number) {
+  auto range = queue.ranges.upper_bound(number);
+  if (range == queue.ranges.begin()) return;
+  --range;
+  const std::uint64_t first = range->first;
+  const QueueState::Range before = range->second;
+  undo_.push_back([&queue, first, before] { queue.ranges[first] = before; });
+  if (--range->second.open > 0) return;
+  queue.ranges.erase(range);
+  KeyBuilder key;
+  key.add(queue.counts.id).add(first);
+  txn.erase(txn.tables.numbers, key);
+}
+
+void QueueTable::settle(Transaction& txn, QueueState& queue, QueueToken token) {
+  const auto it = queue.taken.find(token);
+  if (it == queue.taken.end()) return;
+  const std::uint64_t number = it->second;
+  remove(txn, queue, token);
+  queue.taken.erase(it);
+  undo_.push_back([&queue, token, number] { queue.taken[token] = number; });
+  if (number != 0) settleNumber(txn, queue, number);
+}
+
+void QueueTable::acknowledge(Transaction& txn, QueueState& queue,
+                             const std::vector<QueueToken>& tokens) {
+  for (const QueueToken token : tokens) settle(txn, queue, token);
+}
+
+void QueueTable::giveBack(Transaction& txn, QueueState& queue,
+                          const std::vector<QueueToken>& tokens) {
+  touch(queue);
+  for (const QueueToken token : tokens) {
+    const auto it = queue.taken.find(token);
+    // A number is for good: who has one is repeated by the consumer, not read again.
+    if (it == queue.taken.end() || it->second != 0) continue;
+    queue.taken.erase(it);
+    undo_.push_back([&queue, token] { queue.taken[token] = 0; });
+    auto& next =
+        token.position >= queue.reading.live_from ? queue.reading.live : queue.reading.backlog;
+    next[token.priority] = std::min(next[token.priority], token.position);
+    const KeyBuilder key = entryKey(queue.counts.id, token);
+    std::string_view bytes;
+    if (!txn.get(txn.tables.entries, key, bytes)) continue;
+    std::vector<std::uint64_t> copy((bytes.size() + 7) / 8);
+    std::memcpy(copy.data(), bytes.data(), bytes.size());
+    auto record = decodeRecord({reinterpret_cast<const char*>(copy.data()), bytes.size()});
+    if (record.has_error()) continue;  // The next take finds it, too.
+    if (record->attempts < std::numeric_limits<std::uint16_t>::max()) ++record->attempts;
+    std::uint8_t* to = txn.reserve(txn.tables.entries, key, bytes.size());
+    if (to != nullptr) encodeRecord(*record, to);
+  }
+}
+
+void QueueTable::quarantine(Transaction& txn, QueueState& queue, QueueToken token,
+                            const std::string& reason) {
+  const auto it = queue.taken.find(token);
+  if (it == queue.taken.end()) return;
+  touch(queue);
+  std::string_view bytes;
+  if (!txn.get(txn.tables.entries, entryKey(queue.counts.id, token), bytes)) return;
+  std::vector<std::uint64_t> copy((bytes.size() + 7) / 8);
+  std::memcpy(copy.data(), bytes.data(), bytes.size());
+  auto record = decodeRecord({reinterpret_cast<const char*>(copy.data()), bytes.size()});
+  const std::uint64_t number = it->second;
+  queue.counts.dropped[static_cast<std::size_t>(StoreDrop::kQuarantine)] += 1;
+  if (number == 0) ++queue.counts.unnumbered_drops;
+  settle(txn, queue, token);
+  if (record.has_error()) return;
+  QueueState* to = find("quarantine");
+  if (to == nullptr) {
+    QueueSpec spec;
+    spec.messages_max = kQuarantineMessagesMax;
+    spec.bytes_max = kQuarantineBytesMax;
+    spec.full = QueueSpec::Full::kDropLowest;
+    to = make(txn, "quarantine", spec);
+  }
+  if (to == nullptr) return;
+  touch(*to);
+  record->reason = reason;
+  record->origin = queue.name;
+  record->number = number;
+  record->expires_ns = 0;
+  const std::uint64_t size = kKeyBytes + recordBytes(*record);
+  if (makeRoom(txn, *to, size, kPriorities - 1) == Room::kYes) {
+    insert(txn, *to, kPriorities - 1, *record);
+  }
+}
+
+void QueueTable::markBacklog(QueueState& queue) {
+  if (queue.spec.order != QueueSpec::Order::kLiveFirst) return;
+  touch(queue);
+  queue.reading.live_from = queue.counts.next_position;
+  queue.reading.live.fill(queue.reading.live_from);
+}
+
+std::uint64_t QueueTable::purge(Transaction& txn, QueueState& queue) {
+  touch(queue);
+  std::vector<QueueToken> tokens;
+  {
+    Cursor cursor(txn, txn.tables.entries);
+    for (bool more = cursor.seek(entryKey(queue.counts.id, {})); more; more = cursor.next()) {
+      if (readBig<std::uint32_t>(cursor.key(), 0) != queue.counts.id) break;
+      const QueueToken token = tokenOf(cursor.key(), 4);
+      if (!queue.taken.contains(token)) tokens.push_back(token);
+    }
+  }
+  for (const QueueToken token : tokens) remove(txn, queue, token);
+  if (txn.failed()) return 0;
+  countDrop(queue, StoreDrop::kPurged, tokens.size());
+  return tokens.size();
+}
+
+void QueueTable::sweepExpired(Transaction& txn, StoreTime now) {
+  for (std::uint32_t swept = 0; swept < kSweptPerGroup; ++swept) {
+    QueueState* queue = nullptr;
+    QueueToken token;
+    {
+      Cursor cursor(txn, txn.tables.expiry);
+      if (!cursor.seek({})) return;
+      if (readBig<std::uint64_t>(cursor.key(), 0) > static_cast<std::uint64_t>(now.store_ns))
+        return;
+      queue = byId(readBig<std::uint32_t>(cursor.key(), 8));
+      token = tokenOf(cursor.key(), 12);
+      cursor.erase();
+    }
+    // What was taken no longer expires: it is on its way.
+    if (queue == nullptr || queue->taken.contains(token)) continue;
+    if (remove(txn, *queue, token)) countDrop(*queue, StoreDrop::kTtl);
+  }
+}
+
+std::int64_t QueueTable::nextExpiry(Transaction& txn) {
+  Cursor cursor(txn, txn.tables.expiry);
+  if (!cursor.seek({})) return 0;
+  return static_cast<std::int64_t>(readBig<std::uint64_t>(cursor.key(), 0));
+}
+
+}  // namespace kante

@@ -1,0 +1,167 @@
+// The durable queues inside a transaction: what a group does to them on disk and in memory.
+//
+// Lives on the store's thread.  A group begins with begin(); then either writeBack() and
+// committed(), or undo(), which puts the memory back to what the disk says.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <limits>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "host/base/result.h"
+#include "host/store/durable_queue.h"
+#include "host/store/transaction.h"
+
+namespace kante {
+
+struct StoreTime {
+  std::int64_t store_ns = 0;
+  std::int64_t wall_ns = 0;
+};
+
+// What is on disk of a queue beside its messages; written whenever it changes.
+struct QueueCounts {
+  std::uint32_t id = 0;
+  std::uint32_t reserved = 0;
+  std::uint64_t next_position = 1;
+  std::uint64_t next_number = 1;
+  std::uint64_t messages = 0;
+  std::uint64_t bytes = 0;
+  std::uint64_t unnumbered_drops = 0;  // kante-dropped
+  std::array<std::uint64_t, kPriorities> by_priority{};
+  std::array<std::uint64_t, 8> dropped{};  // By StoreDrop; two are spare.
+};
+static_assert(sizeof(QueueCounts) == 192);
+
+struct QueueState {
+  static constexpr std::uint64_t kNoLive = std::numeric_limits<std::uint64_t>::max();
+
+  // Where reading goes on, by priority: nothing before it is untaken.
+  struct Reading {
+    std::array<std::uint64_t, kPriorities> backlog{};
+    std::array<std::uint64_t, kPriorities> live{};
+    std::uint64_t live_from = kNoLive;  // Positions from here on are read first.
+  };
+  // A run of numbers given together; `open` of them are not acknowledged.
+  struct Range {
+    std::uint64_t open = 0;
+    std::uint64_t dropped = 0;
+  };
+  struct Again {
+    QueueToken token;
+    std::uint64_t number;
+  };
+  struct Waiting {
+    TakeRequest request;
+    DurableQueue::OnTaken on_taken;
+  };
+
+  std::string name;
+  QueueSpec spec;
+  QueueCounts counts;
+  Reading reading;
+  std::map<QueueToken, std::uint64_t> taken;  // Not to be taken again, with their number (0: none).
+  std::map<std::uint64_t, Range> ranges;      // By first number.
+  std::deque<Again> again;  // Numbered in an earlier life, not handed out in this.
+  std::optional<Waiting> waiting;
+  std::unique_ptr<DurableQueue> handle;
+
+  bool hasUntaken() const { return counts.messages > taken.size() || !again.empty(); }
+};
+
+class QueueTable {
+ public:
+  static constexpr std::size_t kKeyBytes = 13;
+  static constexpr std::uint32_t kSweptPerGroup = 1000;
+  static constexpr std::uint64_t kQuarantineMessagesMax = 10'000;
+  static constexpr std::uint64_t kQuarantineBytesMax = 16u << 20;
+
+  struct Bounds {
+    std::uint64_t bytes_max = 0;
+    FullPolicy full = FullPolicy::kDropLowest;
+  };
+  explicit QueueTable(Bounds bounds) : bounds_(bounds) {}
+
+  void setBounds(Bounds bounds) { bounds_ = bounds; }
+
+  // Reads every queue's counts and open numbers; what memory already holds as taken stays taken.
+  Status load(Transaction& txn);
+  QueueState* find(const std::string& name);
+  // Made if it is new; null when the transaction failed.
+  QueueState* make(Transaction& txn, const std::string& name, const QueueSpec& spec);
+  const std::vector<std::unique_ptr<QueueState>>& all() const { return queues_; }
+  QueueState* byId(std::uint32_t id);
+
+  void begin() { KANTE_ASSERT(touched_.empty()); }
+  void writeBack(Transaction& txn);
+  void committed();  // Also shows the new counts in the queues' handles.
+  void undo();
+
+  CommitResult append(Transaction& txn, QueueState& queue, const Entry& entry, StoreTime now);
+  void acknowledge(Transaction& txn, QueueState& queue, const std::vector<QueueToken>& tokens);
+  void giveBack(Transaction& txn, QueueState& queue, const std::vector<QueueToken>& tokens);
+  void quarantine(Transaction& txn, QueueState& queue, QueueToken token, const std::string& reason);
+  // Empty when there is nothing to take.
+  TakenBatch take(Transaction& txn, QueueState& queue, const TakeRequest& request, StoreTime now);
+  void markBacklog(QueueState& queue);
+  std::uint64_t purge(Transaction& txn, QueueState& queue);
+  void sweepExpired(Transaction& txn, StoreTime now);
+  QueueStats stats(Transaction& txn, const QueueState& queue, StoreTime now);
+  std::vector<InspectedMessage> inspect(Transaction& txn, const QueueState& queue,
+                                        std::uint32_t messages_max, StoreTime now);
+
+  // When the next message expires, on the store's clock; 0: none does.
+  std::int64_t nextExpiry(Transaction& txn);
+  std::uint64_t bytes() const { return bytes_; }
+  // Bytes that others keep in the same environment, counted against the same bound.
+  void setOtherBytes(std::uint64_t bytes) { other_bytes_ = bytes; }
+  bool full(const QueueState& queue, std::uint64_t more) const;
+
+ private:
+  struct Saved {
+    QueueState* queue;
+    QueueCounts counts;
+    QueueState::Reading reading;
+  };
+  enum class Room { kYes, kDropIncoming, kNo };
+
+  void touch(QueueState& queue);
+  void publish(QueueState& queue);
+  FullPolicy policy(const QueueState& queue) const;
+  Room makeRoom(Transaction& txn, QueueState& queue, std::uint64_t bytes, std::uint8_t priority);
+  bool dropLowest(Transaction& txn, QueueState& queue, std::uint8_t priority);
+  QueueState* largestDroppable();
+  bool remove(Transaction& txn, QueueState& queue, QueueToken token);
+  void countDrop(QueueState& queue, StoreDrop reason, std::uint64_t count = 1);
+  void insert(Transaction& txn, QueueState& queue, std::uint8_t priority, const RecordView& record);
+  void setTaken(QueueState& queue, QueueToken token, std::uint64_t number);
+  void settle(Transaction& txn, QueueState& queue, QueueToken token);
+  void settleNumber(Transaction& txn, QueueState& queue, std::uint64_t number);
+  void takeAgain(Transaction& txn, QueueState& queue, const TakeRequest& request, TakenBatch& batch,
+                 std::uint64_t& bytes);
+  // From `next` on, which it moves, up to but without `end`.
+  void takeRegion(Transaction& txn, QueueState& queue, std::uint8_t priority, std::uint64_t& next,
+                  std::uint64_t end, const TakeRequest& request, StoreTime now, TakenBatch& batch,
+                  std::uint64_t& bytes);
+  void giveNumbers(Transaction& txn, QueueState& queue, TakenBatch& batch, std::size_t first);
+  Status loadNumbers(Transaction& txn);
+
+  Bounds bounds_;
+  std::vector<std::unique_ptr<QueueState>> queues_;
+  std::map<std::string, QueueState*> by_name_;
+  std::map<std::uint32_t, QueueState*> by_id_;
+  std::uint64_t bytes_ = 0;
+  std::uint64_t other_bytes_ = 0;
+  std::vector<Saved> touched_;
+  std::vector<QueueState*> refusing_;  // Those whose handles refuse until there is room.
+  std::vector<std::function<void()>> undo_;
+};
+
+}  // namespace kante

@@ -1,0 +1,121 @@
+#include "host/store/store.h"
+
+#include "host/base/metrics.h"
+#include "host/store/store_core.h"
+
+namespace kante {
+
+// ---- what the store shows of itself ----
+
+void StoreCore::publish() {
+  const std::lock_guard lock(mutex_);
+  status_.bytes = queues_->bytes() + areas_->bytes();
+  shown_.resize(queues_->all().size());
+  for (std::size_t i = 0; i < shown_.size(); ++i) {
+    const QueueState& queue = *queues_->all()[i];
+    Shown& shown = shown_[i];
+    if (shown.name.empty()) shown.name = queue.name;
+    shown.messages = queue.counts.messages;
+    shown.bytes = queue.counts.bytes;
+    for (std::size_t reason = 0; reason < kStoreDrops; ++reason) {
+      shown.dropped[reason] = queue.counts.dropped[reason];
+    }
+  }
+}
+
+StoreStatus StoreCore::status() const {
+  const std::lock_guard lock(mutex_);
+  return status_;
+}
+
+void StoreCore::collect(MetricWriter& metrics) const {
+  StoreStatus status;
+  std::vector<Shown> queues;
+  {
+    const std::lock_guard lock(mutex_);
+    status = status_;
+    queues = shown_;
+  }
+  metrics.gauge("kante_store_bytes", "Keys and bodies in the store", {},
+                static_cast<double>(status.bytes));
+  metrics.gauge("kante_store_max_bytes", "What keys and bodies may take", {},
+                static_cast<double>(status.max_bytes));
+  metrics.gauge("kante_store_failing", "1 while the store cannot be written", {},
+                status.failing ? 1 : 0);
+  metrics.counter("kante_store_groups_total", "Commits to the store", {},
+                  static_cast<double>(status.groups));
+  metrics.counter("kante_store_messages_total", "Messages offered to the store", {},
+                  static_cast<double>(status.group_messages));
+  for (const Shown& queue : queues) {
+    metrics.gauge("kante_queue_messages", "Messages in a durable queue", {{"queue", queue.name}},
+                  static_cast<double>(queue.messages));
+    metrics.gauge("kante_queue_bytes", "Bytes in a durable queue", {{"queue", queue.name}},
+                  static_cast<double>(queue.bytes));
+    for (std::size_t reason = 0; reason < kStoreDrops; ++reason) {
+      if (queue.dropped[reason] == 0) continue;
+      metrics.counter("kante_queue_dropped_total", "Messages that left a durable queue undelivered",
+                      {{"queue", queue.name}, {"reason", name(static_cast<StoreDrop>(reason))}},
+                      static_cast<double>(queue.dropped[reason]));
+    }
+  }
+}
+
+Status StoreCore::applyWrites(Transaction& txn, const std::vector<KeyValue::Write>& writes) {
+  if (txn.failed() || writes.empty()) return {};
+  // What does not fit is refused whole; the others of its group stand.
+  KANTE_CHECK(areas_->fits(writes));
+  areas_->apply(txn, writes);
+  return {};
+}
+
+// ---- Store ----
+
+Store::Store(std::unique_ptr<StoreCore> core) : core_(std::move(core)) {}
+Store::~Store() = default;
+
+Result<std::unique_ptr<Store>> Store::open(StoreOptions options, const Clock& clock, Log& log) {
+  auto core = std::make_unique<StoreCore>(std::move(options), clock, log);
+  KANTE_CHECK(core->open());
+  core->start();
+  return std::unique_ptr<Store>(new Store(std::move(core)));
+}
+
+Result<DurableQueue*> Store::queue(const std::string& name, QueueSpec spec) {
+  if (!core_->status().durable) {
+    return fail(Errc::kLimit, "store: the disk has no room for durable queues; free some space");
+  }
+  if (name.empty() || name.size() > kQueueNameBytesMax) {
+    return fail(Errc::kInvalid, "store: a queue's name has 1 to 400 bytes");
+  }
+  DurableQueue* handle = nullptr;
+  KANTE_CHECK(core_->perform([this, &name, &spec, &handle](Transaction& txn) -> Status {
+    if (core_->queues().find(name) == nullptr && core_->queues().all().size() >= kQueuesMax) {
+      return fail(Errc::kLimit,
+                  "store: there are " + std::to_string(kQueuesMax) + " queues already");
+    }
+    QueueState* queue = core_->queues().make(txn, name, spec);
+    if (queue != nullptr) handle = core_->handle(*queue);
+    return {};
+  }));
+  return handle;
+}
+
+Result<std::vector<QueueStats>> Store::queues() {
+  std::vector<QueueStats> all;
+  KANTE_CHECK(core_->perform([this, &all](Transaction& txn) -> Status {
+    all.clear();
+    for (const auto& queue : core_->queues().all()) {
+      all.push_back(core_->queues().stats(txn, *queue, core_->now()));
+    }
+    return {};
+  }));
+  return all;
+}
+
+KeyValue& Store::keyValue() { return core_->keyValue(); }
+void Store::whenRoom(std::function<void()> again) { core_->whenRoom(std::move(again)); }
+const std::string& Store::epoch() const { return core_->epoch(); }
+StoreStatus Store::status() const { return core_->status(); }
+void Store::collect(MetricWriter& metrics) const { core_->collect(metrics); }
+
+}  // namespace kante
