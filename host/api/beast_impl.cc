@@ -1,0 +1,2 @@
+// Beast's own functions, compiled once here (BOOST_BEAST_SEPARATE_COMPILATION).
+#include <boost/beast/src.hpp>

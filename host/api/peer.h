@@ -1,0 +1,19 @@
+// Who is at the other end of the API socket, by the kernel's word.
+#pragma once
+
+#include <sys/types.h>
+
+#include <string>
+
+#include "host/base/result.h"
+
+namespace kante {
+
+// The id of the group, or -1 when there is none of that name (or the name is empty).
+gid_t findGroup(const std::string& group);
+
+// "operator/USER" for root, for the user that the host runs as, and for members of the group;
+// kDenied for all others.  The name of a user without an account is the number.
+Result<std::string> operatorOf(int socket_fd, gid_t group);
+
+}  // namespace kante
