@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <array>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/basic_stream.hpp>
@@ -13,8 +15,6 @@
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <boost/beast/http/write.hpp>
-#include <algorithm>
-#include <array>
 #include <cstdio>
 #include <deque>
 #include <optional>
@@ -275,6 +275,8 @@ void HttpConnection::onHeader(error_code failed) {
   request_.params = std::move(match.params);
   const auto type = header[http::field::content_type];
   request_.content_type = mediaType({type.data(), type.size()});
+  const auto last_event = header["Last-Event-ID"];
+  request_.last_event_id.assign(last_event.data(), last_event.size());
   request_.caller = setup_.caller;
   prepareBody(*match.route);
 }

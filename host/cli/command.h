@@ -23,6 +23,7 @@ struct Context {
 // `context.exit_code = …`.
 int reportFailure(const std::string& command, const Error& error);
 
+void addModuleCommands(CLI::App& app, Context& context);  // module list | logs | restart | …
 void addKeyCommands(CLI::App& app, Context& context);     // key init
 void addBundleCommands(CLI::App& app, Context& context);  // bundle pack | verify | inspect
 void addRouteTestCommand(CLI::App& route,

@@ -12,6 +12,7 @@
 
 namespace kante::cli {
 
+enum class Follow { kNo, kYes };
 enum class Output { kText, kJson };
 
 struct HostOptions {

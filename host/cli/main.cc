@@ -1,8 +1,10 @@
 // `kante`: one command for the gateway, its operators and the authors of modules.
-#include <CLI/CLI.hpp>
-
+#include <fmt/core.h>
 #include <unistd.h>
+
+#include <CLI/CLI.hpp>
 #include <cstdio>
+#include <string_view>
 
 #include "host/cli/command.h"
 
@@ -15,15 +17,33 @@ int reportFailure(const std::string& command, const Error& error) {
   return 1;
 }
 
-}  // namespace kante::cli
+namespace {
 
-int main(int argc, char** argv) {
-  kante::cli::Context context;
+// Each family is built only when it is the one that was called, or when help lists them all.
+struct Family {
+  std::string_view name;
+  void (*add)(CLI::App& app, Context& context);
+};
+constexpr Family kFamilies[] = {
+    {"module", addModuleCommands},
+    {"key", addKeyCommands},
+    {"bundle", addBundleCommands},
+};
+
+void addFamilies(std::string_view called, CLI::App& app, Context& context) {
+  for (const Family& family : kFamilies) {
+    if (family.name == called) return family.add(app, context);
+  }
+  for (const Family& family : kFamilies) family.add(app, context);
+}
+
+int run(int argc, char** argv) {
+  Context context;
+  context.program = argc > 0 ? argv[0] : "kante";
   CLI::App app{"Kante: an edge runtime in one small native process", "kante"};
   app.set_version_flag("--version", KANTE_VERSION);
   app.require_subcommand(1);
-  kante::cli::addKeyCommands(app, context);
-  kante::cli::addBundleCommands(app, context);
+  addFamilies(argc > 1 ? argv[1] : "", app, context);
   try {
     app.parse(argc, argv);
   } catch (const CLI::CallForHelp& help) {
@@ -36,3 +56,8 @@ int main(int argc, char** argv) {
   }
   return context.exit_code;
 }
+
+}  // namespace
+}  // namespace kante::cli
+
+int main(int argc, char** argv) { return kante::cli::run(argc, argv); }
