@@ -12,8 +12,12 @@ namespace kante::cli {
 
 int reportFailure(const std::string& command, const Error& error) {
   const bool colour = ::isatty(STDERR_FILENO) == 1;
+  std::string text = error.text;  // May quote a file that nobody vouches for: no escape sequences.
+  for (char& c : text) {
+    if ((static_cast<unsigned char>(c) < 0x20 && c != '\n') || c == 0x7f) c = '?';
+  }
   std::fprintf(stderr, "%skante %s: %s%s\n", colour ? "\x1b[31m" : "", command.c_str(),
-               error.text.c_str(), colour ? "\x1b[0m" : "");
+               text.c_str(), colour ? "\x1b[0m" : "");
   return 1;
 }
 
