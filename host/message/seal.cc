@@ -45,7 +45,6 @@ kante_status sealSlow(kante_msg* block, std::uint32_t used_words, Layout& layout
   }
   ++counters.general;
   *out = rebuilt->detach();
-  MessageRef::release(block);
   return KANTE_OK;
 }
 

@@ -25,8 +25,8 @@ struct SealCounters {
   std::uint64_t refused = 0;
 };
 
-// On KANTE_OK *out owns the block (perhaps another one than `block`, which then is freed) with one
-// reference.  KANTE_E_INVALID: used_words is 0 or above the capacity.  KANTE_E_CORRUPT: no message.
+// On KANTE_OK *out is the message, with one reference: `block` itself, or, for an odd layout, a canonical
+// copy; `block` then is still the caller's, to give back once the copy is on its way.  KANTE_E_INVALID: used_words is 0 or above the capacity.  KANTE_E_CORRUPT: no message.
 // KANTE_E_DENIED: a property name is the host's.  KANTE_E_LIMIT: over a bound.  After an error the block is
 // still the caller's scratch.
 kante_status sealSlow(kante_msg* block, std::uint32_t used_words, Layout& layout, SealCounters& counters,

@@ -52,9 +52,14 @@ struct RouteSpec {
   std::uint32_t stall_ms = 1000;     // 0: never stalled.
 };
 
+// What a module that does not start means: for a new deployment that all of it is refused, for the
+// committed one at a start of the host that this module is tried again later while the others run.
+enum class OnStartFailure { kRefuse, kBackOff };
+
 struct RuntimeTarget {
   std::vector<ModuleSpec> modules;
   std::vector<RouteSpec> routes;
+  OnStartFailure on_start_failure = OnStartFailure::kRefuse;
 };
 
 }  // namespace kante

@@ -14,7 +14,8 @@ class Link;
 struct Delivery {
   MessageRef message;
   Hop hop;
-  Link* link = nullptr;  // Which route brings it, and whose credit it holds.
+  std::int64_t queued_boot_ns = 0;  // When the route took it: what a route's TTL counts from.
+  Link* link = nullptr;             // Which route brings it, and whose credit it holds.
 };
 
 }  // namespace kante

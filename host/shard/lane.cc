@@ -18,6 +18,10 @@ void Lane::Ring::push(Delivery&& delivery) {
 
 Delivery Lane::Ring::pop() { return std::move(slots_[head_++ & (slots_.size() - 1)]); }
 
+void Lane::Ring::pushFront(Delivery&& delivery) {
+  slots_[--head_ & (slots_.size() - 1)] = std::move(delivery);
+}
+
 void Lane::Ring::erase(std::size_t i) {
   for (; i > 0; --i) *at(i) = std::move(*at(i - 1));
   (void)pop();
@@ -37,8 +41,8 @@ void Lane::push(Delivery&& delivery) {
   const std::uint8_t priority = delivery.link->priority;
   rings_[priority].push(std::move(delivery));
   nonempty_ |= 1u << priority;
-  ++size_;
-  if (consumer_ != nullptr) shard_.runLater(*this);
+  waiting_.store(++size_, std::memory_order_relaxed);
+  if (consumer_ != nullptr && !resting_) shard_.runLater(*this);
 }
 
 bool Lane::dropOldest(Link& link) {
@@ -56,6 +60,13 @@ bool Lane::dropOldest(Link& link) {
 
 void Lane::setConsumer(Consumer* consumer) {
   consumer_ = consumer;
+  resting_ = false;
+  if (consumer_ != nullptr && size_ > 0) shard_.runLater(*this);
+}
+
+void Lane::resume() {
+  if (!resting_) return;
+  resting_ = false;
   if (consumer_ != nullptr && size_ > 0) shard_.runLater(*this);
 }
 
@@ -73,16 +84,22 @@ void Lane::clear() {
 
 bool Lane::run(Shard&) {
   for (std::uint32_t n = 0; n < kSlice && nonempty_ != 0; ++n) {
-    if (consumer_ == nullptr) return false;
+    if (consumer_ == nullptr || resting_) return false;
     const auto priority = static_cast<std::uint32_t>(std::countr_zero(nonempty_));
     Delivery delivery = rings_[priority].pop();
     if (rings_[priority].empty()) nonempty_ &= ~(1u << priority);
     --size_;
     // Credit comes back before the callback: what it frees may be used by what the callback emits.
     delivery.link->taken(static_cast<std::uint32_t>(delivery.message.bytes()));
-    consumer_->consume(delivery);
+    if (consumer_->consume(delivery) == Consumer::Outcome::kDone) continue;
+    delivery.link->queued(static_cast<std::uint32_t>(delivery.message.bytes()));
+    rings_[priority].pushFront(std::move(delivery));
+    nonempty_ |= 1u << priority;
+    ++size_;
+    resting_ = true;
   }
-  return nonempty_ != 0 && consumer_ != nullptr;
+  waiting_.store(size_, std::memory_order_relaxed);
+  return nonempty_ != 0 && consumer_ != nullptr && !resting_;
 }
 
 }  // namespace kante

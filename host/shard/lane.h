@@ -18,8 +18,10 @@ namespace kante {
 class Consumer {
  public:
   virtual ~Consumer() = default;
-  // Handles one delivery to its end, on the lane's shard.
-  virtual void consume(Delivery& delivery) = 0;
+  enum class Outcome { kDone, kAgain };
+  // Handles one delivery, on the lane's shard.  kAgain: it goes back to the front of its queue and the
+  // lane rests until resume().
+  virtual Outcome consume(Delivery& delivery) = 0;
 };
 
 class Lane final : public Runnable {
@@ -35,6 +37,8 @@ class Lane final : public Runnable {
 
   // The index of an input's name, made when it is new; never changes for this lane's life.  Control thread.
   std::uint16_t inputIndex(const std::string& input);
+  // What waits, as last noted.  Any thread.
+  std::size_t waiting() const { return waiting_.load(std::memory_order_relaxed); }
   // Names by index.  Control thread.
   const std::vector<std::string>& inputNames() const { return input_names_; }
 
@@ -53,6 +57,8 @@ class Lane final : public Runnable {
   bool dropOldest(Link& link);
   // Nobody consumes while null; what comes is kept within its credit.
   void setConsumer(Consumer* consumer);
+  // Goes on after a consumer said kAgain.
+  void resume();
   std::size_t size() const { return size_; }
   // Drops everything, reason `no_route`: the module is gone from the deployment.
   void clear();
@@ -67,6 +73,7 @@ class Lane final : public Runnable {
     std::size_t size() const { return tail_ - head_; }
     void push(Delivery&& delivery);
     Delivery pop();
+    void pushFront(Delivery&& delivery);  // Only what was just popped.
     Delivery* at(std::size_t i) { return &slots_[(head_ + i) & (slots_.size() - 1)]; }
     void erase(std::size_t i);
 
@@ -79,8 +86,10 @@ class Lane final : public Runnable {
   const std::string name_;
   Shard& shard_;
   Consumer* consumer_ = nullptr;
+  bool resting_ = false;
   std::uint32_t nonempty_ = 0;  // Bit i: rings_[i] has deliveries.
   std::size_t size_ = 0;
+  std::atomic<std::size_t> waiting_{0};
   std::array<Ring, kPriorities> rings_;
   std::vector<std::string> input_names_;
 };

@@ -1,0 +1,427 @@
+// From what runs to what should: new instances first, the switch, then the end of the old ones.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <boost/asio/io_context.hpp>
+#include <chrono>
+
+#include "host/base/clock.h"
+#include "host/hub/methods.h"
+#include "host/placement/local_module_host_impl.h"
+
+namespace kante {
+
+void LocalModuleHost::apply(RuntimeTarget target, Applied applied) {
+  change(std::move(target), {}, std::move(applied));
+}
+
+void LocalModuleHost::change(RuntimeTarget target, const std::set<std::string>& forced, Applied applied) {
+  if (shutting_down_) return applied(fail(Errc::kState, "the host is shutting down"));
+  if (change_) return applied(fail(Errc::kState, "another change is under way"));
+  change_ = std::make_unique<Change>();
+  change_->id = next_change_++;
+  change_->target = std::move(target);
+  change_->applied = std::move(applied);
+  if (auto prepared = prepare(forced); prepared.has_error()) return giveUp(prepared.error());
+  startWhatCan();
+}
+
+// ---- before anything starts ------------------------------------------------------------------------------
+
+Status LocalModuleHost::supported(const ModuleSpec& spec) const {
+  if (spec.placement == Placement::kInProcess) return {};
+  return fail(Errc::kUnsupported,
+              fmt::format("module {}: placement \"{}\" is not part of this build; say \"placement\": "
+                          "\"in-process\" for a module that you trust", spec.name, name(spec.placement)));
+}
+
+bool LocalModuleHost::isBlamed(const ModuleSpec& spec) const {
+  const auto& blame = options_.crash_page->blame();
+  return blame && blame->module == spec.name && blame->digest == spec.digest;
+}
+
+Status LocalModuleHost::addSlots() {
+  std::map<std::string, Shard*> homes;
+  for (const auto& [slot_name, slot] : slots_) homes[slot_name] = &slot.lane->shard();
+  const auto groups = RouteTable::groups(change_->target.routes, change_->target.modules);
+  KANTE_CHECK(shards_.place(change_->target.modules, groups, homes));
+  for (const ModuleSpec& spec : change_->target.modules) {
+    if (slots_.contains(spec.name)) continue;
+    Shard& home = *homes.at(spec.name);
+    ModuleSlot& slot = slots_[spec.name];
+    slot.spec = spec;
+    slot.lane = std::make_unique<Lane>(spec.name, home);
+    change_->made_slots.insert(spec.name);
+  }
+  for (const auto& shard : shards_.all()) {
+    const std::lock_guard lock(table_mutex_);
+    if (shards_.isDedicated(*shard)) {
+      watched_shards_.erase(shard->index());
+    } else {
+      watched_shards_.insert(shard->index());
+    }
+    if (seen_shards_.insert(shard->index()).second) watchdog_->watch(shard->index(), &shard->slot());
+  }
+  return {};
+}
+
+Result<std::shared_ptr<const LoadedModule>> LocalModuleHost::library(const ModuleSpec& spec) {
+  if (const auto at = libraries_.find(spec.digest); at != libraries_.end()) return at->second;
+  if (libraries_.size() >= options_.loads_max) {
+    return fail(Errc::kLimit,
+                fmt::format("module {}: {} libraries were loaded in this life of the host, which is its "
+                            "limit; restart the host, or raise [runtime] in_process_loads_max",
+                            spec.name, libraries_.size()));
+  }
+  auto loaded = options_.load(spec.digest, spec.id);
+  if (loaded.has_error()) return within("module " + spec.name, loaded.error());
+  libraries_[spec.digest] = *loaded;
+  return *loaded;
+}
+
+Status LocalModuleHost::prepare(const std::set<std::string>& forced) {
+  Change& now = *change_;
+  for (const ModuleSpec& spec : now.target.modules) KANTE_CHECK(supported(spec));
+  KANTE_CHECK(addSlots());
+  std::vector<RouteTable::Place> places;
+  for (const ModuleSpec& spec : now.target.modules) places.push_back({&spec, slots_[spec.name].lane.get()});
+  KANTE_TRY(table, RouteTable::make(now.target.routes, places,
+                                    {options_.gateway_id, sources_, options_.upstream}));
+  now.table = std::move(table);
+  for (const ModuleSpec& spec : now.target.modules) {
+    ModuleSlot& slot = slots_[spec.name];
+    const bool keeps = slot.instance && spec.sameInstance(slot.spec) && !forced.contains(spec.name);
+    if (keeps) {
+      now.report.untouched.push_back(spec.name);
+      continue;
+    }
+    if (spec.desire == Desire::kStopped) continue;
+    const bool gave_up = slot.state == ModuleState::kFailed || slot.state == ModuleState::kBackoff;
+    if (gave_up && spec.sameInstance(slot.spec) && !forced.contains(spec.name)) continue;
+    if (isBlamed(spec) && !forced.contains(spec.name) && now.made_slots.contains(spec.name)) {
+      slot.last_exit = "brought the host down: " + options_.crash_page->blame()->reason;
+      slot.override_reason = "it " + slot.last_exit;
+      now.backed_off.emplace(spec.name, Error{Errc::kState, slot.last_exit});
+      continue;
+    }
+    auto loaded = library(spec);
+    if (loaded.has_error()) {
+      if (now.target.on_start_failure == OnStartFailure::kRefuse) return loaded.error();
+      now.backed_off.emplace(spec.name, loaded.error());
+      continue;
+    }
+    Fresh& fresh = now.fresh[spec.name];
+    fresh.spec = spec;
+    fresh.library = *loaded;
+    fresh.carry = forced.contains(spec.name) ? CarryState::kNo : CarryState::kYes;
+  }
+  return {};
+}
+
+// ---- starting --------------------------------------------------------------------------------------------
+
+bool LocalModuleHost::mayStart(const ModuleSpec& spec) const {
+  return std::all_of(spec.start_after.begin(), spec.start_after.end(), [&](const std::string& other) {
+    const auto fresh = change_->fresh.find(other);
+    return fresh == change_->fresh.end() || fresh->second.ready;
+  });
+}
+
+void LocalModuleHost::startWhatCan() {
+  const std::uint64_t id = change_->id;
+  std::vector<std::string> names;
+  for (const auto& [fresh_name, fresh] : change_->fresh) {
+    if (!fresh.began && mayStart(fresh.spec)) names.push_back(fresh_name);
+  }
+  for (const std::string& fresh_name : names) {
+    startFresh(fresh_name);
+    if (!change_ || change_->id != id) return;  // It failed at once, and all of it with it.
+  }
+  const auto& fresh = change_->fresh;
+  if (std::all_of(fresh.begin(), fresh.end(), [](const auto& entry) { return entry.second.ready; })) {
+    switchOver();
+  }
+}
+
+void LocalModuleHost::startFresh(const std::string& fresh_name) {
+  Fresh& fresh = change_->fresh.at(fresh_name);
+  fresh.began = true;
+  ModuleSlot& slot = slots_.at(fresh_name);
+  fresh.instance = makeInstance(fresh, change_->id);
+  if (!fresh.instance) {
+    return freshFailed(fresh_name, {Errc::kLimit, "too many module instances at once"}, change_->id);
+  }
+  if (!slot.instance) slot.state = ModuleState::kStarting;
+  fresh.deadline = std::make_unique<boost::asio::steady_timer>(*options_.control);
+  fresh.deadline->expires_after(std::chrono::milliseconds(fresh.spec.start_ms));
+  fresh.deadline->async_wait([this, alive = alive_, fresh_name, id = change_->id,
+                              ms = fresh.spec.start_ms](const boost::system::error_code& error) {
+    if (error || *alive == nullptr) return;
+    freshFailed(fresh_name, {Errc::kTimeout, fmt::format("was not ready after {} ms", ms)}, id);
+  });
+  if (!slot.instance) return beginFresh(fresh_name, nullptr);
+  // The running one keeps its state until the new one is ready; its inputs wait in the lane.
+  change_->paused.insert(fresh_name);
+  slot.instance->save([this, alive = alive_, fresh_name,
+                       id = change_->id](std::shared_ptr<const Instance::State> state) {
+    if (*alive == nullptr || !change_ || change_->id != id || !change_->fresh.contains(fresh_name)) return;
+    if (change_->fresh.at(fresh_name).carry == CarryState::kNo) state = nullptr;
+    beginFresh(fresh_name, std::move(state));
+  });
+}
+
+void LocalModuleHost::beginFresh(const std::string& fresh_name,
+                                 std::shared_ptr<const Instance::State> state) {
+  auto [desired, version] = options_.services->desiredAtStart(fresh_name);
+  change_->fresh.at(fresh_name).instance->begin(std::move(state), std::move(desired), version);
+}
+
+std::shared_ptr<Instance> LocalModuleHost::makeInstance(const Fresh& fresh, std::uint64_t change_id) {
+  const std::string module = fresh.spec.name;
+  auto index = options_.crash_page->addModule(module, fresh.spec.digest);
+  if (index.has_error()) return nullptr;
+  Instance::Parts parts{
+      fresh.spec, fresh.library, *slots_.at(module).lane, *index, *options_.log, *options_.services,
+      [this](std::function<void()> task) { control(std::move(task)); },
+      [this, module](const std::string& target, const std::string& method) {
+        const ModuleSlot* slot = find(module);
+        return slot != nullptr && methodGranted(slot->spec.method_grants, target, method);
+      }};
+  Instance::Callbacks callbacks;
+  callbacks.ready = [this, module, change_id] { freshReady(module, change_id); };
+  callbacks.failed = [this, module, change_id](const Error& error) {
+    freshFailed(module, error, change_id);
+  };
+  return std::make_shared<Instance>(std::move(parts), std::move(callbacks));
+}
+
+void LocalModuleHost::freshReady(const std::string& fresh_name, std::uint64_t change_id) {
+  if (!change_ || change_->id != change_id) return;
+  const auto at = change_->fresh.find(fresh_name);
+  if (at == change_->fresh.end() || at->second.ready) return;
+  at->second.ready = true;
+  at->second.deadline.reset();
+  startWhatCan();
+}
+
+void LocalModuleHost::freshFailed(const std::string& fresh_name, const Error& error,
+                                  std::uint64_t change_id) {
+  if (!change_ || change_->id != change_id) return;
+  const auto at = change_->fresh.find(fresh_name);
+  if (at == change_->fresh.end()) return;
+  options_.log->error("module/" + fresh_name, "does not start: " + error.text);
+  event("module.failed", fresh_name, error.text);
+  if (change_->target.on_start_failure == OnStartFailure::kRefuse) {
+    return giveUp(within("module " + fresh_name, error));
+  }
+  change_->backed_off.emplace(fresh_name, error);
+  if (at->second.instance) endInstance(std::move(at->second.instance), [] {});
+  change_->fresh.erase(at);
+  startWhatCan();
+}
+
+// Everything new is taken back; what ran before goes on.
+void LocalModuleHost::giveUp(const Error& error) {
+  std::unique_ptr<Change> failed = std::move(change_);
+  for (auto& [fresh_name, fresh] : failed->fresh) {
+    if (fresh.instance) endInstance(std::move(fresh.instance), [] {});
+    ModuleSlot& slot = slots_.at(fresh_name);
+    if (!slot.instance && slot.state == ModuleState::kStarting) slot.state = ModuleState::kStopped;
+  }
+  for (const std::string& paused : failed->paused) slots_.at(paused).instance->resumeEvents();
+  for (const std::string& made : failed->made_slots) removeSlot(made);
+  failed->applied(error);
+}
+
+// ---- the switch ------------------------------------------------------------------------------------------
+
+void LocalModuleHost::switchOver() {
+  Change& now = *change_;
+  if (table_) retired_.push_back(table_);
+  table_ = now.table;
+  {
+    const std::lock_guard lock(table_mutex_);
+    watched_table_ = table_;
+  }
+  std::set<std::string> wanted;
+  for (const ModuleSpec& spec : now.target.modules) {
+    wanted.insert(spec.name);
+    ModuleSlot& slot = slots_.at(spec.name);
+    slot.spec = spec;
+    if (const auto fresh = now.fresh.find(spec.name); fresh != now.fresh.end()) {
+      adopt(spec.name, fresh->second);
+    } else if (spec.desire == Desire::kStopped) {
+      if (slot.instance) {
+        now.report.stopped.push_back(spec.name);
+        slot.methods.reset();
+        slot.desired_subscription.reset();
+        retire(slot, std::exchange(slot.instance, nullptr), [] {});
+      }
+      slot.state = ModuleState::kStopped;
+    } else if (slot.instance) {
+      slot.instance->activate(table_);
+    }
+  }
+  for (const auto& [failed, error] : now.backed_off) backOff(slots_.at(failed), error);
+  std::vector<std::string> unwanted;
+  for (const auto& [slot_name, slot] : slots_) {
+    if (!wanted.contains(slot_name) && slot.state != ModuleState::kDraining) unwanted.push_back(slot_name);
+  }
+  for (const std::string& gone : unwanted) {
+    ModuleSlot& slot = slots_.at(gone);
+    now.report.stopped.push_back(gone);
+    slot.methods.reset();
+    slot.desired_subscription.reset();
+    slot.retry.reset();
+    if (!slot.instance) {
+      removeSlot(gone);
+      continue;
+    }
+    slot.state = ModuleState::kDraining;
+    retire(slot, std::exchange(slot.instance, nullptr), [this, gone] { removeSlot(gone); });
+  }
+  releaseTables();
+  finish(now.report);
+}
+
+void LocalModuleHost::adopt(const std::string& module, Fresh& fresh) {
+  ModuleSlot& slot = slots_.at(module);
+  auto old = std::exchange(slot.instance, fresh.instance);
+  slot.desired_subscription = options_.services->subscribeDesired(
+      module, [weak = std::weak_ptr(fresh.instance)](MessageRef document, std::uint64_t version) {
+        if (const auto instance = weak.lock()) instance->desired(std::move(document), version);
+      });
+  slot.methods = options_.services->serveMethods(
+      module, [weak = std::weak_ptr(fresh.instance)](std::uint64_t call, std::string method,
+                                                     MessageRef arguments) {
+        if (const auto instance = weak.lock()) {
+          instance->method(call, std::move(method), std::move(arguments));
+        }
+      });
+  fresh.instance->activate(table_);
+  slot.state = ModuleState::kRunning;
+  slot.override_reason.clear();
+  slot.started_wall_ns = SystemClock().wallNs();
+  slot.retry.reset();
+  const std::string text = fresh.spec.id + " " + fresh.spec.version;
+  options_.log->info("module/" + module, "runs", {{"module", text}, {"placement", "in-process"}});
+  event("module.started", module, text);
+  if (!old) {
+    change_->report.started.push_back(module);
+    return;
+  }
+  change_->report.replaced.push_back(module);
+  retire(slot, std::move(old), [] {});
+}
+
+void LocalModuleHost::finish(Result<ApplyReport> result) {
+  std::unique_ptr<Change> finished = std::move(change_);
+  current_ = std::move(finished->target);
+  finished->applied(std::move(result));
+}
+
+// ---- ends ------------------------------------------------------------------------------------------------
+
+// DRAIN, then destroy when it is quiet or its time is over.
+void LocalModuleHost::retire(ModuleSlot& slot, std::shared_ptr<Instance> instance,
+                             std::function<void()> done) {
+  slot.messages_in += instance->messagesIn();
+  slot.messages_out += instance->messagesOut();
+  auto deadline = std::make_shared<boost::asio::steady_timer>(*options_.control);
+  auto once = std::make_shared<std::function<void()>>([this, instance, done] {
+    retired_no_route_ += instance->droppedNoRoute();
+    retired_loop_ += instance->droppedLoop();
+    endInstance(instance, done);
+  });
+  const auto run_once = [once] {
+    if (*once) std::exchange(*once, nullptr)();
+  };
+  deadline->expires_after(std::chrono::milliseconds(instance->spec().stop_ms));
+  deadline->async_wait([this, alive = alive_, run_once, module = instance->spec().name,
+                        deadline](const boost::system::error_code& error) {
+    if (error || *alive == nullptr) return;
+    options_.log->warn("module/" + module, "did not drain in time and is ended");
+    run_once();
+  });
+  instance->onDrained([run_once, deadline] {
+    deadline->cancel();
+    run_once();
+  });
+  instance->drain();
+}
+
+void LocalModuleHost::endInstance(std::shared_ptr<Instance> instance, std::function<void()> done) {
+  Instance* raw = instance.get();
+  raw->end([this, instance = std::move(instance), done = std::move(done)] {
+    options_.crash_page->removeModule(instance->crashIndex());
+    done();
+  });
+}
+
+void LocalModuleHost::removeSlot(const std::string& slot_name) {
+  const auto at = slots_.find(slot_name);
+  if (at == slots_.end() || at->second.instance) return;
+  if (change_) {
+    for (const ModuleSpec& spec : change_->target.modules) {
+      if (spec.name == slot_name) return;  // Wanted again meanwhile.
+    }
+  }
+  // The lane goes on its own shard, after everything that was on its way to it.
+  const std::shared_ptr<Lane> lane = std::move(at->second.lane);
+  slots_.erase(at);
+  Shard& home = lane->shard();
+  shards_.afterAll([this](std::function<void()> task) { control(std::move(task)); }, [this, lane, &home] {
+    home.post([this, lane, &home] {
+      lane->setConsumer(nullptr);
+      lane->clear();
+      home.deschedule(*lane);
+      control([this, lane, &home] { shards_.releaseDedicated(home); });
+    });
+  });
+}
+
+void LocalModuleHost::backOff(ModuleSlot& slot, const Error& error) {
+  if (slot.instance) return;
+  slot.last_exit = error.text;
+  if (!slot.override_reason.empty() || slot.spec.restart == Restart::kNever ||
+      ++slot.short_lives >= ModuleSlot::kShortLivesMax) {
+    slot.state = ModuleState::kFailed;
+    event("module.failed", slot.spec.name, error.text);
+    return;
+  }
+  slot.state = ModuleState::kBackoff;
+  slot.retry = std::make_unique<boost::asio::steady_timer>(*options_.control);
+  slot.retry->expires_after(std::chrono::milliseconds(slot.backoffMs()));
+  slot.retry->async_wait([this, alive = alive_, module = slot.spec.name](
+                             const boost::system::error_code& stopped) {
+    if (stopped || *alive == nullptr || shutting_down_) return;
+    ModuleSlot* again = find(module);
+    if (again == nullptr || again->instance) return;
+    if (change_) return backOff(*again, {Errc::kState, again->last_exit});
+    ++again->restarts;
+    RuntimeTarget target = current_;
+    target.on_start_failure = OnStartFailure::kBackOff;
+    change(std::move(target), {module}, [](const Result<ApplyReport>&) {});
+  });
+}
+
+// A table goes when no shard uses it and nothing that it queued waits; one more round through the shards,
+// because a callback may still hold its link.
+void LocalModuleHost::releaseTables() {
+  if (retired_.empty()) return;
+  shards_.afterAll([this](std::function<void()> task) { control(std::move(task)); }, [this] {
+    std::vector<std::shared_ptr<RouteTable>> gone;
+    for (auto& table : retired_) {
+      if (table.use_count() == 1 && table->drained()) gone.push_back(table);
+    }
+    if (gone.empty()) return;
+    for (const auto& table : gone) {
+      table->addDropped(retired_drops_);
+      std::erase(retired_, table);
+    }
+    shards_.afterAll([this](std::function<void()> task) { control(std::move(task)); },
+                     [gone = std::move(gone)] {});
+  });
+}
+
+}  // namespace kante

@@ -1,0 +1,467 @@
+// The life of an instance: create, events one at a time, drain, destroy.
+#include "host/placement/instance.h"
+
+#include <algorithm>
+#include <chrono>
+#include <ctime>
+
+namespace kante {
+
+namespace {
+
+std::int64_t monotonicNs() {
+  timespec at{};
+  ::clock_gettime(CLOCK_MONOTONIC, &at);
+  return std::int64_t{at.tv_sec} * 1'000'000'000 + at.tv_nsec;
+}
+
+std::vector<std::string> namesOf(const char* const* names) {
+  std::vector<std::string> out;
+  for (; *names != nullptr; ++names) out.emplace_back(*names);
+  return out;
+}
+
+bool sameNames(std::vector<std::string> a, std::vector<std::string> b) {
+  std::sort(a.begin(), a.end());
+  std::sort(b.begin(), b.end());
+  return a == b;
+}
+
+}  // namespace
+
+Instance::Instance(Parts parts, Callbacks callbacks)
+    : parts_(std::move(parts)),
+      callbacks_(std::move(callbacks)),
+      host_(makeHostTable(*this)),
+      who_("module/" + parts_.spec.name),
+      again_timer_(parts_.lane.shard().io()) {}
+
+Instance::~Instance() { KANTE_ASSERT(module_ == nullptr); }
+
+void Instance::onShard(std::function<void()> task) {
+  shard().post([self = shared_from_this(), task = std::move(task)] { task(); });
+}
+
+// ---- begin -----------------------------------------------------------------------------------------
+
+void Instance::begin(std::shared_ptr<const State> state, MessageRef desired, std::uint64_t desired_version) {
+  onShard([this, state = std::move(state), desired = std::move(desired), desired_version]() mutable {
+    create(std::move(state), std::move(desired), desired_version);
+  });
+}
+
+void Instance::create(std::shared_ptr<const State> state, MessageRef desired,
+                      std::uint64_t desired_version) {
+  const kante_entry& entry = parts_.library->entry();
+  const auto outputs = namesOf(entry.outputs);
+  if (!sameNames(outputs, parts_.spec.outputs) || !sameNames(namesOf(entry.inputs), parts_.spec.inputs)) {
+    return fail({Errc::kCorrupt, "its inputs or outputs are not those of its manifest"});
+  }
+  outputs_.resize(outputs.size());
+  foreign_blocked_.resize(outputs.size());
+  holding_ = true;
+  phase_ = Phase::kCreating;
+  auto config = jsonMessage(parts_.spec.config);
+  if (config.has_error()) return fail(within("config", config.error()));
+  if (const kante_status status = callCreate(config->get()); status != KANTE_OK || module_ == nullptr) {
+    module_ = nullptr;  // destroy() is not called for what create() refused.
+    return fail({Errc::kState, "create() answered " + std::to_string(status) +
+                                   (explanation_.empty() ? "" : ": " + explanation_)});
+  }
+  if (state) {
+    Event restore;
+    restore.event.type = KANTE_EVENT_RESTORE;
+    restore.event.arg = state->format;
+    restore.name = {};
+    restore.state = std::move(state);
+    kante_status status = KANTE_OK;
+    restore.after = [&status](kante_status answered, const std::string&) { status = answered; };
+    dispatch(restore);
+    if (status != KANTE_OK && status != KANTE_E_UNSUPPORTED) {
+      return fail({Errc::kState, "refuses the state of the version before it: " +
+                                     (explanation_.empty() ? std::to_string(status) : explanation_)});
+    }
+  }
+  if (desired) {
+    Event event;
+    event.event.type = KANTE_EVENT_DESIRED;
+    event.event.arg = desired_version;
+    event.message = std::move(desired);
+    postEvent(std::move(event));
+  }
+  phase_ = Phase::kStarting;
+  if (!promised_ready_ || said_ready_) {
+    becomeReady();
+  } else {
+    holding_ = false;  // It needs its events to get ready.
+    shard().runLater(*this);
+  }
+}
+
+kante_status Instance::callCreate(kante_msg* config) {
+  explanation_.clear();
+  kante_status status = KANTE_E_INTERNAL;
+  shard().slot().enter(parts_.crash_index, 0, nullptr, 0);
+  try {
+    status = parts_.library->entry().create(&host_, config, &module_);
+  } catch (...) {
+    explanation_ = "an exception left create()";
+  }
+  shard().slot().leave();
+  return status;
+}
+
+void Instance::fail(Error error) {
+  if (module_ != nullptr) {
+    shard().slot().enter(parts_.crash_index, 0, nullptr, 0);
+    parts_.library->entry().destroy(std::exchange(module_, nullptr));
+    shard().slot().leave();
+  }
+  phase_ = Phase::kEnded;
+  timers_.clear();
+  events_.clear();
+  parts_.control([self = shared_from_this(), error = std::move(error)] {
+    if (self->callbacks_.failed) self->callbacks_.failed(error);
+  });
+}
+
+void Instance::ready() {
+  if (onStrand()) {
+    said_ready_ = true;
+    if (phase_ == Phase::kStarting) becomeReady();
+  } else {
+    onShard([this] {
+      said_ready_ = true;
+      if (phase_ == Phase::kStarting) becomeReady();
+    });
+  }
+}
+
+void Instance::becomeReady() {
+  phase_ = Phase::kActive;
+  parts_.control([self = shared_from_this()] {
+    if (self->callbacks_.ready) self->callbacks_.ready();
+  });
+}
+
+void Instance::activate(std::shared_ptr<RouteTable> table) {
+  onShard([this, table = std::move(table), lane_inputs = parts_.lane.inputNames()] {
+    if (phase_ == Phase::kEnded) return;
+    const auto inputs = namesOf(parts_.library->entry().inputs);
+    input_map_.clear();
+    for (const std::string& name : lane_inputs) {
+      const auto at = std::find(inputs.begin(), inputs.end(), name);
+      input_map_.push_back(at == inputs.end() ? UINT32_MAX
+                                              : static_cast<std::uint32_t>(at - inputs.begin()));
+    }
+    const auto names = namesOf(parts_.library->entry().outputs);
+    std::vector<OutputRoutes>* routes = table->outputsOf(parts_.spec.name);
+    for (std::size_t i = 0; i < outputs_.size(); ++i) {
+      const auto at = std::find(parts_.spec.outputs.begin(), parts_.spec.outputs.end(), names[i]);
+      const auto index = static_cast<std::size_t>(at - parts_.spec.outputs.begin());
+      const bool first = outputs_[i].routes == nullptr;
+      outputs_[i].routes = routes == nullptr ? nullptr : &(*routes)[index];
+      if (first && outputs_[i].blocked) unblock(static_cast<std::uint32_t>(i));
+    }
+    table_ = table;  // Only now may the table before it go.
+    if (!owns_lane_) {
+      owns_lane_ = true;
+      parts_.lane.setConsumer(this);
+    }
+    holding_ = false;
+    shard().runLater(*this);
+  });
+}
+
+// ---- events ----------------------------------------------------------------------------------------
+
+kante_status Instance::call(const kante_event& event, const std::uint64_t* words, std::uint32_t word_count) {
+  if (!explanation_.empty()) explanation_.clear();
+  const bool timed = times_.sampleThis();
+  const std::int64_t began = timed ? monotonicNs() : 0;
+  CallbackSlot& slot = shard().slot();
+  slot.enter(parts_.crash_index, event.type, words, word_count);
+  kante_status status = KANTE_E_INTERNAL;
+  try {
+    status = parts_.library->entry().on_event(module_, &event);
+  } catch (...) {
+    explanation_ = "an exception left on_event()";
+  }
+  slot.leave();
+  if (timed) times_.record(monotonicNs() - began);
+  return status;
+}
+
+void Instance::postEvent(Event event) {
+  if (phase_ == Phase::kEnded) return;
+  events_.push_back(std::move(event));
+  if (!holding_) shard().runLater(*this);
+}
+
+void Instance::dispatch(Event& event) {
+  kante_event& raw = event.event;
+  raw.struct_size = sizeof raw;
+  if (event.state) {
+    raw.name = {event.state->bytes.data(), event.state->bytes.size()};
+  } else {
+    raw.name = toStr(event.name);
+  }
+  if (event.message) {
+    raw.msg = event.message.get();
+    raw.words = event.message.words();
+    raw.word_count = event.message.wordCount();
+  }
+  if (raw.type == KANTE_EVENT_TIMER) {
+    raw.arg = timerExpired(raw.id);
+    if (raw.arg == 0) return;  // Cancelled meanwhile.
+  }
+  const kante_status status = call(raw, raw.words, raw.word_count);
+  if (status != KANTE_OK && status != KANTE_E_UNSUPPORTED && !event.after) {
+    errors_.fetch_add(1, std::memory_order_relaxed);
+    log(3, "event " + std::to_string(raw.type) + " answered " + std::to_string(status) +
+               (explanation_.empty() ? "" : ": " + explanation_));
+  }
+  if (event.after) event.after(status, explanation_);
+}
+
+bool Instance::run(Shard&) {
+  if (phase_ == Phase::kEnded) return false;
+  if (has_foreign_.load(std::memory_order_acquire)) (void)routeForeign();
+  for (std::uint32_t n = 0; n < Lane::kSlice && !holding_ && !events_.empty(); ++n) {
+    Event event = std::move(events_.front());
+    events_.pop_front();
+    dispatch(event);
+    if (phase_ == Phase::kEnded) return false;
+  }
+  if (drain_ == Drain::kWanted && events_.empty() && (!owns_lane_ || parts_.lane.size() == 0)) sendDrain();
+  return !holding_ && !events_.empty();
+}
+
+Consumer::Outcome Instance::consume(Delivery& delivery) {
+  Link& link = *delivery.link;
+  Shard& here = shard();
+  if (drain_ == Drain::kWanted && parts_.lane.size() == 0) here.runLater(*this);
+  if (link.limits.ttl_s != 0 &&
+      here.bootNs() - delivery.queued_boot_ns > std::int64_t{link.limits.ttl_s} * 1'000'000'000) {
+    count(link.dropped, DropReason::kTtl);
+    return Outcome::kDone;
+  }
+  kante_msg* message = delivery.message.get();
+  const std::int64_t expiry = delivery.message.view().expiryNs();
+  if (expiry != 0 && expiry < here.wallNs()) {
+    count(link.dropped, DropReason::kTtl);
+    return Outcome::kDone;
+  }
+  const std::uint32_t input = link.input < input_map_.size() ? input_map_[link.input] : UINT32_MAX;
+  if (input == UINT32_MAX) {
+    count(link.dropped, DropReason::kNoRoute);
+    return Outcome::kDone;
+  }
+  if (message->hops.load(std::memory_order_relaxed) < delivery.hop.hops) {
+    message->hops.store(delivery.hop.hops, std::memory_order_relaxed);
+  }
+  kante_event event{};
+  event.struct_size = sizeof event;
+  event.type = KANTE_EVENT_INPUT;
+  event.id = input;
+  event.name = toStr(delivery.hop.source->telemetry_name);
+  event.msg = message;
+  event.words = message->data();
+  event.word_count = message->words;
+  current_ = message;
+  current_hops_ = delivery.hop.hops;
+  const kante_status status = call(event, event.words, event.word_count);
+  current_ = nullptr;
+  if (status == KANTE_E_AGAIN) {
+    rest();
+    return Outcome::kAgain;
+  }
+  again_ms_ = 0;
+  messages_in_.store(messages_in_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  if (status < 0) [[unlikely]] {
+    errors_.fetch_add(1, std::memory_order_relaxed);
+    log(3, "an input from " + delivery.hop.source->telemetry_name + " answered " +
+               std::to_string(status) + (explanation_.empty() ? "" : ": " + explanation_));
+  }
+  return Outcome::kDone;
+}
+
+void Instance::rest() {
+  again_ms_ = again_ms_ == 0 ? kAgainFirstMs : std::min(again_ms_ * 2, kAgainLastMs);
+  again_timer_.expires_after(std::chrono::milliseconds(again_ms_));
+  again_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
+    const auto self = weak.lock();
+    if (!error && self && self->owns_lane_) self->parts_.lane.resume();
+  });
+}
+
+void Instance::desired(MessageRef document, std::uint64_t version) {
+  onShard([this, document = std::move(document), version]() mutable {
+    Event event;
+    event.event.type = KANTE_EVENT_DESIRED;
+    event.event.arg = version;
+    event.message = std::move(document);
+    postEvent(std::move(event));
+  });
+}
+
+void Instance::method(std::uint64_t call_id, std::string name, MessageRef arguments) {
+  onShard([this, call_id, name = std::move(name), arguments = std::move(arguments)]() mutable {
+    const auto refuse = [this, call_id](int status, const std::string& text) {
+      parts_.control([self = shared_from_this(), call_id, status, text] {
+        auto body = jsonMessage("{\"message\":\"" + text + "\"}");
+        self->parts_.services.reply(call_id, status, body.has_value() ? *body : MessageRef());
+      });
+    };
+    if (phase_ == Phase::kEnded) return refuse(404, "the module is not running");
+    if (events_.size() >= kEventsMax) return refuse(429, "too many events wait for the module");
+    Event event;
+    event.event.type = KANTE_EVENT_METHOD;
+    event.event.token = next_token_++;
+    event.name = std::move(name);
+    event.message = std::move(arguments);
+    const std::uint64_t token = event.event.token;
+    {
+      const std::lock_guard lock(calls_mutex_);
+      calls_[token] = call_id;
+    }
+    event.after = [this, token, refuse](kante_status status, const std::string&) {
+      if (status >= 0) return;
+      {
+        const std::lock_guard lock(calls_mutex_);
+        if (calls_.erase(token) == 0) return;
+      }
+      const bool unknown = status == KANTE_E_UNSUPPORTED || status == KANTE_E_NOT_FOUND;
+      refuse(unknown ? 404 : 500, unknown ? "the module has no such method" : "the module failed");
+    };
+    postEvent(std::move(event));
+  });
+}
+
+void Instance::health(std::function<void(Status)> answer) {
+  onShard([this, answer = std::move(answer)] {
+    Event event;
+    event.event.type = KANTE_EVENT_HEALTH;
+    event.after = [this, answer](kante_status status, const std::string& text) {
+      Status result;
+      if (status != KANTE_OK && status != KANTE_E_UNSUPPORTED) {
+        result = Error{Errc::kState, text.empty() ? "not healthy" : text};
+      }
+      parts_.control([answer, result] { answer(result); });
+    };
+    postEvent(std::move(event));
+  });
+}
+
+// ---- save, drain, end --------------------------------------------------------------------------------
+
+void Instance::save(std::function<void(std::shared_ptr<const State>)> saved) {
+  onShard([this, saved = std::move(saved)]() mutable {
+    const auto none = [this, saved] { parts_.control([saved] { saved(nullptr); }); };
+    if (phase_ != Phase::kActive) return none();
+    holding_ = true;
+    if (owns_lane_) parts_.lane.setConsumer(nullptr);
+    save_token_ = next_token_++;
+    saved_ = saved;
+    Event event;
+    event.event.type = KANTE_EVENT_SAVE;
+    event.event.token = save_token_;
+    kante_status status = KANTE_OK;
+    event.after = [&status](kante_status answered, const std::string&) { status = answered; };
+    dispatch(event);
+    if (status != KANTE_OK && saved_) {
+      saved_ = nullptr;
+      save_token_ = 0;
+      none();
+    }
+  });
+}
+
+kante_status Instance::saveState(std::uint64_t token, std::uint64_t format, const void* data,
+                                 std::size_t size) {
+  auto state = std::make_shared<State>();
+  state->format = format;
+  state->bytes.assign(static_cast<const char*>(data), size);
+  if (!onStrand()) {
+    onShard([this, token, state] {
+      if (token != save_token_ || !saved_) return;
+      parts_.control([saved = std::exchange(saved_, nullptr), state] { saved(state); });
+    });
+    return KANTE_OK;
+  }
+  if (token != save_token_ || token == 0 || !saved_) return KANTE_E_STATE;
+  save_token_ = 0;
+  parts_.control([saved = std::exchange(saved_, nullptr), state] { saved(state); });
+  return KANTE_OK;
+}
+
+void Instance::resumeEvents() {
+  onShard([this] {
+    if (phase_ == Phase::kEnded) return;
+    saved_ = nullptr;
+    save_token_ = 0;
+    holding_ = false;
+    if (owns_lane_) parts_.lane.setConsumer(this);
+    shard().runLater(*this);
+  });
+}
+
+void Instance::drain() {
+  onShard([this] {
+    if (phase_ == Phase::kEnded || drain_ != Drain::kNo) return;
+    drain_ = Drain::kWanted;
+    if (holding_) {  // It was saved: its lane is its successor's.
+      owns_lane_ = false;
+      sendDrain();
+    }
+    shard().runLater(*this);
+  });
+}
+
+void Instance::sendDrain() {
+  drain_ = Drain::kSent;
+  kante_event event{};
+  event.struct_size = sizeof event;
+  event.type = KANTE_EVENT_DRAIN;
+  const kante_status status = call(event, nullptr, 0);
+  if (status != KANTE_OK) drained();  // It knows no draining, so it is quiet already.
+}
+
+void Instance::drained() {
+  if (!onStrand()) {
+    onShard([this] { drained(); });
+    return;
+  }
+  if (drain_ != Drain::kSent) return;
+  drain_ = Drain::kDone;
+  parts_.control([self = shared_from_this()] {
+    if (self->callbacks_.drained) self->callbacks_.drained();
+  });
+}
+
+void Instance::end(std::function<void()> ended) {
+  onShard([this, ended = std::move(ended)] {
+    if (phase_ != Phase::kEnded) {
+      phase_ = Phase::kEnded;
+      if (owns_lane_) parts_.lane.setConsumer(nullptr);
+      owns_lane_ = false;
+      timers_.clear();
+      again_timer_.cancel();
+      if (module_ != nullptr) {
+        shard().slot().enter(parts_.crash_index, 0, nullptr, 0);
+        parts_.library->entry().destroy(std::exchange(module_, nullptr));
+        shard().slot().leave();
+      }
+      events_.clear();
+      saved_ = nullptr;
+      for (Output& output : outputs_) output.routes = nullptr;
+      table_.reset();
+      const std::lock_guard lock(foreign_mutex_);
+      foreign_.clear();
+    }
+    shard().deschedule(*this);
+    parts_.control(ended);
+  });
+}
+
+}  // namespace kante

@@ -1,0 +1,252 @@
+// One life of one module inside this process: it gets the module's deliveries and events on its shard and
+// answers what the module asks of its host.
+//
+// Made and ended by the module host on the control thread; everything else happens on the shard, except
+// what the ABI allows from any thread, which is handed over.  Shared owners: the module host, and tasks
+// and wakers under way that keep it alive until they have run.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <boost/asio/steady_timer.hpp>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "host/base/log.h"
+#include "host/message/layout.h"
+#include "host/placement/module_metrics.h"
+#include "host/placement/module_services.h"
+#include "host/placement/module_spec.h"
+#include "host/placement/rate_limit.h"
+#include "host/placement/route_table.h"
+#include "host/runtime/loaded_module.h"
+#include "host/runtime/module_port.h"
+#include "host/shard/lane.h"
+
+namespace kante {
+
+class Instance final : public ModulePort,
+                       public Consumer,
+                       public Runnable,
+                       public std::enable_shared_from_this<Instance> {
+ public:
+  static constexpr std::size_t kEventsMax = 4096;          // Waiting control events; more are refused.
+  static constexpr std::size_t kForeignMessagesMax = 1024; // Emitted by the module's own threads, not routed yet.
+  static constexpr std::size_t kForeignBytesMax = 16u << 20;
+  static constexpr std::uint32_t kTimers = 64;
+  static constexpr std::uint32_t kRequestsMax = 1024;      // Unanswered tokens of one instance.
+  static constexpr std::uint32_t kAgainFirstMs = 100;      // Rest after KANTE_E_AGAIN from an INPUT,
+  static constexpr std::uint32_t kAgainLastMs = 30'000;    // doubling up to this.
+
+  struct Parts {
+    ModuleSpec spec;
+    std::shared_ptr<const LoadedModule> library;
+    Lane& lane;
+    std::uint32_t crash_index;            // Its name in the crash page.
+    Log& log;
+    ModuleServices& services;
+    std::function<void(std::function<void()>)> control;  // Runs a task on the control thread.
+    // Whether it may call this method of this principal, by the deployment of now.  Control thread.
+    std::function<bool(const std::string& target, const std::string& method)> granted;
+  };
+  // What the owner learns, on the control thread.
+  struct Callbacks {
+    std::function<void()> ready;
+    std::function<void(Error)> failed;    // create() or RESTORE said no; the instance is over.
+    std::function<void()> drained;
+  };
+
+  struct State {
+    std::uint64_t format = 0;
+    std::string bytes;
+  };
+
+  Instance(Parts parts, Callbacks callbacks);
+  ~Instance() override;
+
+  // ---- control thread ----
+  // create(), then RESTORE if there is a state, then the desired properties.
+  void begin(std::shared_ptr<const State> state, MessageRef desired, std::uint64_t desired_version);
+  // From now on what it emits is routed; before, emit says KANTE_E_AGAIN.
+  void activate(std::shared_ptr<RouteTable> table);
+  // Null when the module has no state to save or fails to; events stop until the answer and after it,
+  // until resumeEvents() or end().
+  void save(std::function<void(std::shared_ptr<const State>)> saved);
+  void resumeEvents();
+  void drain();
+  // destroy(); `ended` comes when the module is gone.  Nothing is called afterwards.
+  void end(std::function<void()> ended);
+  void desired(MessageRef document, std::uint64_t version);
+  void method(std::uint64_t call, std::string name, MessageRef arguments);
+  void health(std::function<void(Status)> answer);
+  // Replaces what is called when it is drained; before drain().
+  void onDrained(std::function<void()> drained) { callbacks_.drained = std::move(drained); }
+
+  const ModuleSpec& spec() const { return parts_.spec; }
+  std::uint32_t crashIndex() const { return parts_.crash_index; }
+  Lane& lane() { return parts_.lane; }
+  std::uint64_t messagesIn() const { return messages_in_.load(std::memory_order_relaxed); }
+  std::uint64_t messagesOut() const { return messages_out_.load(std::memory_order_relaxed); }
+  std::uint64_t droppedNoRoute() const { return dropped_no_route_.load(std::memory_order_relaxed); }
+  std::uint64_t droppedLoop() const { return dropped_loop_.load(std::memory_order_relaxed); }
+  std::uint64_t errors() const { return errors_.load(std::memory_order_relaxed); }
+  const ModuleMetrics& metrics() const { return metrics_; }
+  // How long callbacks took: one in kSampleEvery was timed.
+  const CallbackTimes& callbackTimes() const { return times_; }
+
+  // ---- its shard ----
+  Outcome consume(Delivery& delivery) override;
+  bool run(Shard& shard) override;
+
+  // ---- ModulePort ----
+  kante_status sealMessage(void* scratch, std::uint32_t used_words, kante_msg** out) override;
+  kante_status emit(std::uint32_t output, kante_msg* message, std::uint64_t token) override;
+  kante_status publish(std::uint32_t output, void* scratch, std::uint32_t used_words,
+                       std::uint64_t token) override;
+  kante_status settle(std::uint64_t token, kante_status status) override;
+  void drained() override;
+  void log(std::uint32_t level, std::string_view text) override;
+  void explain(kante_status code, std::string_view text) override;
+  kante_status report(kante_msg* patch, std::uint64_t token) override;
+  kante_status reply(std::uint64_t token, std::int32_t code, kante_msg* result) override;
+  std::uint64_t nowNs() override;
+  kante_status setTimer(std::uint32_t id, std::uint64_t first_ns, std::uint64_t period_ns) override;
+  kante_status cancelTimer(std::uint32_t id) override;
+  kante_status defineMetric(std::string_view name, std::uint32_t kind, std::uint32_t* id) override;
+  void addMetric(std::uint32_t id, std::int64_t delta) override;
+  void recordMetric(std::uint32_t id, double value) override;
+  kante_status storageGet(std::string_view key, std::uint64_t token) override;
+  kante_status storagePut(std::string_view key, kante_msg* value, std::uint64_t token) override;
+  kante_status storageErase(std::string_view key, std::uint64_t token) override;
+  kante_status saveState(std::uint64_t token, std::uint64_t format, const void* data,
+                         std::size_t size) override;
+  void ready() override;
+  kante_status defer(std::uint32_t ms) override;
+  kante_status invoke(std::string_view target, std::string_view name, kante_msg* arguments,
+                      std::uint32_t timeout_ms, std::uint64_t token) override;
+  void promisedReady() override { promised_ready_ = true; }
+
+ private:
+  struct Output {
+    OutputRoutes* routes = nullptr;  // Into table_; null before activate().
+    Layout layout;                   // Of the messages that this output sends.
+    bool blocked = false;            // Said AGAIN; a waker will clear it.
+  };
+  struct Event {
+    kante_event event{};
+    std::string name;
+    MessageRef message;
+    std::shared_ptr<const State> state;          // RESTORE: keeps the bytes alive.
+    std::function<void(kante_status, const std::string&)> after;
+  };
+  struct Timer {
+    explicit Timer(boost::asio::io_context& io) : timer(io) {}
+    boost::asio::steady_timer timer;
+    std::int64_t next_ns = 0;
+    std::uint64_t period_ns = 0;
+    std::uint64_t serial = 0;   // Of the last set(); an earlier expiry is stale.
+    bool pending = false;       // Its event waits; later expirations add to it.
+  };
+  struct Foreign {
+    std::uint32_t output;
+    MessageRef message;
+    std::uint8_t hops;
+    std::uint64_t token;
+  };
+  enum class Phase : std::uint8_t { kNew, kCreating, kStarting, kActive, kSaving, kEnded };
+
+  Shard& shard() { return parts_.lane.shard(); }
+  bool onStrand() { return shard().onThisThread(); }
+  // Runs on the shard with this instance alive.
+  void onShard(std::function<void()> task);
+
+  // Lifecycle (instance.cc)
+  void create(std::shared_ptr<const State> state, MessageRef desired, std::uint64_t desired_version);
+  void becomeReady();
+  void fail(Error error);
+  kante_status callCreate(kante_msg* config);
+  kante_status call(const kante_event& event, const std::uint64_t* words, std::uint32_t word_count);
+  void postEvent(Event event);
+  void dispatch(Event& event);
+  void sendDrain();
+  void rest();
+
+  // Emission (instance_emit.cc)
+  kante_status route(std::uint32_t output, MessageRef& message, std::uint8_t hops, std::uint64_t token);
+  std::vector<Target>& conditionalTargets(Output& output, const MessageRef& message);
+  bool hasCredit(std::uint32_t output, const std::vector<Target>& targets, std::uint32_t bytes);
+  struct Commits;
+  void hand(const Target& target, MessageRef message, const Hop& hop, const std::shared_ptr<Commits>& commits);
+  void block(std::uint32_t output, const Target& target, std::uint32_t bytes);
+  void unblock(std::uint32_t output);
+  std::uint8_t hopsOf(kante_msg* message) const;
+  kante_status emitForeign(std::uint32_t output, MessageRef message, std::uint8_t hops, std::uint64_t token);
+  kante_status routeOnStrand(std::uint32_t output, MessageRef& message, std::uint8_t hops,
+                             std::uint64_t token);
+  bool routeForeign();
+
+  // Extensions (instance_port.cc)
+  kante_status request(std::uint64_t token, std::function<void(ModuleServices::Answer)> ask);
+  void done(std::uint64_t token, kante_status status, MessageRef result, std::uint64_t arg);
+  void armTimer(std::uint32_t id);
+  std::uint64_t timerExpired(std::uint32_t id);
+
+  Parts parts_;
+  Callbacks callbacks_;
+  kante_host host_{};
+  kante_module* module_ = nullptr;
+  Phase phase_ = Phase::kNew;
+  bool promised_ready_ = false;
+  bool said_ready_ = false;
+  bool holding_ = false;             // Events wait: before activation, and while state is saved.
+  bool owns_lane_ = false;           // It is the lane's consumer.
+  enum class Drain : std::uint8_t { kNo, kWanted, kSent, kDone } drain_ = Drain::kNo;
+  std::string explanation_;
+  std::string who_;                  // "module/NAME"
+
+  std::shared_ptr<RouteTable> table_;
+  std::vector<Output> outputs_;
+  std::vector<std::uint32_t> input_map_;   // Lane's input index to the module's event id.
+  MatchScratch scratch_;
+  std::vector<Target> matched_;
+  Layout seal_layout_;
+  kante_msg* current_ = nullptr;     // The message of the INPUT being handled, and how far it came.
+  std::uint8_t current_hops_ = 0;
+
+  std::deque<Event> events_;
+  std::map<std::uint32_t, std::unique_ptr<Timer>> timers_;
+  std::uint64_t timer_serial_ = 0;
+  std::uint64_t save_token_ = 0;
+  std::function<void(std::shared_ptr<const State>)> saved_;
+  std::uint64_t next_token_ = 1u << 20;  // Of what the host starts: above what modules tend to choose.
+  std::mutex calls_mutex_;
+  std::map<std::uint64_t, std::uint64_t> calls_;  // METHOD token to the call's id.
+  boost::asio::steady_timer again_timer_;
+  std::uint32_t again_ms_ = 0;
+
+  std::mutex foreign_mutex_;
+  std::deque<Foreign> foreign_;
+  std::size_t foreign_bytes_ = 0;
+  std::atomic<bool> has_foreign_{false};
+  std::vector<bool> foreign_blocked_;   // Outputs that wait for foreign_ to empty.
+  Layout foreign_layout_;
+  Stamp foreign_stamp_;
+  SealCounters foreign_counters_;
+
+  RateLimit log_limit_;
+  ModuleMetrics metrics_;
+  CallbackTimes times_;
+  std::atomic<std::uint64_t> messages_in_{0};
+  std::atomic<std::uint64_t> messages_out_{0};
+  std::atomic<std::uint64_t> dropped_no_route_{0};
+  std::atomic<std::uint64_t> dropped_loop_{0};
+  std::atomic<std::uint64_t> errors_{0};
+  std::atomic<std::uint32_t> requests_{0};  // Tokens of extensions that are not answered yet.
+};
+
+}  // namespace kante

@@ -1,0 +1,295 @@
+// From a module's output to every sink that its routes name: all of them take the message, or none.
+#include "host/base/clock.h"
+#include "host/placement/instance.h"
+
+namespace kante {
+
+// Counts what an emit with a token still waits for; the last commit makes DONE.
+struct Instance::Commits {
+  std::shared_ptr<Instance> instance;
+  std::uint64_t token = 0;
+  std::atomic<std::uint32_t> open{1};
+  std::atomic<bool> lost{false};
+
+  void close() {
+    if (open.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    const kante_status status = lost.load() ? KANTE_E_LIMIT : KANTE_OK;
+    instance->done(token, status, MessageRef(), 0);
+  }
+};
+
+// ---- the C ABI's three ways in -----------------------------------------------------------------------
+
+kante_status Instance::sealMessage(void* scratch, std::uint32_t used_words, kante_msg** out) {
+  kante_msg* block = kante_msg::ofData(scratch);
+  kante_status status = KANTE_OK;
+  if (onStrand()) {
+    status = seal(block, used_words, seal_layout_, shard().stamp(), shard().sealCounters(), out);
+  } else {
+    const std::lock_guard lock(foreign_mutex_);
+    foreign_stamp_.id_high = shard().stamp().id_high ^ (std::uint64_t{parts_.crash_index} << 40) ^ 1;
+    foreign_stamp_.now_ns = SystemClock().wallNs();
+    status = seal(block, used_words, foreign_layout_, foreign_stamp_, foreign_counters_, out);
+  }
+  if (status == KANTE_OK && *out != block) MessageRef::release(block);
+  return status;
+}
+
+kante_status Instance::publish(std::uint32_t output, void* scratch, std::uint32_t used_words,
+                               std::uint64_t token) {
+  kante_msg* block = kante_msg::ofData(scratch);
+  kante_msg* sealed = nullptr;
+  if (!onStrand()) {
+    block->references.fetch_add(1, std::memory_order_relaxed);  // In case it stays the module's.
+    kante_status status = sealMessage(scratch, used_words, &sealed);
+    if (status == KANTE_OK) status = emitForeign(output, MessageRef::adopt(sealed), 1, token);
+    if (status != KANTE_OK) block->words = 0;
+    MessageRef::release(block);
+    return status;
+  }
+  if (output >= outputs_.size()) return KANTE_E_NOT_FOUND;
+  if (const kante_status status =
+          seal(block, used_words, outputs_[output].layout, shard().stamp(), shard().sealCounters(), &sealed);
+      status != KANTE_OK) {
+    return status;
+  }
+  MessageRef message = MessageRef::adopt(sealed);
+  const kante_status status = routeOnStrand(output, message, 1, token);
+  if (status == KANTE_OK) {
+    if (sealed != block) MessageRef::release(block);
+    return KANTE_OK;
+  }
+  if (sealed == block) {
+    (void)message.detach();  // Scratch again, and still the module's.
+    block->words = 0;
+  }
+  return status;
+}
+
+kante_status Instance::emit(std::uint32_t output, kante_msg* raw, std::uint64_t token) {
+  if (raw->words == 0) return KANTE_E_INVALID;  // Scratch that was never sealed.
+  MessageRef message = MessageRef::retain(raw);
+  if (!onStrand()) {
+    const auto hops = static_cast<std::uint8_t>(raw->hops.load(std::memory_order_relaxed) + 1);
+    return emitForeign(output, std::move(message), hops, token);
+  }
+  if (output >= outputs_.size()) return KANTE_E_NOT_FOUND;
+  return routeOnStrand(output, message, hopsOf(raw), token);
+}
+
+std::uint8_t Instance::hopsOf(kante_msg* message) const {
+  const std::uint8_t before =
+      message == current_ ? current_hops_ : message->hops.load(std::memory_order_relaxed);
+  return static_cast<std::uint8_t>(before + 1);
+}
+
+// What the module's own threads sent earlier goes first.
+kante_status Instance::routeOnStrand(std::uint32_t output, MessageRef& message, std::uint8_t hops,
+                                     std::uint64_t token) {
+  if (has_foreign_.load(std::memory_order_relaxed)) [[unlikely]] {
+    if (!routeForeign()) {
+      foreign_blocked_[output] = true;
+      return KANTE_E_AGAIN;
+    }
+  }
+  return route(output, message, hops, token);
+}
+
+// ---- routing -----------------------------------------------------------------------------------------
+
+// Takes the reference on KANTE_OK only.
+kante_status Instance::route(std::uint32_t index, MessageRef& message, std::uint8_t hops,
+                             std::uint64_t token) {
+  Output& output = outputs_[index];
+  if (output.routes == nullptr) [[unlikely]] {
+    if (phase_ == Phase::kEnded) return KANTE_E_STATE;
+    output.blocked = true;  // Until activate().
+    return KANTE_E_AGAIN;
+  }
+  const OutputRoutes& routes = *output.routes;
+  const std::vector<Target>& targets =
+      routes.unconditional ? routes.always : conditionalTargets(output, message);
+  const auto bytes = static_cast<std::uint32_t>(message.bytes());
+  if (hops <= kHopsMax && !hasCredit(index, targets, bytes)) return KANTE_E_AGAIN;
+  messages_out_.store(messages_out_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+  std::shared_ptr<Commits> commits;
+  if (token != 0) {
+    commits = std::make_shared<Commits>();
+    commits->instance = shared_from_this();
+    commits->token = token;
+  }
+  if (hops > kHopsMax) [[unlikely]] {
+    dropped_loop_.fetch_add(1, std::memory_order_relaxed);
+  } else if (targets.empty()) {
+    dropped_no_route_.fetch_add(1, std::memory_order_relaxed);
+  } else {
+    const Hop hop{routes.source, shard().wallNs(), hops};
+    for (std::size_t i = 0; i + 1 < targets.size(); ++i) hand(targets[i], message, hop, commits);
+    hand(targets.back(), std::move(message), hop, commits);
+  }
+  if (commits) commits->close();
+  message = MessageRef();
+  return KANTE_OK;
+}
+
+std::vector<Target>& Instance::conditionalTargets(Output& output, const MessageRef& message) {
+  const OutputRoutes& routes = *output.routes;
+  matched_.clear();
+  const RouteInput input{message.view(), routes.source, shard().wallNs()};
+  for (const std::uint32_t route : routes.routes.match(input, scratch_)) {
+    const Target& target = *routes.by_route[route];
+    bool known = false;
+    for (Target& other : matched_) {  // Few: the sinks of one message.
+      if (other.sink_number != target.sink_number) continue;
+      if (target.priority < other.priority) other = target;
+      known = true;
+      break;
+    }
+    if (!known) matched_.push_back(target);
+  }
+  return matched_;
+}
+
+bool Instance::hasCredit(std::uint32_t output, const std::vector<Target>& targets, std::uint32_t bytes) {
+  for (const Target& target : targets) {
+    if (target.link != nullptr) {
+      const Link& link = *target.link;
+      if (link.when_full != WhenFull::kBlock || link.hasCredit(bytes) || link.stalled()) continue;
+    } else if (target.durable->hasRoom()) {
+      continue;
+    }
+    block(output, target, bytes);
+    return false;
+  }
+  return true;
+}
+
+void Instance::hand(const Target& target, MessageRef message, const Hop& hop,
+                    const std::shared_ptr<Commits>& commits) {
+  RouteTable::RouteCounts& counts = table_->counts(target.route);
+  if (target.link != nullptr) {
+    Link& link = *target.link;
+    const auto bytes = static_cast<std::uint32_t>(message.bytes());
+    if (!link.hasCredit(bytes)) [[unlikely]] {
+      const bool makes_room = link.when_full == WhenFull::kDropOldest && &link.lane->shard() == &shard() &&
+                              link.lane->dropOldest(link);
+      if (makes_room) {
+        count(link.dropped, DropReason::kOverflow);
+      } else {
+        count(link.dropped, link.stalled() ? DropReason::kStalled : DropReason::kOverflow);
+        return;
+      }
+    }
+    link.queued(bytes);
+    counts.delivered.fetch_add(1, std::memory_order_relaxed);
+    link.lane->offer(shard(), {std::move(message), hop, shard().bootNs(), &link});
+    return;
+  }
+  DurableSink::Committed committed;
+  if (commits) {
+    commits->open.fetch_add(1, std::memory_order_relaxed);
+    committed = [commits](bool on_disk) {
+      if (!on_disk) commits->lost.store(true);
+      commits->close();
+    };
+  }
+  const auto offered =
+      target.durable->offer(message, hop, target.priority, target.ttl_s, std::move(committed));
+  if (offered == DurableSink::Offer::kTaken) {
+    counts.delivered.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  count(counts.dropped, DropReason::kStoreFull);
+  if (commits) {
+    commits->lost.store(true);
+    commits->open.fetch_sub(1, std::memory_order_relaxed);
+  }
+}
+
+// ---- back-pressure -----------------------------------------------------------------------------------
+
+void Instance::block(std::uint32_t output, const Target& target, std::uint32_t bytes) {
+  if (outputs_[output].blocked) return;  // The waker of the earlier refusal is still to come.
+  outputs_[output].blocked = true;
+  auto waker = [weak = weak_from_this(), output] {
+    const auto self = weak.lock();
+    if (!self) return;
+    if (self->onStrand()) {
+      self->unblock(output);
+    } else {
+      self->onShard([self, output] { self->unblock(output); });
+    }
+  };
+  if (target.link != nullptr) {
+    target.link->wait(bytes, shard().bootNs(), std::move(waker));
+  } else {
+    target.durable->onRoom(std::move(waker));
+  }
+}
+
+void Instance::unblock(std::uint32_t output) {
+  if (phase_ == Phase::kEnded || !outputs_[output].blocked) return;
+  outputs_[output].blocked = false;
+  Event event;
+  event.event.type = KANTE_EVENT_WRITABLE;
+  event.event.id = output;
+  postEvent(std::move(event));
+  if (owns_lane_) parts_.lane.resume();
+  if (has_foreign_.load(std::memory_order_relaxed)) shard().runLater(*this);
+}
+
+// ---- emits from the module's own threads -------------------------------------------------------------
+
+kante_status Instance::emitForeign(std::uint32_t output, MessageRef message, std::uint8_t hops,
+                                   std::uint64_t token) {
+  if (output >= foreign_blocked_.size()) return KANTE_E_NOT_FOUND;
+  {
+    const std::lock_guard lock(foreign_mutex_);
+    if (foreign_.size() >= kForeignMessagesMax || foreign_bytes_ + message.bytes() > kForeignBytesMax) {
+      foreign_blocked_[output] = true;
+      return KANTE_E_AGAIN;
+    }
+    foreign_bytes_ += message.bytes();
+    foreign_.push_back({output, std::move(message), hops, token});
+    if (has_foreign_.exchange(true, std::memory_order_acq_rel)) return KANTE_OK;
+  }
+  onShard([this] {
+    if (phase_ != Phase::kEnded) shard().runLater(*this);
+  });
+  return KANTE_OK;
+}
+
+// True when all of it is routed.
+bool Instance::routeForeign() {
+  std::vector<std::uint32_t> writable;
+  for (;;) {
+    Foreign next;
+    {
+      const std::lock_guard lock(foreign_mutex_);
+      if (foreign_.empty()) {
+        has_foreign_.store(false, std::memory_order_release);
+        for (std::uint32_t i = 0; i < foreign_blocked_.size(); ++i) {
+          if (foreign_blocked_[i]) writable.push_back(i);
+          foreign_blocked_[i] = false;
+        }
+        break;
+      }
+      next = std::move(foreign_.front());
+      foreign_.pop_front();
+      foreign_bytes_ -= next.message.bytes();
+    }
+    if (route(next.output, next.message, next.hops, next.token) == KANTE_E_AGAIN) {
+      const std::lock_guard lock(foreign_mutex_);
+      foreign_bytes_ += next.message.bytes();
+      foreign_.push_front(std::move(next));
+      return false;
+    }
+  }
+  for (const std::uint32_t output : writable) {
+    outputs_[output].blocked = true;
+    unblock(output);
+  }
+  return true;
+}
+
+}  // namespace kante

@@ -1,0 +1,181 @@
+// The extensions: what a module asks for, handed to the control thread, answered by DONE.
+#include <chrono>
+
+#include "host/base/clock.h"
+#include "host/placement/instance.h"
+
+namespace kante {
+
+void Instance::done(std::uint64_t token, kante_status status, MessageRef result, std::uint64_t arg) {
+  onShard([this, token, status, result = std::move(result), arg]() mutable {
+    Event event;
+    event.event.type = KANTE_EVENT_DONE;
+    event.event.token = token;
+    event.event.status = status;
+    event.event.arg = arg;
+    event.message = std::move(result);
+    postEvent(std::move(event));
+  });
+}
+
+// Bounded: what is asked must be answered before much more may be asked.
+kante_status Instance::request(std::uint64_t token, std::function<void(ModuleServices::Answer)> ask) {
+  if (requests_.fetch_add(1, std::memory_order_relaxed) >= kRequestsMax) {
+    requests_.fetch_sub(1, std::memory_order_relaxed);
+    return KANTE_E_AGAIN;
+  }
+  parts_.control([self = shared_from_this(), token, ask = std::move(ask)] {
+    ask([self, token](kante_status status, MessageRef result, std::uint64_t arg) {
+      self->requests_.fetch_sub(1, std::memory_order_relaxed);
+      if (token != 0) self->done(token, status, std::move(result), arg);
+    });
+  });
+  return KANTE_OK;
+}
+
+kante_status Instance::report(kante_msg* patch, std::uint64_t token) {
+  return request(token, [this, message = MessageRef::retain(patch)](ModuleServices::Answer answer) {
+    parts_.services.report(parts_.spec.name, message, std::move(answer));
+  });
+}
+
+kante_status Instance::reply(std::uint64_t token, std::int32_t code, kante_msg* result) {
+  std::uint64_t call_id = 0;
+  {
+    const std::lock_guard lock(calls_mutex_);
+    const auto at = calls_.find(token);
+    if (at == calls_.end()) return KANTE_E_CANCELED;
+    call_id = at->second;
+    calls_.erase(at);
+  }
+  parts_.control([self = shared_from_this(), call_id, code, message = MessageRef::retain(result)] {
+    self->parts_.services.reply(call_id, code, message);
+  });
+  return KANTE_OK;
+}
+
+kante_status Instance::storageGet(std::string_view key, std::uint64_t token) {
+  return request(token, [this, name = std::string(key)](ModuleServices::Answer answer) {
+    parts_.services.storageGet(parts_.spec.name, name, std::move(answer));
+  });
+}
+
+kante_status Instance::storagePut(std::string_view key, kante_msg* value, std::uint64_t token) {
+  return request(token, [this, name = std::string(key),
+                         message = MessageRef::retain(value)](ModuleServices::Answer answer) {
+    parts_.services.storagePut(parts_.spec.name, name, message, std::move(answer));
+  });
+}
+
+kante_status Instance::storageErase(std::string_view key, std::uint64_t token) {
+  return request(token, [this, name = std::string(key)](ModuleServices::Answer answer) {
+    parts_.services.storageErase(parts_.spec.name, name, std::move(answer));
+  });
+}
+
+kante_status Instance::invoke(std::string_view target, std::string_view name, kante_msg* arguments,
+                              std::uint32_t timeout_ms, std::uint64_t token) {
+  return request(token, [this, to = std::string(target), method_name = std::string(name), timeout_ms,
+                         message = MessageRef::retain(arguments)](ModuleServices::Answer answer) {
+    if (!parts_.granted(to, method_name)) return answer(KANTE_E_DENIED, MessageRef(), 0);
+    parts_.services.invoke(parts_.spec.name, to, method_name, message, timeout_ms, std::move(answer));
+  });
+}
+
+// Settlement belongs to durable routes into modules; what came through memory has no token.
+kante_status Instance::settle(std::uint64_t, kante_status) { return KANTE_E_NOT_FOUND; }
+
+kante_status Instance::defer(std::uint32_t) { return KANTE_E_LIMIT; }
+
+void Instance::log(std::uint32_t level, std::string_view text) {
+  constexpr std::size_t kTextMax = 4096;
+  std::uint64_t suppressed = 0;
+  if (!log_limit_.take(SystemClock().bootNs(), &suppressed)) return;
+  if (suppressed > 0) {
+    parts_.log.warn(who_, "left out " + std::to_string(suppressed) + " lines: too many a second");
+  }
+  parts_.log.write(static_cast<LogLevel>(level > 4 ? 4 : level), who_, text.substr(0, kTextMax));
+}
+
+void Instance::explain(kante_status code, std::string_view text) {
+  constexpr std::size_t kTextMax = 512;
+  if (code >= 0 || !onStrand()) return;
+  explanation_ = text.substr(0, kTextMax);
+}
+
+kante_status Instance::defineMetric(std::string_view name, std::uint32_t kind, std::uint32_t* id) {
+  return metrics_.define(name, kind, id);
+}
+void Instance::addMetric(std::uint32_t id, std::int64_t delta) { metrics_.add(id, delta); }
+void Instance::recordMetric(std::uint32_t id, double value) { metrics_.record(id, value); }
+
+// ---- timers ------------------------------------------------------------------------------------------
+
+std::uint64_t Instance::nowNs() { return static_cast<std::uint64_t>(SystemClock().bootNs()); }
+
+kante_status Instance::setTimer(std::uint32_t id, std::uint64_t first_ns, std::uint64_t period_ns) {
+  constexpr std::uint64_t kFarthestNs = 366ull * 86'400 * 1'000'000'000;
+  if (id >= kTimers || first_ns > kFarthestNs || period_ns > kFarthestNs) return KANTE_E_INVALID;
+  const std::int64_t due = SystemClock().bootNs() + static_cast<std::int64_t>(first_ns);
+  const auto set = [this, id, due, period_ns] {
+    if (phase_ == Phase::kEnded) return;
+    auto& slot = timers_[id];
+    if (!slot) slot = std::make_unique<Timer>(shard().io());
+    slot->next_ns = due;
+    slot->period_ns = period_ns;
+    slot->serial = ++timer_serial_;
+    armTimer(id);
+  };
+  if (onStrand()) {
+    set();
+  } else {
+    onShard(set);
+  }
+  return KANTE_OK;
+}
+
+kante_status Instance::cancelTimer(std::uint32_t id) {
+  if (id >= kTimers) return KANTE_E_INVALID;
+  if (onStrand()) {
+    timers_.erase(id);
+  } else {
+    onShard([this, id] { timers_.erase(id); });
+  }
+  return KANTE_OK;
+}
+
+void Instance::armTimer(std::uint32_t id) {
+  Timer& timer = *timers_[id];
+  const std::int64_t wait_ns = timer.next_ns - SystemClock().bootNs();
+  timer.timer.expires_after(std::chrono::nanoseconds(wait_ns < 0 ? 0 : wait_ns));
+  timer.timer.async_wait([weak = weak_from_this(), id,
+                          serial = timer.serial](const boost::system::error_code& error) {
+    const auto self = weak.lock();
+    if (error || !self || self->phase_ == Phase::kEnded) return;
+    const auto at = self->timers_.find(id);
+    if (at == self->timers_.end() || at->second->serial != serial || at->second->pending) return;
+    at->second->pending = true;
+    Event event;
+    event.event.type = KANTE_EVENT_TIMER;
+    event.event.id = id;
+    event.event.arg = 1;
+    self->postEvent(std::move(event));
+  });
+}
+
+// Just before the TIMER event is handed over: how often it expired (0: cancelled), and when next.
+std::uint64_t Instance::timerExpired(std::uint32_t id) {
+  const auto at = timers_.find(id);
+  if (at == timers_.end() || !at->second->pending) return 0;
+  Timer& timer = *at->second;
+  timer.pending = false;
+  if (timer.period_ns == 0) return 1;
+  const std::int64_t late_ns = SystemClock().bootNs() - timer.next_ns;
+  const std::uint64_t times =
+      1 + (late_ns > 0 ? static_cast<std::uint64_t>(late_ns) / timer.period_ns : 0);
+  timer.next_ns += static_cast<std::int64_t>(timer.period_ns * times);
+  armTimer(id);
+  return times;
+}
+
+}  // namespace kante

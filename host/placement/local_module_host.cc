@@ -1,0 +1,249 @@
+#include "host/placement/local_module_host.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <thread>
+
+#include "host/base/clock.h"
+#include "host/placement/local_module_host_impl.h"
+
+namespace kante {
+
+namespace {
+std::uint32_t shardsFor(std::uint32_t wanted) {
+  if (wanted != 0) return std::min(wanted, CrashPage::kSlots);
+  return std::clamp(std::thread::hardware_concurrency(), 1u, 4u);
+}
+}  // namespace
+
+const char* name(ModuleState state) {
+  static constexpr const char* kNames[] = {"starting", "running", "draining",
+                                           "stopped",  "backoff", "failed"};
+  return kNames[static_cast<int>(state)];
+}
+
+const char* name(Placement placement) {
+  static constexpr const char* kNames[] = {"in-process", "sandbox", "container"};
+  return kNames[static_cast<int>(placement)];
+}
+
+std::unique_ptr<ModuleHost> makeModuleHost(ModuleHostOptions options) {
+  return std::make_unique<LocalModuleHost>(std::move(options));
+}
+
+LocalModuleHost::LocalModuleHost(ModuleHostOptions options)
+    : options_(std::move(options)),
+      shards_(shardsFor(options_.shards), *options_.crash_page),
+      alive_(std::make_shared<LocalModuleHost*>(this)) {
+  Watchdog::Options watch;
+  watch.warn_ms = options_.callback_warn_ms;
+  watch.limit_ms = options_.callback_limit_ms;
+  watch.slow = [this](std::uint32_t module, std::uint32_t event_type, std::int64_t ms) {
+    const std::string named = options_.crash_page->moduleName(module);
+    const std::string module_name = named.substr(0, named.find(' '));
+    options_.log->warn("module/" + module_name,
+                       fmt::format("a callback (event {}) has held its shard for {} ms: say \"execution\": "
+                                   "\"dedicated\" in the deployment, or do less at once",
+                                   event_type, ms));
+  };
+  watch.over_limit = [this](CallbackSlot& slot, std::uint32_t shard, std::int64_t ms) {
+    const std::string named = options_.crash_page->moduleName(slot.module.load());
+    const std::string module_name = named.substr(0, named.find(' '));
+    bool dedicated = false;
+    {
+      const std::lock_guard lock(table_mutex_);
+      dedicated = !watched_shards_.contains(shard);
+    }
+    const std::string text = fmt::format("a callback has not returned for {} ms", ms);
+    if (dedicated) {
+      options_.log->error("module/" + module_name, text + "; it has a shard of its own, so others go on");
+      return;
+    }
+    slot.dead_module = slot.module.load();
+    slot.dead_event = slot.event.load();
+    slot.dead_words = 0;
+    slot.mark.store(2);
+    options_.log->error("module/" + module_name,
+                        text + "; the host ends on purpose, because others wait for this thread");
+    ::_exit(70);
+  };
+  watch.tick = [this](std::int64_t boot_ns) {
+    const std::lock_guard lock(table_mutex_);
+    if (watched_table_) watched_table_->checkStalls(boot_ns);
+  };
+  watchdog_ = std::make_unique<Watchdog>(std::move(watch));
+}
+
+LocalModuleHost::~LocalModuleHost() {
+  *alive_ = nullptr;
+  watchdog_.reset();
+  shards_.stop();
+}
+
+void LocalModuleHost::control(std::function<void()> task) {
+  boost::asio::post(*options_.control, [alive = alive_, task = std::move(task)] {
+    if (*alive != nullptr) task();
+  });
+}
+
+void LocalModuleHost::event(const std::string& kind, const std::string& module, const std::string& text) {
+  if (options_.event) options_.event(kind, module, text);
+}
+
+ModuleSlot* LocalModuleHost::find(const std::string& name) {
+  const auto at = slots_.find(name);
+  return at == slots_.end() ? nullptr : &at->second;
+}
+
+// ---- operations on one module --------------------------------------------------------------------------
+
+namespace {
+ModuleSpec* specIn(RuntimeTarget& target, const std::string& name) {
+  for (ModuleSpec& spec : target.modules) {
+    if (spec.name == name) return &spec;
+  }
+  return nullptr;
+}
+
+ModuleHost::Applied asDone(ModuleHost::Done done) {
+  return [done = std::move(done)](const Result<ApplyReport>& result) {
+    done(result.has_error() ? Status(result.error()) : Status());
+  };
+}
+}  // namespace
+
+void LocalModuleHost::restart(const std::string& name, Done done) {
+  RuntimeTarget target = current_;
+  ModuleSpec* spec = specIn(target, name);
+  if (spec == nullptr) return done(fail(Errc::kNotFound, "there is no module '" + name + "'"));
+  spec->desire = Desire::kRunning;
+  ModuleSlot& slot = slots_.at(name);
+  slot.override_reason.clear();
+  slot.short_lives = 0;
+  ++slot.restarts;
+  change(std::move(target), {name}, asDone(std::move(done)));
+}
+
+void LocalModuleHost::stop(const std::string& name, Done done) {
+  RuntimeTarget target = current_;
+  ModuleSpec* spec = specIn(target, name);
+  if (spec == nullptr) return done(fail(Errc::kNotFound, "there is no module '" + name + "'"));
+  spec->desire = Desire::kStopped;
+  slots_.at(name).retry.reset();
+  change(std::move(target), {}, asDone(std::move(done)));
+}
+
+void LocalModuleHost::start(const std::string& name, Done done) {
+  RuntimeTarget target = current_;
+  ModuleSpec* spec = specIn(target, name);
+  if (spec == nullptr) return done(fail(Errc::kNotFound, "there is no module '" + name + "'"));
+  spec->desire = Desire::kRunning;
+  ModuleSlot& slot = slots_.at(name);
+  slot.override_reason.clear();
+  slot.short_lives = 0;
+  std::set<std::string> forced;
+  if (!slot.instance) forced.insert(name);
+  change(std::move(target), forced, asDone(std::move(done)));
+}
+
+void LocalModuleHost::shutDown(std::function<void()> done) {
+  shutting_down_ = true;
+  if (change_) {  // What was being started goes first.
+    giveUp({Errc::kState, "the host is shutting down"});
+  }
+  auto open = std::make_shared<std::size_t>(1);
+  auto one_ended = [this, open, done = std::move(done)] {
+    if (--*open != 0) return;
+    for (auto& [slot_name, slot] : slots_) {
+      if (slot.lane) slot.lane->shard().post([lane = slot.lane.get()] { lane->clear(); });
+    }
+    shards_.afterAll([this](std::function<void()> task) { control(std::move(task)); }, [this, done] {
+      shards_.stop();
+      done();
+    });
+  };
+  for (auto& [slot_name, slot] : slots_) {
+    slot.retry.reset();
+    slot.methods.reset();
+    slot.desired_subscription.reset();
+    if (!slot.instance) continue;
+    ++*open;
+    retire(slot, std::move(slot.instance), one_ended);
+    slot.instance = nullptr;
+  }
+  one_ended();
+}
+
+// ---- what people ask -----------------------------------------------------------------------------------
+
+std::vector<ModuleStatus> LocalModuleHost::modules() const {
+  std::vector<ModuleStatus> all;
+  for (const auto& [slot_name, slot] : slots_) {
+    ModuleStatus status;
+    status.name = slot_name;
+    status.id = slot.spec.id;
+    status.version = slot.spec.version;
+    status.digest = slot.spec.digest;
+    status.placement = slot.spec.placement;
+    status.state = slot.state;
+    status.restarts = slot.restarts;
+    status.pid = slot.instance ? static_cast<int>(::getpid()) : 0;
+    status.override_reason = slot.override_reason;
+    status.last_exit = slot.last_exit;
+    status.started_wall_ns = slot.started_wall_ns;
+    status.messages_in = slot.messages_in + (slot.instance ? slot.instance->messagesIn() : 0);
+    status.messages_out = slot.messages_out + (slot.instance ? slot.instance->messagesOut() : 0);
+    status.queued = slot.lane ? slot.lane->waiting() : 0;
+    all.push_back(std::move(status));
+  }
+  return all;
+}
+
+std::vector<RouteStatus> LocalModuleHost::routes() const {
+  return table_ ? table_->status() : std::vector<RouteStatus>();
+}
+
+DropCounts LocalModuleHost::dropped() const {
+  DropCounts counts = retired_drops_;
+  for (const auto& table : retired_) table->addDropped(counts);
+  if (table_) table_->addDropped(counts);
+  std::uint64_t no_route = retired_no_route_;
+  std::uint64_t loop = retired_loop_;
+  for (const auto& [slot_name, slot] : slots_) {
+    if (!slot.instance) continue;
+    no_route += slot.instance->droppedNoRoute();
+    loop += slot.instance->droppedLoop();
+  }
+  if (no_route > 0) counts["no_route"] += no_route;
+  if (loop > 0) counts["loop"] += loop;
+  return counts;
+}
+
+void LocalModuleHost::collect(MetricWriter& out) const {
+  if (table_) table_->collect(out);
+  for (const ModuleStatus& module : modules()) {
+    out.counter("kante_module_restarts_total", "Lives that a module began again.",
+                {{"module", module.name}}, module.restarts);
+    out.gauge("kante_module_running", "1 while the module runs.", {{"module", module.name}},
+              module.state == ModuleState::kRunning ? 1 : 0);
+    out.gauge("kante_queue_messages", "Messages waiting, by queue.", {{"queue", "module/" + module.name}},
+              static_cast<double>(module.queued));
+  }
+  for (const auto& [slot_name, slot] : slots_) {
+    if (!slot.instance) continue;
+    slot.instance->callbackTimes().histogram().collect(
+        out, "kante_callback_seconds", "Time in a module's callbacks; one in 64 is measured.",
+        {{"module", slot_name}});
+    out.counter("kante_callback_errors_total", "Callbacks that answered with an error.",
+                {{"module", slot_name}}, static_cast<double>(slot.instance->errors()));
+    slot.instance->metrics().collect(out, slot_name);
+  }
+  out.gauge("kante_in_process_loads", "Distinct libraries loaded in this process's life.", {},
+            static_cast<double>(libraries_.size()));
+}
+
+}  // namespace kante

@@ -1,0 +1,45 @@
+// The module host of this process: shards, lanes, instances, the watchdog and the crash page.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "host/base/log.h"
+#include "host/placement/crash_page.h"
+#include "host/placement/durable_sink.h"
+#include "host/placement/module_host.h"
+#include "host/placement/module_services.h"
+#include "host/runtime/loaded_module.h"
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace kante {
+
+struct ModuleHostOptions {
+  std::string gateway_id;
+  std::uint32_t shards = 0;            // 0: one a core, at most 4.
+  std::uint32_t loads_max = 64;        // Distinct digests in one process's life.
+  std::uint32_t callback_warn_ms = 10;
+  std::uint32_t callback_limit_ms = 5000;  // On a shared shard; the host ends itself, marked.
+
+  boost::asio::io_context* control = nullptr;
+  Log* log = nullptr;
+  ModuleServices* services = nullptr;
+  CrashPage* crash_page = nullptr;
+  DurableSink* upstream = nullptr;     // Null: no uplink.
+  // The library of an admitted bundle; control thread.  Called once a digest.
+  std::function<Result<std::shared_ptr<const LoadedModule>>(const std::string& digest,
+                                                            const std::string& id)> load;
+  // Something happened that people want to know: kind ("module.started", "module.failed", …), module, text.
+  std::function<void(const std::string& kind, const std::string& module, const std::string& text)> event;
+};
+
+// Everything that the options point to outlives it.
+std::unique_ptr<ModuleHost> makeModuleHost(ModuleHostOptions options);
+
+}  // namespace kante

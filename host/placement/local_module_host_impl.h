@@ -1,0 +1,108 @@
+// LocalModuleHost: the class behind makeModuleHost(), shared by the files that make it up.
+#pragma once
+
+#include <map>
+#include <set>
+
+#include "host/placement/local_module_host.h"
+#include "host/placement/module_slot.h"
+#include "host/placement/shard_pool.h"
+#include "host/placement/watchdog.h"
+
+namespace kante {
+
+class LocalModuleHost final : public ModuleHost {
+ public:
+  explicit LocalModuleHost(ModuleHostOptions options);
+  ~LocalModuleHost() override;
+
+  void apply(RuntimeTarget target, Applied applied) override;
+  void restart(const std::string& name, Done done) override;
+  void stop(const std::string& name, Done done) override;
+  void start(const std::string& name, Done done) override;
+  void shutDown(std::function<void()> done) override;
+  std::vector<ModuleStatus> modules() const override;
+  std::vector<RouteStatus> routes() const override;
+  DropCounts dropped() const override;
+  std::size_t loadsUsed() const override { return libraries_.size(); }
+  void collect(MetricWriter& out) const override;
+
+ private:
+  enum class CarryState { kYes, kNo };
+  struct Fresh {
+    ModuleSpec spec;
+    std::shared_ptr<const LoadedModule> library;
+    std::shared_ptr<Instance> instance;   // Null until it is its turn.
+    std::unique_ptr<boost::asio::steady_timer> deadline;
+    CarryState carry = CarryState::kYes;
+    bool began = false;
+    bool ready = false;
+  };
+  // One apply() under way.
+  struct Change {
+    std::uint64_t id = 0;
+    RuntimeTarget target;
+    Applied applied;
+    std::map<std::string, Fresh> fresh;
+    std::set<std::string> paused;         // Whose running instance was saved and waits.
+    std::set<std::string> made_slots;     // New names: taken back when it fails.
+    std::map<std::string, Error> backed_off;
+    std::shared_ptr<RouteTable> table;
+    ApplyReport report;
+  };
+
+  void control(std::function<void()> task);
+  void event(const std::string& kind, const std::string& module, const std::string& text);
+  ModuleSlot* find(const std::string& name);
+  ModuleSpec* specOf(const std::string& name);
+
+  // change.cc
+  void change(RuntimeTarget target, const std::set<std::string>& forced, Applied applied);
+  Status prepare(const std::set<std::string>& forced);
+  Status addSlots();
+  Result<std::shared_ptr<const LoadedModule>> library(const ModuleSpec& spec);
+  Status supported(const ModuleSpec& spec) const;
+  bool isBlamed(const ModuleSpec& spec) const;
+  void startWhatCan();
+  bool mayStart(const ModuleSpec& spec) const;
+  void startFresh(const std::string& name);
+  void beginFresh(const std::string& name, std::shared_ptr<const Instance::State> state);
+  std::shared_ptr<Instance> makeInstance(const Fresh& fresh, std::uint64_t change_id);
+  void freshReady(const std::string& name, std::uint64_t change_id);
+  void freshFailed(const std::string& name, const Error& error, std::uint64_t change_id);
+  void giveUp(const Error& error);
+  void switchOver();
+  void adopt(const std::string& name, Fresh& fresh);
+  void finish(Result<ApplyReport> result);
+
+  void retire(ModuleSlot& slot, std::shared_ptr<Instance> instance, std::function<void()> done);
+  void endInstance(std::shared_ptr<Instance> instance, std::function<void()> done);
+  void removeSlot(const std::string& name);
+  void backOff(ModuleSlot& slot, const Error& error);
+  void instanceFailed(const std::string& name, const Error& error);
+  void releaseTables();
+
+  ModuleHostOptions options_;
+  SourceTable sources_;
+  ShardPool shards_;
+  std::map<std::string, std::shared_ptr<const LoadedModule>> libraries_;  // By digest, for good.
+  std::map<std::string, ModuleSlot> slots_;
+  RuntimeTarget current_;
+  std::shared_ptr<RouteTable> table_;
+  std::vector<std::shared_ptr<RouteTable>> retired_;   // Until nothing refers to their links.
+  DropCounts retired_drops_;
+  std::uint64_t retired_no_route_ = 0;
+  std::uint64_t retired_loop_ = 0;
+  std::unique_ptr<Change> change_;
+  std::uint64_t next_change_ = 1;
+  bool shutting_down_ = false;
+  // Tasks that come late find it gone and do nothing.
+  std::shared_ptr<LocalModuleHost*> alive_;
+  std::mutex table_mutex_;                     // The watchdog's tick looks at stalls.
+  std::shared_ptr<RouteTable> watched_table_;
+  std::unique_ptr<Watchdog> watchdog_;
+  std::set<std::uint32_t> watched_shards_;     // Shared ones: a stuck callback there ends the host.
+  std::set<std::uint32_t> seen_shards_;
+};
+
+}  // namespace kante

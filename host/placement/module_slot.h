@@ -1,0 +1,43 @@
+// A module's name in the deployment: its lane and its life, over all instances that run under it.
+#pragma once
+
+#include <boost/asio/steady_timer.hpp>
+#include <memory>
+#include <string>
+
+#include "host/placement/instance.h"
+#include "host/placement/module_host.h"
+
+namespace kante {
+
+// Control thread.
+struct ModuleSlot {
+  static constexpr std::uint32_t kBackoffFirstMs = 100;
+  static constexpr std::uint32_t kBackoffLastMs = 30'000;
+  static constexpr std::uint32_t kShortLivesMax = 20;       // Then it is failed and left alone.
+  static constexpr std::int64_t kShortLifeNs = 10'000'000'000;
+
+  ModuleSpec spec;
+  std::unique_ptr<Lane> lane;
+  std::shared_ptr<Instance> instance;       // Null while none runs.
+  std::shared_ptr<void> desired_subscription;
+  std::shared_ptr<void> methods;
+  ModuleState state = ModuleState::kStopped;
+  std::uint32_t restarts = 0;
+  std::uint32_t short_lives = 0;
+  std::string override_reason;
+  std::string last_exit;
+  std::int64_t started_wall_ns = 0;
+  std::unique_ptr<boost::asio::steady_timer> retry;
+  // Of instances that are gone.
+  std::uint64_t messages_in = 0;
+  std::uint64_t messages_out = 0;
+
+  std::uint32_t backoffMs() const {
+    const std::uint32_t shift = short_lives > 9 ? 9 : short_lives;
+    const std::uint32_t ms = kBackoffFirstMs << shift;
+    return ms > kBackoffLastMs ? kBackoffLastMs : ms;
+  }
+};
+
+}  // namespace kante

@@ -1,0 +1,94 @@
+// All routes of a deployment, joined to the lanes and queues that they end in: an immutable snapshot.
+//
+// Made on the control thread and switched in whole, on each shard between two callbacks.  It stays alive
+// until no shard uses it and nothing that it queued is waiting.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "host/message/hop.h"
+#include "host/placement/durable_sink.h"
+#include "host/placement/module_host.h"
+#include "host/placement/module_spec.h"
+#include "host/route/route_set.h"
+#include "host/shard/lane.h"
+
+namespace kante {
+
+// Where one route ends: a lane or a queue on disk.
+struct Target {
+  std::uint32_t route = 0;      // Position in the set; what its counts are kept under.
+  std::uint8_t priority = 9;
+  std::uint32_t ttl_s = 0;
+  std::uint32_t sink_number = 0;
+  Link* link = nullptr;         // Exactly one of the two.
+  DurableSink* durable = nullptr;
+};
+
+// What one module output needs to send.  Its shard only, but for the counters.
+struct OutputRoutes {
+  const Source* source = nullptr;
+  SourceRoutes routes;
+  // When no condition decides: every target, best priority first where two routes share a sink.
+  bool unconditional = true;
+  std::vector<Target> always;
+  std::vector<const Target*> by_route;  // By position in the set; null: not for this source.
+};
+
+class RouteTable {
+ public:
+  struct Place {
+    const ModuleSpec* spec = nullptr;
+    Lane* lane = nullptr;
+  };
+  struct Parts {
+    std::string gateway_id;
+    SourceTable& sources;
+    DurableSink* upstream = nullptr;  // Null: a route into $upstream is refused.
+  };
+
+  // kInvalid and kNotFound name the route.
+  static Result<std::shared_ptr<RouteTable>> make(const std::vector<RouteSpec>& routes,
+                                                  const std::vector<Place>& places, const Parts& parts);
+
+  // One a declared output, in the order of the manifest; null for a module that is not in the table.
+  std::vector<OutputRoutes>* outputsOf(const std::string& module);
+
+  std::vector<RouteStatus> status() const;
+  void addDropped(DropCounts& counts) const;
+  void checkStalls(std::int64_t boot_ns);
+  void collect(MetricWriter& out) const;
+  // Whether anything it queued is still waiting in a lane.
+  bool drained() const;
+
+  // Which modules exchange messages through memory, for placing them on one shard: group numbers by
+  // module name.
+  static std::map<std::string, std::size_t> groups(const std::vector<RouteSpec>& routes,
+                                                   const std::vector<ModuleSpec>& modules);
+
+  struct RouteCounts {
+    std::atomic<std::uint64_t> delivered{0};
+    DropCounters dropped{};
+  };
+  RouteCounts& counts(std::uint32_t route) { return counts_[route]; }
+  const RouteSet& set() const { return set_; }
+  const std::vector<RouteSpec>& specs() const { return specs_; }
+
+ private:
+  RouteTable() = default;
+  Status addTarget(std::uint32_t route, const std::vector<Place>& places, const Parts& parts);
+  void addOutputs(const Place& place, const Parts& parts);
+
+  std::vector<RouteSpec> specs_;
+  RouteSet set_;
+  std::deque<Link> links_;
+  std::deque<RouteCounts> counts_;     // By route.
+  std::vector<Target> targets_;        // By route.
+  std::map<std::string, std::vector<OutputRoutes>> outputs_;
+};
+
+}  // namespace kante
