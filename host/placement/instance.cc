@@ -164,10 +164,7 @@ void Instance::activate(std::shared_ptr<RouteTable> table) {
       if (first && outputs_[i].blocked) unblock(static_cast<std::uint32_t>(i));
     }
     table_ = table;  // Only now may the table before it go.
-    if (!owns_lane_) {
-      owns_lane_ = true;
-      parts_.lane.setConsumer(this);
-    }
+    if (drain_ == Drain::kNo) parts_.lane.setConsumer(this);
     holding_ = false;
     shard().runLater(*this);
   });
@@ -233,7 +230,7 @@ bool Instance::run(Shard&) {
     dispatch(event);
     if (phase_ == Phase::kEnded) return false;
   }
-  if (drain_ == Drain::kWanted && events_.empty() && (!owns_lane_ || parts_.lane.size() == 0)) sendDrain();
+  if (drain_ == Drain::kWanted && events_.empty() && (!ownsLane() || parts_.lane.size() == 0)) sendDrain();
   return !holding_ && !events_.empty();
 }
 
@@ -291,7 +288,7 @@ void Instance::rest() {
   again_timer_.expires_after(std::chrono::milliseconds(again_ms_));
   again_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
     const auto self = weak.lock();
-    if (!error && self && self->owns_lane_) self->parts_.lane.resume();
+    if (!error && self && self->ownsLane()) self->parts_.lane.resume();
   });
 }
 
@@ -360,7 +357,7 @@ void Instance::save(std::function<void(std::shared_ptr<const State>)> saved) {
     const auto none = [this, saved] { parts_.control([saved] { saved(nullptr); }); };
     if (phase_ != Phase::kActive) return none();
     holding_ = true;
-    if (owns_lane_) parts_.lane.setConsumer(nullptr);
+    parts_.lane.release(*this);
     save_token_ = next_token_++;
     saved_ = saved;
     Event event;
@@ -401,7 +398,7 @@ void Instance::resumeEvents() {
     saved_ = nullptr;
     save_token_ = 0;
     holding_ = false;
-    if (owns_lane_) parts_.lane.setConsumer(this);
+    parts_.lane.setConsumer(this);
     shard().runLater(*this);
   });
 }
@@ -410,10 +407,7 @@ void Instance::drain() {
   onShard([this] {
     if (phase_ == Phase::kEnded || drain_ != Drain::kNo) return;
     drain_ = Drain::kWanted;
-    if (holding_) {  // It was saved: its lane is its successor's.
-      owns_lane_ = false;
-      sendDrain();
-    }
+    if (holding_) sendDrain();  // It was saved: its lane is its successor's.
     shard().runLater(*this);
   });
 }
@@ -443,8 +437,7 @@ void Instance::end(std::function<void()> ended) {
   onShard([this, ended = std::move(ended)] {
     if (phase_ != Phase::kEnded) {
       phase_ = Phase::kEnded;
-      if (owns_lane_) parts_.lane.setConsumer(nullptr);
-      owns_lane_ = false;
+      parts_.lane.release(*this);
       timers_.clear();
       again_timer_.cancel();
       if (module_ != nullptr) {

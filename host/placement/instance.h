@@ -101,6 +101,7 @@ class Instance final : public ModulePort,
 
   // ---- its shard ----
   Outcome consume(Delivery& delivery) override;
+  void laneTaken() override { shard().runLater(*this); }
   bool run(Shard& shard) override;
 
   // ---- ModulePort ----
@@ -162,6 +163,7 @@ class Instance final : public ModulePort,
 
   Shard& shard() { return parts_.lane.shard(); }
   bool onStrand() { return shard().onThisThread(); }
+  bool ownsLane() { return parts_.lane.isConsumer(*this); }
   // Runs on the shard with this instance alive.
   void onShard(std::function<void()> task);
 
@@ -204,7 +206,6 @@ class Instance final : public ModulePort,
   bool promised_ready_ = false;
   bool said_ready_ = false;
   bool holding_ = false;             // Events wait: before activation, and while state is saved.
-  bool owns_lane_ = false;           // It is the lane's consumer.
   enum class Drain : std::uint8_t { kNo, kWanted, kSent, kDone } drain_ = Drain::kNo;
   std::string explanation_;
   std::string who_;                  // "module/NAME"

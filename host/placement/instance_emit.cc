@@ -234,7 +234,7 @@ void Instance::unblock(std::uint32_t output) {
   event.event.type = KANTE_EVENT_WRITABLE;
   event.event.id = output;
   postEvent(std::move(event));
-  if (owns_lane_) parts_.lane.resume();
+  if (ownsLane()) parts_.lane.resume();
   if (has_foreign_.load(std::memory_order_relaxed)) shard().runLater(*this);
 }
 

@@ -1,6 +1,7 @@
 #include "host/shard/lane.h"
 
 #include <bit>
+#include <utility>
 
 namespace kante {
 
@@ -59,7 +60,8 @@ bool Lane::dropOldest(Link& link) {
 }
 
 void Lane::setConsumer(Consumer* consumer) {
-  consumer_ = consumer;
+  Consumer* before = std::exchange(consumer_, consumer);
+  if (before != nullptr && consumer != nullptr && before != consumer) before->laneTaken();
   resting_ = false;
   if (consumer_ != nullptr && size_ > 0) shard_.runLater(*this);
 }

@@ -22,6 +22,8 @@ class Consumer {
   // Handles one delivery, on the lane's shard.  kAgain: it goes back to the front of its queue and the
   // lane rests until resume().
   virtual Outcome consume(Delivery& delivery) = 0;
+  // Another consumer took the lane over.
+  virtual void laneTaken() {}
 };
 
 class Lane final : public Runnable {
@@ -57,6 +59,11 @@ class Lane final : public Runnable {
   bool dropOldest(Link& link);
   // Nobody consumes while null; what comes is kept within its credit.
   void setConsumer(Consumer* consumer);
+  bool isConsumer(const Consumer& consumer) const { return consumer_ == &consumer; }
+  // Nobody consumes any more, if this one did.
+  void release(const Consumer& consumer) {
+    if (consumer_ == &consumer) setConsumer(nullptr);
+  }
   // Goes on after a consumer said kAgain.
   void resume();
   std::size_t size() const { return size_; }
