@@ -29,15 +29,14 @@ def without_comments_and_literals(text):
     return _TOKENS.sub(_blank, text)
 
 
-def comments(text):
-    """Only the comments, everything else blank."""
-    out, end = [], 0
+def quoted_lines(text):
+    """The lines that lie within a raw string: text that a function quotes, not what it does."""
+    lines = set()
     for match in _TOKENS.finditer(text):
-        out.append(re.sub(r"[^\n]", " ", text[end:match.start()]))
-        token = match.group(0)
-        out.append(token if token.startswith("/") else re.sub(r"[^\n]", " ", token))
-        end = match.end()
-    return "".join(out) + re.sub(r"[^\n]", " ", text[end:])
+        if match.group(0).startswith("R"):
+            first = text.count("\n", 0, match.start()) + 1
+            lines.update(range(first + 1, first + match.group(0).count("\n")))
+    return lines
 
 
 def includes(lines):

@@ -31,10 +31,12 @@ def file_length(tree):
 
 def function_length(tree):
     for file in tree.cpp():
+        quoted = cpp.quoted_lines(file.text)
         for first, last in cpp.functions(file.text):
+            count = sum(line not in quoted for line in range(first, last + 1))
             above = file.lines[max(0, first - 4):first - 1]
-            if last - first + 1 > FUNCTION_LINES and not any(LONG_BECAUSE.search(line) for line in above):
-                yield Finding(file.path, first, f"a function of {last - first + 1} lines; at most {FUNCTION_LINES}")
+            if count > FUNCTION_LINES and not any(LONG_BECAUSE.search(line) for line in above):
+                yield Finding(file.path, first, f"a function of {count} lines; at most {FUNCTION_LINES}")
 
 
 def rooms(tree):
@@ -85,8 +87,8 @@ def borders(tree):
             for prefix, homes in BORDERS.items():
                 if path.startswith(prefix) and mark == "<" and not file.below("tests", *homes):
                     yield Finding(file.path, line, f"<{path}> is used only in {homes[0]}")
-            if path.startswith(".") or (mark == '"' and "/" not in path and file.below("host")
-                                        and not path.endswith(".capnp.h")):
+            local = "/" not in path and not path.endswith(".capnp.h") or path.startswith(".")
+            if mark == '"' and local and file.below("host", "sandbox"):
                 yield Finding(file.path, line, f'"{path}" is written from the root: "host/ROOM/FILE"')
 
 

@@ -53,6 +53,10 @@ class RulesTest(unittest.TestCase):
             self.accepted(rules.function_length, ("a.cc", header + "\n" + body + "};\n"))
         self.accepted(rules.function_length, ("a.cc", "#define F(x) \\\n" + "  { \\\n" * 100 + "  x\n"))
 
+    def test_text_that_a_function_quotes_is_not_counted(self):
+        self.accepted(rules.function_length, ("a.cc", 'void f() {\n  g(R"(\n' + "x {\n" * 100 + ')");\n}\n'))
+        self.refused(rules.function_length, ("a.cc", 'void f() {\n  g(R"(\n' + "x\n" * 9 + ')");\n' + "g();\n" * 70 + "}\n"))
+
     def test_functions_are_found_where_they_are(self):
         text = "struct A {\n  int f() { return 1; }\n\n  int g() {\n    return 2;\n  }\n};\nvoid h() {\n}\n"
         self.assertEqual(cpp.functions(text), [(2, 2), (4, 6), (8, 9)])
