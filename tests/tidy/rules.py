@@ -166,7 +166,7 @@ def descriptors(tree):
     """No descriptor leaks into a child, no command goes through a shell."""
     opening = re.compile(r"(?<!\w)::(open|openat|openat2|socket|accept4|pipe2|eventfd|memfd_create|epoll_create1"
                          r"|timerfd_create|signalfd|inotify_init1|mkostemp|dup3)\s*\(([^;]*);")
-    never = re.compile(r"(?<![\w.>])(?:std::|::)?(system|popen)\s*\(|::(accept|pipe|dup|epoll_create|mkstemp|creat)\s*\(")
+    never = re.compile(r"(?<![\w.>])(?:std::|::)?(system|popen)\s*\(|(?<!\w)::(accept|pipe|dup|epoll_create|mkstemp|creat)\s*\(")
     for file in tree.cpp():
         if not file.below("host", "sandbox"):
             continue

@@ -121,7 +121,7 @@ class RulesTest(unittest.TestCase):
                      "popen(x, 1);", "::dup(fd);", "::accept(fd, a, b);"):
             self.refused(rules.descriptors, ("host/a/b.cc", line + "\n"))
         for line in ("::open(path, O_RDONLY |\n  O_CLOEXEC);", "::eventfd(0, EFD_CLOEXEC);", "boost::system::x();",
-                     "store.open(x);", "// ::pipe(x);"):
+                     "store.open(x);", "void A::accept(int x) {", "Key::open(x);", "// ::pipe(x);"):
             self.accepted(rules.descriptors, ("host/a/b.cc", line + "\n"))
 
     def test_white_space_is_as_it_should_be(self):
