@@ -213,7 +213,7 @@ static inline uint32_t kante_detail_put_list(uint64_t *words, uint32_t pointer, 
     to = kante_detail_put_text(words, tag + 1u + 2u * i, to, p[i].name);
     to = kante_detail_put_text(words, tag + 2u + 2u * i, to, p[i].value);
   }
-  words[pointer] = kante_detail_list_pointer(pointer, tag, 7, to - tag - 1u);
+  words[pointer] = kante_detail_list_pointer(pointer, tag, 7, 2u * count);
   return to;
 }
 
@@ -334,7 +334,8 @@ static inline int kante_detail_check_list(const uint64_t *words, uint32_t limit,
       return 0;
     if (kante_name_reserved(kante_detail_text(words, pair))) *flags |= KANTE_CHECK_FLAG_RESERVED;
   }
-  return kante_detail_count(pointer) == *to - tag - 1u;
+  /* Cap'n Proto counts the pairs alone, neither tag nor texts. */
+  return kante_detail_count(pointer) == 2u * count;
 }
 
 /* The bounded walk: reads each word at most once, never beyond count, makes no call. */
