@@ -3,7 +3,7 @@
 
 #include <kante/json.hpp>
 
-#include "../common/recent_map.h"
+#include "plugins/common/recent_map.h"
 
 class AlertStates {
  public:

@@ -2,7 +2,7 @@
 // itself.
 #include <kante/module.hpp>
 
-#include "../common/message_key.h"
+#include "plugins/common/message_key.h"
 #include "alert_states.h"
 #include "settings.h"
 

@@ -1,7 +1,7 @@
 // The configuration of a window-aggregator.
 #pragma once
 
-#include "../common/message_key.h"
+#include "plugins/common/message_key.h"
 
 struct Config {
   static constexpr std::size_t kFieldsMax = 16;

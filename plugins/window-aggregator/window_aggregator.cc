@@ -1,7 +1,7 @@
 // Turns many messages into few: count, minimum, maximum, mean and 95th percentile of each window.
 #include <kante/module.hpp>
 
-#include "../common/recent_map.h"
+#include "plugins/common/recent_map.h"
 #include "window.h"
 
 namespace {
