@@ -5,7 +5,7 @@ target_include_directories(kante_options INTERFACE ${PROJECT_SOURCE_DIR})
 target_compile_options(kante_options INTERFACE
   -Wall -Wextra -Wpedantic -Wshadow
   $<$<COMPILE_LANGUAGE:CXX>:-Wconversion>
-  -fstack-protector-strong -fno-omit-frame-pointer)
+  -fstack-protector-strong -fstack-clash-protection -fno-omit-frame-pointer)
 target_link_options(kante_options INTERFACE -Wl,-z,relro,-z,now -Wl,--as-needed)
 target_compile_definitions(kante_options INTERFACE
   BOOST_ASIO_SEPARATE_COMPILATION BOOST_BEAST_SEPARATE_COMPILATION
@@ -27,10 +27,14 @@ if(KANTE_FUZZ)
   add_compile_options(-fsanitize=fuzzer-no-link)
 endif()
 
+# Results are shared between checkouts: what the compiler is given and what it leaves name no absolute path.
+add_compile_options(-ffile-prefix-map=${PROJECT_SOURCE_DIR}/=)
 find_program(KANTE_CCACHE ccache)
 if(KANTE_CCACHE)
-  set(CMAKE_C_COMPILER_LAUNCHER ${KANTE_CCACHE})
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${KANTE_CCACHE})
+  set(launcher ${CMAKE_COMMAND} -E env CCACHE_BASEDIR=${PROJECT_SOURCE_DIR} CCACHE_NOHASHDIR=1
+    CCACHE_ABSSTDERR=1 ${KANTE_CCACHE})
+  set(CMAKE_C_COMPILER_LAUNCHER ${launcher})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${launcher})
 endif()
 
 find_package(Threads REQUIRED)
