@@ -115,7 +115,7 @@ Result<FileDescriptor> copyOf(int fd, int store_fd) {
   if (static_cast<std::uint64_t>(status.st_size) > kBytesMax) {
     return fail(Errc::kLimit, "bundle is longer than a bundle can be");
   }
-  KANTE_TRY(copy, openAt(store_fd, ".", O_TMPFILE | O_RDWR, 0600));
+  KANTE_TRY(copy, unnamedFile(store_fd, "."));
   std::vector<char> chunk(64 * 1024);
   for (off_t done = 0;;) {
     const ssize_t n = ::pread(fd, chunk.data(), chunk.size(), done);
@@ -174,7 +174,10 @@ Status BundleStore::replaceIds(std::map<std::string, IdRecord> ids) {
                            {"floor", record.floor},
                            {"revoked_below", record.revoked_below}};
   }
-  KANTE_CHECK(replaceFile(directory_.get(), kIdsName, json::serialize(all) + "\n"));
+  const std::string text = json::serialize(all) + "\n";
+  if (text.size() > kIdsBytesMax)
+    return fail(Errc::kLimit, "bundle store knows too many module ids");
+  KANTE_CHECK(replaceFile(directory_.get(), kIdsName, text));
   ids_ = std::move(ids);
   return {};
 }
@@ -241,11 +244,12 @@ Status BundleStore::bindId(const AdmittedBundle& bundle) {
 Status BundleStore::install(const AdmittedBundle& bundle, const std::string& staged) const {
   const std::string folder = folderFor(bundle.digest);
   const int at = directory_.get();
-  if (::renameat2(at, staged.c_str(), at, folder.c_str(), RENAME_NOREPLACE) != 0) {
-    if (errno != EEXIST) return failErrno("bundle store");
-    if (::renameat2(at, staged.c_str(), at, folder.c_str(), RENAME_EXCHANGE) != 0)
-      return failErrno("bundle store");
-    KANTE_CHECK(removeTree(at, staged));
+  if (::renameat(at, staged.c_str(), at, folder.c_str()) != 0) {
+    if (errno != EEXIST && errno != ENOTEMPTY) return failErrno("bundle store");
+    if (::renameat2(at, staged.c_str(), at, folder.c_str(), RENAME_EXCHANGE) != 0) {
+      return failErrno("bundle store cannot replace " + bundle.digest);
+    }
+    (void)removeTree(at, staged);  // Else at the next start.
   }
   if (::fsync(at) != 0) return failErrno("bundle store");
   return {};

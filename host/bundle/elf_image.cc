@@ -13,6 +13,11 @@ Error malformed(const std::string& text) {
   return fail(Errc::kCorrupt, "not a well-formed shared library: " + text);
 }
 
+constexpr std::uint64_t kPageBytes = 4'096;  // The smallest of the machines that we know.
+constexpr std::uint64_t kAddressMax = std::uint64_t{1} << 40;
+
+std::uint64_t pageOf(std::uint64_t address) { return address / kPageBytes; }
+
 std::uint16_t elfMachine(Machine machine) {
   switch (machine) {
     case Machine::kAmd64: return EM_X86_64;
@@ -101,7 +106,7 @@ Status ElfImage::readSegments() {
   if (table > bytes_.size() || (bytes_.size() - table) / entry_bytes < count) {
     return malformed("program headers lie outside the file");
   }
-  std::uint64_t next_address = 0;
+  std::uint64_t next_page = 0;
   for (std::uint64_t i = 0; i < count; ++i) {
     const std::uint8_t* header = bytes_.data() + table + i * entry_bytes;
     ElfSegment segment;
@@ -115,12 +120,12 @@ Status ElfImage::readSegments() {
       return malformed("a segment lies outside the file");
     }
     if (segment.type == PT_LOAD) {
-      if (segment.memory_bytes < segment.file_bytes || segment.address < next_address ||
-          segment.memory_bytes > std::uint64_t{1} << 40 ||
-          segment.address > std::uint64_t{1} << 40) {
+      // Two segments in one page would show other bytes than those at their offsets.
+      if (segment.memory_bytes < segment.file_bytes || pageOf(segment.address) < next_page ||
+          segment.memory_bytes > kAddressMax || segment.address > kAddressMax) {
         return malformed("segments overlap or are out of order");
       }
-      next_address = segment.address + segment.memory_bytes;
+      next_page = pageOf(segment.address + segment.memory_bytes + kPageBytes - 1);
     }
     segments_.push_back(segment);
   }
@@ -155,15 +160,22 @@ std::optional<std::uint64_t> ElfImage::dynamicValue(std::uint64_t tag) const {
   return value;
 }
 
-Result<std::span<const std::uint8_t>> ElfImage::mapped(std::uint64_t address,
-                                                       std::uint64_t count) const {
+std::span<const std::uint8_t> ElfImage::mappedFrom(std::uint64_t address) const {
   for (const ElfSegment& segment : segments_) {
     if (segment.type != PT_LOAD || address < segment.address) continue;
     const std::uint64_t into = address - segment.address;
-    if (into > segment.file_bytes || segment.file_bytes - into < count) continue;
-    return bytes_.subspan(segment.offset + into, count);
+    if (into < segment.file_bytes) {
+      return bytes_.subspan(segment.offset + into, segment.file_bytes - into);
+    }
   }
-  return malformed("a table lies outside what is loaded");
+  return {};
+}
+
+Result<std::span<const std::uint8_t>> ElfImage::mapped(std::uint64_t address,
+                                                       std::uint64_t count) const {
+  const auto rest = mappedFrom(address);
+  if (rest.size() < count) return malformed("a table lies outside what is loaded");
+  return rest.first(count);
 }
 
 std::span<const std::uint8_t> ElfImage::fileBytes(const ElfSegment& segment) const {
@@ -196,9 +208,11 @@ Result<std::size_t> ElfImage::countByGnuHash(std::uint64_t address) const {
   for (std::uint64_t i = 0; i < buckets; ++i)
     last = std::max(last, number(table.data() + i * 4, 4));
   if (last < first) return static_cast<std::size_t>(first);
-  for (;; ++last) {  // Ends at the chain's end mark or, at the latest, at the segment's.
-    KANTE_TRY(link, mapped(buckets_at + buckets * 4 + (last - first) * 4, 4));
-    if ((link[0] & 1) != 0) return static_cast<std::size_t>(last + 1);
+  const auto links = mappedFrom(buckets_at + buckets * 4);
+  for (;; ++last) {
+    const std::uint64_t at = (last - first) * 4;
+    if (at >= links.size()) return malformed("a symbol chain does not end");
+    if ((links[at] & 1) != 0) return static_cast<std::size_t>(last + 1);
   }
 }
 
@@ -238,8 +252,7 @@ Status ElfImage::forEachSymbol(const std::function<Status(const ElfSymbol&)>& vi
     symbol.section = static_cast<std::uint16_t>(number(at + (wide ? 6 : 14), 2));
     symbol.value = addressAt(at + (wide ? 8 : 4));
     symbol.bytes = addressAt(at + (wide ? 16 : 8));
-    KANTE_TRY(name, stringAt(number(at, 4)));
-    symbol.name = name;
+    symbol.name_offset = number(at, 4);
     KANTE_CHECK(visit(symbol));
   }
   return {};

@@ -24,7 +24,7 @@ struct ElfSegment {
 };
 
 struct ElfSymbol {
-  std::string_view name;
+  std::uint64_t name_offset = 0;  // For stringAt; read for those that matter only.
   unsigned binding = 0, type = 0, visibility = 0;
   std::uint16_t section = 0;
   std::uint64_t value = 0, bytes = 0;
@@ -62,7 +62,9 @@ class ElfImage {
                          const std::function<Status(std::uint64_t)>& visit) const;
   Status packedRelocations(const std::function<Status(std::uint64_t)>& visit) const;
 
-  // The file's bytes that will be mapped at [address, address + count).
+  // The file's bytes that will be mapped from address on, to the end of their segment.
+  std::span<const std::uint8_t> mappedFrom(std::uint64_t address) const;
+  // Those at [address, address + count).
   Result<std::span<const std::uint8_t>> mapped(std::uint64_t address, std::uint64_t count) const;
   std::uint64_t number(const std::uint8_t* at, std::size_t count) const;
   std::uint64_t addressAt(const std::uint8_t* at) const { return number(at, word_bytes_); }

@@ -136,13 +136,14 @@ Status checkSymbols(const ElfImage& image) {
   KANTE_CHECK(image.forEachSymbol([&](const ElfSymbol& symbol) -> Status {
     const bool visible = symbol.visibility == STV_DEFAULT || symbol.visibility == STV_PROTECTED;
     if (symbol.section == SHN_UNDEF || symbol.binding == STB_LOCAL || !visible) return {};
+    KANTE_TRY(name, image.stringAt(symbol.name_offset));
     if (symbol.binding == STB_GNU_UNIQUE) {
       return broken(
-          "exports the unique symbol " + shown(symbol.name) +
+          "exports the unique symbol " + shown(name) +
           ", which would be shared with other modules: compile with -fno-gnu-unique or hide it");
     }
-    if (symbol.name != kModuleSymbol) {
-      return broken("exports " + shown(symbol.name) + " besides " + kModuleSymbol +
+    if (name != kModuleSymbol) {
+      return broken("exports " + shown(name) + " besides " + kModuleSymbol +
                     ": link with the SDK's version script");
     }
     if (symbol.type != STT_OBJECT)

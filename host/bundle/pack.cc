@@ -17,6 +17,7 @@
 #include "host/bundle/payload.h"
 #include "host/bundle/signature.h"
 #include "host/bundle/tar.h"
+#include "host/bundle/tree.h"
 
 namespace kante {
 
@@ -199,10 +200,6 @@ Status lintLibraries(int dir_fd, const Manifest& manifest) {
   return {};
 }
 
-Result<FileDescriptor> unnamedFileIn(const std::string& folder) {
-  return openAt(AT_FDCWD, folder, O_TMPFILE | O_RDWR, 0644);
-}
-
 std::string folderOf(const std::string& path) {
   const std::size_t slash = path.rfind('/');
   if (slash == std::string::npos) return ".";
@@ -266,7 +263,7 @@ Result<PackedBundle> packBundle(const std::string& dir, const std::string& out,
   KANTE_TRY(manifest, parseManifest(complete));
   KANTE_CHECK(lintLibraries(folder.get(), manifest));
 
-  KANTE_TRY(payload, unnamedFileIn(folderOf(out)));
+  KANTE_TRY(payload, unnamedFile(AT_FDCWD, folderOf(out)));
   KANTE_CHECK(packPayload(folder.get(), complete, files, payload.get()));
   struct stat status {};
   if (::fstat(payload.get(), &status) != 0) return failErrno(out);

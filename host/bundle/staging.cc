@@ -3,6 +3,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "host/bundle/tree.h"
+
 namespace kante {
 
 namespace {
@@ -67,7 +69,7 @@ Status StagingSink::sync() {
 }
 
 Result<ScratchSink> ScratchSink::open(const std::string& folder) {
-  KANTE_TRY(file, openAt(AT_FDCWD, folder, O_TMPFILE | O_RDWR, 0600));
+  KANTE_TRY(file, unnamedFile(AT_FDCWD, folder));
   return ScratchSink(std::move(file));
 }
 

@@ -5,7 +5,7 @@
 
 #include <memory>
 
-#include "host/base/fd.h"
+#include "host/base/encoding.h"
 
 namespace kante {
 
@@ -41,6 +41,17 @@ Status removeTree(int folder_fd, const std::string& name) {
   }
   if (::unlinkat(folder_fd, name.c_str(), AT_REMOVEDIR) != 0) return failErrno(name);
   return {};
+}
+
+Result<FileDescriptor> unnamedFile(int dir_fd, const std::string& folder) {
+  FileDescriptor file(::openat(dir_fd, folder.c_str(), O_TMPFILE | O_RDWR | O_CLOEXEC, 0600));
+  if (file) return file;
+  if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL) return failErrno(folder);
+  // File systems that know no unnamed files (older overlayfs, vfat): named for a moment.
+  const std::string name = folder + "/.new-" + toHex(randomBytes(8));
+  KANTE_TRY(named, openAt(dir_fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600));
+  if (::unlinkat(dir_fd, name.c_str(), 0) != 0) return failErrno(name);
+  return named;
 }
 
 }  // namespace kante

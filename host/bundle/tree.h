@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "host/base/fd.h"
 #include "host/base/result.h"
 
 namespace kante {
@@ -13,5 +14,9 @@ Result<std::vector<std::string>> namesIn(int folder_fd);
 
 // The file or folder with all that is in it; links are removed, not followed.  Missing is fine.
 Status removeTree(int folder_fd, const std::string& name);
+
+// A file to read and write in this folder that has no name, so that nobody else opens it and
+// nothing of it outlives us.
+Result<FileDescriptor> unnamedFile(int dir_fd, const std::string& folder);
 
 }  // namespace kante

@@ -146,6 +146,18 @@ TEST(ElfLintTest, WritableCodeIsRefused) {
   patch.expectRefused("writable and executable");
 }
 
+TEST(ElfLintTest, SegmentsThatShareAPageAreRefused) {
+  // The loader would map the second one over the tables that were read in the first.
+  Patch patch("good");
+  std::uint64_t end = 0;
+  patch.eachSegment([&](Elf64_Phdr& segment) {
+    if (segment.p_type != PT_LOAD) return;
+    if (end != 0 && end % 4096 != 0) segment.p_vaddr = end;
+    end = segment.p_vaddr + segment.p_memsz;
+  });
+  patch.expectRefused("segments overlap");
+}
+
 TEST(ElfLintTest, AnotherMachinesLibraryIsRefusedByItsName) {
   Patch patch("good");
   patch.bytes[18] = static_cast<char>(EM_AARCH64);
