@@ -21,7 +21,8 @@ class MetricWriter {
   };
   virtual ~MetricWriter() = default;
   // Names: kante_messages_total, …; units in the name (seconds, bytes).
-  virtual void counter(std::string_view name, std::string_view help, Labels labels, double value) = 0;
+  virtual void counter(std::string_view name, std::string_view help, Labels labels,
+                       double value) = 0;
   virtual void gauge(std::string_view name, std::string_view help, Labels labels, double value) = 0;
   virtual void histogram(std::string_view name, std::string_view help, Labels labels,
                          const std::vector<Bucket>& buckets, double sum) = 0;

@@ -22,7 +22,8 @@ using Properties = capnp::List<proto::Property>::Reader;
 std::vector<kante_property> propertiesOf(Properties list) {
   std::vector<kante_property> out;
   out.reserve(list.size());
-  for (const auto property : list) out.push_back({text(property.getName()), text(property.getValue())});
+  for (const auto property : list)
+    out.push_back({text(property.getName()), text(property.getValue())});
   return out;
 }
 
@@ -63,8 +64,8 @@ std::vector<std::uint64_t> typedPart(proto::Message::Reader root) {
 Result<MessageRef> assemble(const kante_message& message, const std::vector<std::uint64_t>& typed) {
   KANTE_TRY(plain, buildMessage(message));
   if (typed.empty()) return plain;
-  // typed[0] is a near pointer to the object that follows it; seen from the message's own pointer word
-  // the same object lies further off by the words between.
+  // typed[0] is a near pointer to the object that follows it; seen from the message's own pointer
+  // word the same object lies further off by the words between.
   const std::uint32_t head = plain.wordCount();
   const auto rest = static_cast<std::uint32_t>(typed.size() - 1);
   kante_msg* block = allocateBlock(head + rest);
@@ -99,8 +100,9 @@ Result<MessageRef> canonicalCopy(const std::uint64_t* words, std::uint32_t word_
     const auto root = reader.getRoot<proto::Message>();
     if (root.getProperties().size() > KANTE_PROPERTIES_MAX ||
         root.getSystem().size() > KANTE_SYSTEM_PROPERTIES_MAX) {
-      out = fail(Errc::kLimit, fmt::format("message: more than {} properties or {} system properties",
-                                           KANTE_PROPERTIES_MAX, KANTE_SYSTEM_PROPERTIES_MAX));
+      out =
+          fail(Errc::kLimit, fmt::format("message: more than {} properties or {} system properties",
+                                         KANTE_PROPERTIES_MAX, KANTE_SYSTEM_PROPERTIES_MAX));
       return;
     }
     const auto properties = propertiesOf(root.getProperties());
@@ -108,7 +110,8 @@ Result<MessageRef> canonicalCopy(const std::uint64_t* words, std::uint32_t word_
     const auto message = fieldsOf(root, properties, system);
     out = assemble(message, root.hasTyped() ? typedPart(root) : std::vector<std::uint64_t>());
   });
-  if (failed != nullptr) return fail(Errc::kCorrupt, "message: not a well-formed Cap'n Proto message");
+  if (failed != nullptr)
+    return fail(Errc::kCorrupt, "message: not a well-formed Cap'n Proto message");
   return out;
 }
 

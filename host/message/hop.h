@@ -1,6 +1,6 @@
-// What the host knows of a message, as opposed to what its author says: who sent it, when it came, how far
-// it has travelled.  Made at emit or receipt and kept beside the reference, so a module may pass on the
-// words it got and nobody forges a sender.
+// What the host knows of a message, as opposed to what its author says: who sent it, when it came,
+// how far it has travelled.  Made at emit or receipt and kept beside the reference, so a module may
+// pass on the words it got and nobody forges a sender.
 #pragma once
 
 #include <cstdint>
@@ -14,13 +14,14 @@ namespace kante {
 
 // A sender, immutable.  Empty texts mean "undefined" to routes.
 struct Source {
-  std::string principal;             // "module/filter", "device/car-7", "device/car-7/module/m"
-  std::string output;                // A module's output, else empty.
-  std::string path;                  // "/messages/modules/filter/outputs/alert"; "/messages" for leaf devices.
-  std::string topic;                 // The MQTT topic of a topic source, else empty.
+  std::string principal;  // "module/filter", "device/car-7", "device/car-7/module/m"
+  std::string output;     // A module's output, else empty.
+  std::string path;       // "/messages/modules/filter/outputs/alert"; "/messages" for leaf devices.
+  std::string topic;      // The MQTT topic of a topic source, else empty.
   std::string connection_device_id;  // The gateway's own id for its modules.
   std::string connection_module_id;
-  std::string telemetry_name;        // SOURCE of the uplink's topic: "module/filter/alert", "device/car-7".
+  std::string
+      telemetry_name;  // SOURCE of the uplink's topic: "module/filter/alert", "device/car-7".
 };
 
 // How many modules and gateways a message may pass before it is dropped, reason `loop`.
@@ -32,8 +33,8 @@ struct Hop {
   std::uint8_t hops = 1;
 };
 
-// Interns senders, so that a hop is a pointer and never counts.  As many as distinct outputs were ever
-// deployed in this process's life; nothing is removed.  Any thread.
+// Interns senders, so that a hop is a pointer and never counts.  As many as distinct outputs were
+// ever deployed in this process's life; nothing is removed.  Any thread.
 class SourceTable {
  public:
   const Source* intern(const Source& source);
@@ -42,7 +43,8 @@ class SourceTable {
 
  private:
   std::mutex mutex_;
-  std::map<std::string, std::unique_ptr<const Source>> sources_;  // By telemetry name, path and topic.
+  std::map<std::string, std::unique_ptr<const Source>>
+      sources_;  // By telemetry name, path and topic.
 };
 
 }  // namespace kante

@@ -11,11 +11,12 @@ namespace kante {
 Result<MessageRef> buildMessage(const kante_message& message) {
   const std::uint32_t words = kante_message_words(&message);
   if (words == 0) {
-    return fail(Errc::kInvalid,
-                fmt::format("message: a text is no UTF-8 or a limit is broken (body {} bytes of at most "
-                            "{}, {} properties of at most {})",
-                            message.body.size, KANTE_BODY_BYTES_MAX, message.property_count,
-                            KANTE_PROPERTIES_MAX));
+    return fail(
+        Errc::kInvalid,
+        fmt::format("message: a text is no UTF-8 or a limit is broken (body {} bytes of at most "
+                    "{}, {} properties of at most {})",
+                    message.body.size, KANTE_BODY_BYTES_MAX, message.property_count,
+                    KANTE_PROPERTIES_MAX));
   }
   kante_msg* block = allocateBlock(words);
   if (block == nullptr) return fail(Errc::kLimit, "message: out of memory");

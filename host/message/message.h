@@ -19,12 +19,12 @@ class MessagePool;
 // The block behind the ABI's opaque pointer: this header, then the words.
 struct alignas(64) kante_msg {
   std::atomic<std::uint32_t> references{0};
-  std::uint32_t words = 0;           // In use; 0 while it is scratch.
+  std::uint32_t words = 0;  // In use; 0 while it is scratch.
   std::uint32_t capacity_words = 0;
-  std::uint8_t size_class = 0;       // Of its pool; kLoose: returns to the allocator.
-  std::atomic<std::uint8_t> hops{0}; // The longest way any delivery of it came; for kept messages.
+  std::uint8_t size_class = 0;        // Of its pool; kLoose: returns to the allocator.
+  std::atomic<std::uint8_t> hops{0};  // The longest way any delivery of it came; for kept messages.
   kante::MessagePool* home = nullptr;  // Null: from no pool.
-  kante_msg* next = nullptr;         // In a free list.
+  kante_msg* next = nullptr;           // In a free list.
 
   std::uint64_t* data() { return reinterpret_cast<std::uint64_t*>(this + 1); }
   const std::uint64_t* data() const { return reinterpret_cast<const std::uint64_t*>(this + 1); }
@@ -82,8 +82,9 @@ class MessageRef {
   kante_msg* block_ = nullptr;
 };
 
-// Scratch of at least `words` words from this thread's pool (from the allocator on threads without one);
-// null when words is 0 or above KANTE_MESSAGE_WORDS_MAX, or memory is out.  Contents undefined.
+// Scratch of at least `words` words from this thread's pool (from the allocator on threads without
+// one); null when words is 0 or above KANTE_MESSAGE_WORDS_MAX, or memory is out.  Contents
+// undefined.
 kante_msg* allocateBlock(std::uint32_t words);
 
 // A message of the host's own making.  kInvalid names the limit that it breaks.

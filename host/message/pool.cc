@@ -140,7 +140,8 @@ void MessagePool::giveBack(kante_msg* first, kante_msg* last, std::int64_t count
   do {
     if (head == closed()) {
       last->next = nullptr;
-      for (kante_msg* block = first; block != nullptr;) deleteBlock(std::exchange(block, block->next));
+      for (kante_msg* block = first; block != nullptr;)
+        deleteBlock(std::exchange(block, block->next));
       if (orphans_.fetch_sub(count, std::memory_order_acq_rel) == count) delete this;
       return;
     }

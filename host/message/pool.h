@@ -1,8 +1,9 @@
-// The memory of messages: one pool a shard, so that taking and giving back is a few plain instructions.
+// The memory of messages: one pool a shard, so that taking and giving back is a few plain
+// instructions.
 //
-// A pool belongs to the thread that made it.  Blocks freed by other threads gather in a chain of up to
-// kChainMax and go home with one compare-exchange.  A pool whose thread is gone frees itself with its last
-// block.
+// A pool belongs to the thread that made it.  Blocks freed by other threads gather in a chain of up
+// to kChainMax and go home with one compare-exchange.  A pool whose thread is gone frees itself
+// with its last block.
 #pragma once
 
 #include <array>

@@ -20,8 +20,8 @@ bool hasReservedName(MessageView view) {
 
 }  // namespace
 
-kante_status sealSlow(kante_msg* block, std::uint32_t used_words, Layout& layout, SealCounters& counters,
-                      kante_msg** out) {
+kante_status sealSlow(kante_msg* block, std::uint32_t used_words, Layout& layout,
+                      SealCounters& counters, kante_msg** out) {
   std::uint32_t flags = 0;
   if (kante_message_check(block->data(), used_words, &flags) == KANTE_CHECK_CANONICAL) {
     if ((flags & KANTE_CHECK_FLAG_RESERVED) != 0) {

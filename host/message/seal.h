@@ -9,8 +9,8 @@
 
 namespace kante {
 
-// What the host writes where the author left zero.  One a shard, on its thread; now_ns is the wall time
-// of the turn, so that no message costs a look at the clock.
+// What the host writes where the author left zero.  One a shard, on its thread; now_ns is the wall
+// time of the turn, so that no message costs a look at the clock.
 struct Stamp {
   std::uint64_t id_high = 0;  // Random for each shard's life.
   std::uint64_t id_low = 0;   // Counts; 0 is never used.
@@ -25,12 +25,13 @@ struct SealCounters {
   std::uint64_t refused = 0;
 };
 
-// On KANTE_OK *out is the message, with one reference: `block` itself, or, for an odd layout, a canonical
-// copy; `block` then is still the caller's, to give back once the copy is on its way.  KANTE_E_INVALID: used_words is 0 or above the capacity.  KANTE_E_CORRUPT: no message.
-// KANTE_E_DENIED: a property name is the host's.  KANTE_E_LIMIT: over a bound.  After an error the block is
-// still the caller's scratch.
-kante_status sealSlow(kante_msg* block, std::uint32_t used_words, Layout& layout, SealCounters& counters,
-                      kante_msg** out);
+// On KANTE_OK *out is the message, with one reference: `block` itself, or, for an odd layout, a
+// canonical copy; `block` then is still the caller's, to give back once the copy is on its way.
+// KANTE_E_INVALID: used_words is 0 or above the capacity.  KANTE_E_CORRUPT: no message.
+// KANTE_E_DENIED: a property name is the host's.  KANTE_E_LIMIT: over a bound.  After an error the
+// block is still the caller's scratch.
+kante_status sealSlow(kante_msg* block, std::uint32_t used_words, Layout& layout,
+                      SealCounters& counters, kante_msg** out);
 
 inline kante_status seal(kante_msg* block, std::uint32_t used_words, Layout& layout, Stamp& stamp,
                          SealCounters& counters, kante_msg** out) {

@@ -15,7 +15,8 @@ void LocalModuleHost::apply(RuntimeTarget target, Applied applied) {
   change(std::move(target), {}, std::move(applied));
 }
 
-void LocalModuleHost::change(RuntimeTarget target, const std::set<std::string>& forced, Applied applied) {
+void LocalModuleHost::change(RuntimeTarget target, const std::set<std::string>& forced,
+                             Applied applied) {
   if (shutting_down_) return applied(fail(Errc::kState, "the host is shutting down"));
   if (change_) return applied(fail(Errc::kState, "another change is under way"));
   change_ = std::make_unique<Change>();
@@ -26,13 +27,16 @@ void LocalModuleHost::change(RuntimeTarget target, const std::set<std::string>& 
   startWhatCan();
 }
 
-// ---- before anything starts ------------------------------------------------------------------------------
+// ---- before anything starts
+// ------------------------------------------------------------------------------
 
 Status LocalModuleHost::supported(const ModuleSpec& spec) const {
   if (spec.placement == Placement::kInProcess) return {};
-  return fail(Errc::kUnsupported,
-              fmt::format("module {}: placement \"{}\" is not part of this build; say \"placement\": "
-                          "\"in-process\" for a module that you trust", spec.name, name(spec.placement)));
+  return fail(
+      Errc::kUnsupported,
+      fmt::format("module {}: placement \"{}\" is not part of this build; say \"placement\": "
+                  "\"in-process\" for a module that you trust",
+                  spec.name, name(spec.placement)));
 }
 
 bool LocalModuleHost::isBlamed(const ModuleSpec& spec) const {
@@ -60,7 +64,8 @@ Status LocalModuleHost::addSlots() {
     } else {
       watched_shards_.insert(shard->index());
     }
-    if (seen_shards_.insert(shard->index()).second) watchdog_->watch(shard->index(), &shard->slot());
+    if (seen_shards_.insert(shard->index()).second)
+      watchdog_->watch(shard->index(), &shard->slot());
   }
   return {};
 }
@@ -68,10 +73,11 @@ Status LocalModuleHost::addSlots() {
 Result<std::shared_ptr<const LoadedModule>> LocalModuleHost::library(const ModuleSpec& spec) {
   if (const auto at = libraries_.find(spec.digest); at != libraries_.end()) return at->second;
   if (libraries_.size() >= options_.loads_max) {
-    return fail(Errc::kLimit,
-                fmt::format("module {}: {} libraries were loaded in this life of the host, which is its "
-                            "limit; restart the host, or raise [runtime] in_process_loads_max",
-                            spec.name, libraries_.size()));
+    return fail(
+        Errc::kLimit,
+        fmt::format("module {}: {} libraries were loaded in this life of the host, which is its "
+                    "limit; restart the host, or raise [runtime] in_process_loads_max",
+                    spec.name, libraries_.size()));
   }
   auto loaded = options_.load(spec.digest, spec.id);
   if (loaded.has_error()) return within("module " + spec.name, loaded.error());
@@ -84,7 +90,8 @@ Status LocalModuleHost::prepare(const std::set<std::string>& forced) {
   for (const ModuleSpec& spec : now.target.modules) KANTE_CHECK(supported(spec));
   KANTE_CHECK(addSlots());
   std::vector<RouteTable::Place> places;
-  for (const ModuleSpec& spec : now.target.modules) places.push_back({&spec, slots_[spec.name].lane.get()});
+  for (const ModuleSpec& spec : now.target.modules)
+    places.push_back({&spec, slots_[spec.name].lane.get()});
   KANTE_TRY(table, RouteTable::make(now.target.routes, places,
                                     {options_.gateway_id, sources_, options_.upstream}));
   now.table = std::move(table);
@@ -118,13 +125,15 @@ Status LocalModuleHost::prepare(const std::set<std::string>& forced) {
   return {};
 }
 
-// ---- starting --------------------------------------------------------------------------------------------
+// ---- starting
+// --------------------------------------------------------------------------------------------
 
 bool LocalModuleHost::mayStart(const ModuleSpec& spec) const {
-  return std::all_of(spec.start_after.begin(), spec.start_after.end(), [&](const std::string& other) {
-    const auto fresh = change_->fresh.find(other);
-    return fresh == change_->fresh.end() || fresh->second.ready;
-  });
+  return std::all_of(spec.start_after.begin(), spec.start_after.end(),
+                     [&](const std::string& other) {
+                       const auto fresh = change_->fresh.find(other);
+                       return fresh == change_->fresh.end() || fresh->second.ready;
+                     });
 }
 
 void LocalModuleHost::startWhatCan() {
@@ -138,7 +147,8 @@ void LocalModuleHost::startWhatCan() {
     if (!change_ || change_->id != id) return;  // It failed at once, and all of it with it.
   }
   const auto& fresh = change_->fresh;
-  if (std::all_of(fresh.begin(), fresh.end(), [](const auto& entry) { return entry.second.ready; })) {
+  if (std::all_of(fresh.begin(), fresh.end(),
+                  [](const auto& entry) { return entry.second.ready; })) {
     switchOver();
   }
 }
@@ -149,7 +159,8 @@ void LocalModuleHost::startFresh(const std::string& fresh_name) {
   ModuleSlot& slot = slots_.at(fresh_name);
   fresh.instance = makeInstance(fresh, change_->id);
   if (!fresh.instance) {
-    return freshFailed(fresh_name, {Errc::kLimit, "too many module instances at once"}, change_->id);
+    return freshFailed(fresh_name, {Errc::kLimit, "too many module instances at once"},
+                       change_->id);
   }
   if (!slot.instance) slot.state = ModuleState::kStarting;
   fresh.deadline = std::make_unique<boost::asio::steady_timer>(*options_.control);
@@ -164,7 +175,8 @@ void LocalModuleHost::startFresh(const std::string& fresh_name) {
   change_->paused.insert(fresh_name);
   slot.instance->save([this, alive = alive_, fresh_name,
                        id = change_->id](std::shared_ptr<const Instance::State> state) {
-    if (*alive == nullptr || !change_ || change_->id != id || !change_->fresh.contains(fresh_name)) return;
+    if (*alive == nullptr || !change_ || change_->id != id || !change_->fresh.contains(fresh_name))
+      return;
     if (change_->fresh.at(fresh_name).carry == CarryState::kNo) state = nullptr;
     beginFresh(fresh_name, std::move(state));
   });
@@ -176,17 +188,23 @@ void LocalModuleHost::beginFresh(const std::string& fresh_name,
   change_->fresh.at(fresh_name).instance->begin(std::move(state), std::move(desired), version);
 }
 
-std::shared_ptr<Instance> LocalModuleHost::makeInstance(const Fresh& fresh, std::uint64_t change_id) {
+std::shared_ptr<Instance> LocalModuleHost::makeInstance(const Fresh& fresh,
+                                                        std::uint64_t change_id) {
   const std::string module = fresh.spec.name;
   auto index = options_.crash_page->addModule(module, fresh.spec.digest);
   if (index.has_error()) return nullptr;
-  Instance::Parts parts{
-      fresh.spec, fresh.library, *slots_.at(module).lane, *index, *options_.log, *options_.services,
-      [this](std::function<void()> task) { control(std::move(task)); },
-      [this, module](const std::string& target, const std::string& method) {
-        const ModuleSlot* slot = find(module);
-        return slot != nullptr && methodGranted(slot->spec.method_grants, target, method);
-      }};
+  Instance::Parts parts{fresh.spec,
+                        fresh.library,
+                        *slots_.at(module).lane,
+                        *index,
+                        *options_.log,
+                        *options_.services,
+                        [this](std::function<void()> task) { control(std::move(task)); },
+                        [this, module](const std::string& target, const std::string& method) {
+                          const ModuleSlot* slot = find(module);
+                          return slot != nullptr &&
+                                 methodGranted(slot->spec.method_grants, target, method);
+                        }};
   Instance::Callbacks callbacks;
   callbacks.ready = [this, module, change_id] { freshReady(module, change_id); };
   callbacks.failed = [this, module, change_id](const Error& error) {
@@ -233,7 +251,8 @@ void LocalModuleHost::giveUp(const Error& error) {
   failed->applied(error);
 }
 
-// ---- the switch ------------------------------------------------------------------------------------------
+// ---- the switch
+// ------------------------------------------------------------------------------------------
 
 void LocalModuleHost::switchOver() {
   Change& now = *change_;
@@ -265,7 +284,8 @@ void LocalModuleHost::switchOver() {
   for (const auto& [failed, error] : now.backed_off) backOff(slots_.at(failed), error);
   std::vector<std::string> unwanted;
   for (const auto& [slot_name, slot] : slots_) {
-    if (!wanted.contains(slot_name) && slot.state != ModuleState::kDraining) unwanted.push_back(slot_name);
+    if (!wanted.contains(slot_name) && slot.state != ModuleState::kDraining)
+      unwanted.push_back(slot_name);
   }
   for (const std::string& gone : unwanted) {
     ModuleSlot& slot = slots_.at(gone);
@@ -320,7 +340,8 @@ void LocalModuleHost::finish(Result<ApplyReport> result) {
   finished->applied(std::move(result));
 }
 
-// ---- ends ------------------------------------------------------------------------------------------------
+// ---- ends
+// ------------------------------------------------------------------------------------------------
 
 // DRAIN, then destroy when it is quiet or its time is over.
 void LocalModuleHost::retire(ModuleSlot& slot, std::shared_ptr<Instance> instance,
@@ -370,14 +391,15 @@ void LocalModuleHost::removeSlot(const std::string& slot_name) {
   const std::shared_ptr<Lane> lane = std::move(at->second.lane);
   slots_.erase(at);
   Shard& home = lane->shard();
-  shards_.afterAll([this](std::function<void()> task) { control(std::move(task)); }, [this, lane, &home] {
-    home.post([this, lane, &home] {
-      lane->setConsumer(nullptr);
-      lane->clear();
-      home.deschedule(*lane);
-      control([this, lane, &home] { shards_.releaseDedicated(home); });
-    });
-  });
+  shards_.afterAll([this](std::function<void()> task) { control(std::move(task)); },
+                   [this, lane, &home] {
+                     home.post([this, lane, &home] {
+                       lane->setConsumer(nullptr);
+                       lane->clear();
+                       home.deschedule(*lane);
+                       control([this, lane, &home] { shards_.releaseDedicated(home); });
+                     });
+                   });
 }
 
 void LocalModuleHost::backOff(ModuleSlot& slot, const Error& error) {
@@ -392,36 +414,38 @@ void LocalModuleHost::backOff(ModuleSlot& slot, const Error& error) {
   slot.state = ModuleState::kBackoff;
   slot.retry = std::make_unique<boost::asio::steady_timer>(*options_.control);
   slot.retry->expires_after(std::chrono::milliseconds(slot.backoffMs()));
-  slot.retry->async_wait([this, alive = alive_, module = slot.spec.name](
-                             const boost::system::error_code& stopped) {
-    if (stopped || *alive == nullptr || shutting_down_) return;
-    ModuleSlot* again = find(module);
-    if (again == nullptr || again->instance) return;
-    if (change_) return backOff(*again, {Errc::kState, again->last_exit});
-    ++again->restarts;
-    RuntimeTarget target = current_;
-    target.on_start_failure = OnStartFailure::kBackOff;
-    change(std::move(target), {module}, [](const Result<ApplyReport>&) {});
-  });
+  slot.retry->async_wait(
+      [this, alive = alive_, module = slot.spec.name](const boost::system::error_code& stopped) {
+        if (stopped || *alive == nullptr || shutting_down_) return;
+        ModuleSlot* again = find(module);
+        if (again == nullptr || again->instance) return;
+        if (change_) return backOff(*again, {Errc::kState, again->last_exit});
+        ++again->restarts;
+        RuntimeTarget target = current_;
+        target.on_start_failure = OnStartFailure::kBackOff;
+        change(std::move(target), {module}, [](const Result<ApplyReport>&) {});
+      });
 }
 
-// A table goes when no shard uses it and nothing that it queued waits; one more round through the shards,
-// because a callback may still hold its link.
+// A table goes when no shard uses it and nothing that it queued waits; one more round through the
+// shards, because a callback may still hold its link.
 void LocalModuleHost::releaseTables() {
   if (retired_.empty()) return;
-  shards_.afterAll([this](std::function<void()> task) { control(std::move(task)); }, [this] {
-    std::vector<std::shared_ptr<RouteTable>> gone;
-    for (auto& table : retired_) {
-      if (table.use_count() == 1 && table->drained()) gone.push_back(table);
-    }
-    if (gone.empty()) return;
-    for (const auto& table : gone) {
-      table->addDropped(retired_drops_);
-      std::erase(retired_, table);
-    }
-    shards_.afterAll([this](std::function<void()> task) { control(std::move(task)); },
-                     [gone = std::move(gone)] {});
-  });
+  shards_.afterAll([this](std::function<void()> task) { control(std::move(task)); },
+                   [this] {
+                     std::vector<std::shared_ptr<RouteTable>> gone;
+                     for (auto& table : retired_) {
+                       if (table.use_count() == 1 && table->drained()) gone.push_back(table);
+                     }
+                     if (gone.empty()) return;
+                     for (const auto& table : gone) {
+                       table->addDropped(retired_drops_);
+                       std::erase(retired_, table);
+                     }
+                     shards_.afterAll(
+                         [this](std::function<void()> task) { control(std::move(task)); },
+                         [gone = std::move(gone)] {});
+                   });
 }
 
 }  // namespace kante

@@ -53,9 +53,9 @@ void onDeadlySignal(int signal_number, siginfo_t* info, void*) {
 }
 
 const char* eventName(std::uint32_t event) {
-  static constexpr const char* kNames[] = {"create or destroy", "INPUT", "METHOD", "DESIRED",
-                                           "TIMER", "DONE", "WRITABLE", "DRAIN",
-                                           "HEALTH", "SAVE", "RESTORE"};
+  static constexpr const char* kNames[] = {
+      "create or destroy", "INPUT", "METHOD", "DESIRED", "TIMER",  "DONE",
+      "WRITABLE",          "DRAIN", "HEALTH", "SAVE",    "RESTORE"};
   return event < std::size(kNames) ? kNames[event] : "unknown";
 }
 
@@ -90,7 +90,8 @@ Result<std::unique_ptr<CrashPage>> CrashPage::open(int data_dir_fd) {
 }
 
 std::unique_ptr<CrashPage> CrashPage::inMemory() {
-  void* memory = ::mmap(nullptr, sizeof(Page), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+  void* memory =
+      ::mmap(nullptr, sizeof(Page), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
   KANTE_ASSERT(memory != MAP_FAILED);
   return std::unique_ptr<CrashPage>(new CrashPage(static_cast<Page*>(memory)));
 }
@@ -110,11 +111,12 @@ void CrashPage::readBlame() {
     blame.digest = named.substr(space + 1);
     if (kind == 1) {
       const char* signal_name = ::sigabbrev_np(static_cast<int>(slot.signal));
-      blame.reason = fmt::format("SIG{} at {:#x} in event {}",
-                                 signal_name == nullptr ? "?" : signal_name, slot.address,
-                                 eventName(slot.dead_event));
+      blame.reason =
+          fmt::format("SIG{} at {:#x} in event {}", signal_name == nullptr ? "?" : signal_name,
+                      slot.address, eventName(slot.dead_event));
     } else {
-      blame.reason = fmt::format("a callback over the hard limit in event {}", eventName(slot.dead_event));
+      blame.reason =
+          fmt::format("a callback over the hard limit in event {}", eventName(slot.dead_event));
     }
     const std::uint32_t words = std::min(slot.dead_words, kCrashMessageWordsMax);
     blame.message.assign(slot.message.begin(), slot.message.begin() + words);

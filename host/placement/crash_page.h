@@ -1,9 +1,9 @@
 // The memory that tells the next start which module brought the host down.
 //
-// A file in data_dir, mapped and shared, so that what is written survives the process: the names of the
-// modules and one CallbackSlot a shard.  The handler of SIGSEGV, SIGBUS, SIGILL, SIGFPE and SIGABRT marks
-// the slot of the thread that dies inside a callback, then lets the signal kill.  Without a mark (SIGKILL,
-// power, out of memory) nobody is blamed.
+// A file in data_dir, mapped and shared, so that what is written survives the process: the names of
+// the modules and one CallbackSlot a shard.  The handler of SIGSEGV, SIGBUS, SIGILL, SIGFPE and
+// SIGABRT marks the slot of the thread that dies inside a callback, then lets the signal kill.
+// Without a mark (SIGKILL, power, out of memory) nobody is blamed.
 #pragma once
 
 #include <array>
@@ -22,16 +22,18 @@ struct Blame {
   std::string module;  // Its name in the deployment.
   std::string digest;  // Of its bundle: another one under that name is not to blame.
   std::string reason;  // "SIGSEGV at 0x0 in event INPUT"
-  std::vector<std::uint64_t> message;  // Words that it was handling; empty: none, or too long to keep.
+  std::vector<std::uint64_t>
+      message;  // Words that it was handling; empty: none, or too long to keep.
 };
 
 class CrashPage {
  public:
-  static constexpr std::uint32_t kSlots = 16;        // Shards.
-  static constexpr std::uint32_t kModules = 256;     // Instances at once; index 0 is "none".
-  static constexpr std::uint32_t kNameBytes = 192;   // "NAME DIGEST", cut.
+  static constexpr std::uint32_t kSlots = 16;       // Shards.
+  static constexpr std::uint32_t kModules = 256;    // Instances at once; index 0 is "none".
+  static constexpr std::uint32_t kNameBytes = 192;  // "NAME DIGEST", cut.
 
-  // Opens data_dir/crash.page; what an earlier life left in it is in blame(), and the page is clean.
+  // Opens data_dir/crash.page; what an earlier life left in it is in blame(), and the page is
+  // clean.
   static Result<std::unique_ptr<CrashPage>> open(int data_dir_fd);
   // One that is not kept, for tests and benchmarks.
   static std::unique_ptr<CrashPage> inMemory();
@@ -46,8 +48,8 @@ class CrashPage {
   void removeModule(std::uint32_t index);
   std::string moduleName(std::uint32_t index) const;
 
-  // Installs the handlers for this page; one page a process.  armThread() gives the calling thread its own
-  // signal stack and slot; disarmThread() takes them back.
+  // Installs the handlers for this page; one page a process.  armThread() gives the calling thread
+  // its own signal stack and slot; disarmThread() takes them back.
   void installHandlers();
   static void armThread(CallbackSlot* slot);
   static void disarmThread();

@@ -53,39 +53,44 @@ void HubServices::storageGet(const std::string& module, const std::string& key, 
   });
 }
 
-void HubServices::storagePut(const std::string& module, const std::string& key, const MessageRef& value,
-                             Answer answer) {
-  values_.apply({{areaOf(module), key, bytesOf(value)}}, [this, answer = std::move(answer)](Status status) {
-    post_([answer, status] {
-      answer(status.has_error() ? statusOf(status.error()) : KANTE_OK, MessageRef(), 0);
-    });
-  });
+void HubServices::storagePut(const std::string& module, const std::string& key,
+                             const MessageRef& value, Answer answer) {
+  values_.apply(
+      {{areaOf(module), key, bytesOf(value)}}, [this, answer = std::move(answer)](Status status) {
+        post_([answer, status] {
+          answer(status.has_error() ? statusOf(status.error()) : KANTE_OK, MessageRef(), 0);
+        });
+      });
 }
 
 void HubServices::storageErase(const std::string& module, const std::string& key, Answer answer) {
-  values_.apply({{areaOf(module), key, std::nullopt}}, [this, answer = std::move(answer)](Status status) {
-    post_([answer, status] {
-      answer(status.has_error() ? statusOf(status.error()) : KANTE_OK, MessageRef(), 0);
-    });
-  });
+  values_.apply(
+      {{areaOf(module), key, std::nullopt}}, [this, answer = std::move(answer)](Status status) {
+        post_([answer, status] {
+          answer(status.has_error() ? statusOf(status.error()) : KANTE_OK, MessageRef(), 0);
+        });
+      });
 }
 
-void HubServices::invoke(const std::string& module, const std::string& target, const std::string& name,
-                         const MessageRef& arguments, std::uint32_t timeout_ms, Answer answer) {
+void HubServices::invoke(const std::string& module, const std::string& target,
+                         const std::string& name, const MessageRef& arguments,
+                         std::uint32_t timeout_ms, Answer answer) {
   MethodRequest request;
   request.target = target;
   request.name = name;
   request.payload = std::string(arguments.view().body());
   request.caller = "module/" + module;
   if (timeout_ms != 0) request.timeout = std::chrono::milliseconds(timeout_ms);
-  methods_.invoke(std::move(request), [answer = std::move(answer)](int status, const std::string& payload) {
-    auto result = jsonMessage(payload);
-    kante_status outcome = KANTE_OK;
-    if (status == kMethodNotFound) outcome = KANTE_E_NOT_FOUND;
-    if (status == kMethodTimeout) outcome = KANTE_E_CANCELED;
-    if (status == kMethodTooMany) outcome = KANTE_E_LIMIT;
-    answer(outcome, result.has_value() ? *result : MessageRef(), static_cast<std::uint64_t>(status));
-  });
+  methods_.invoke(std::move(request),
+                  [answer = std::move(answer)](int status, const std::string& payload) {
+                    auto result = jsonMessage(payload);
+                    kante_status outcome = KANTE_OK;
+                    if (status == kMethodNotFound) outcome = KANTE_E_NOT_FOUND;
+                    if (status == kMethodTimeout) outcome = KANTE_E_CANCELED;
+                    if (status == kMethodTooMany) outcome = KANTE_E_LIMIT;
+                    answer(outcome, result.has_value() ? *result : MessageRef(),
+                           static_cast<std::uint64_t>(status));
+                  });
 }
 
 void HubServices::reply(std::uint64_t call, int status, const MessageRef& result) {
@@ -100,7 +105,8 @@ std::pair<MessageRef, std::uint64_t> HubServices::desiredAtStart(const std::stri
   return {message.has_value() ? *message : MessageRef(), section.version};
 }
 
-std::shared_ptr<void> HubServices::subscribeDesired(const std::string& module, OnDesired on_desired) {
+std::shared_ptr<void> HubServices::subscribeDesired(const std::string& module,
+                                                    OnDesired on_desired) {
   return twins_.subscribeDesired("module/" + module,
                                  [on_desired = std::move(on_desired)](const TwinSection& section) {
                                    auto message = jsonMessage(withVersion(section));
@@ -109,7 +115,8 @@ std::shared_ptr<void> HubServices::subscribeDesired(const std::string& module, O
 }
 
 std::shared_ptr<void> HubServices::serveMethods(const std::string& module, OnMethod on_method) {
-  return methods_.add("module/" + module, [this, on_method = std::move(on_method)](MethodCall call) {
+  return methods_.add("module/" + module, [this,
+                                           on_method = std::move(on_method)](MethodCall call) {
     auto message = jsonMessage(call.payload);
     if (message.has_error()) {
       (void)methods_.reply(call.id, kMethodBadRequest, R"({"message":"the payload is no text"})");

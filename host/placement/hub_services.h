@@ -1,4 +1,5 @@
-// The control plane that modules see: twins and methods of the hub, their private values in the store.
+// The control plane that modules see: twins and methods of the hub, their private values in the
+// store.
 #pragma once
 
 #include <functional>

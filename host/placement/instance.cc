@@ -42,19 +42,23 @@ void Instance::onShard(std::function<void()> task) {
   shard().post([self = shared_from_this(), task = std::move(task)] { task(); });
 }
 
-// ---- begin -----------------------------------------------------------------------------------------
+// ---- begin
+// -----------------------------------------------------------------------------------------
 
-void Instance::begin(std::shared_ptr<const State> state, MessageRef desired, std::uint64_t desired_version) {
-  onShard([this, state = std::move(state), desired = std::move(desired), desired_version]() mutable {
-    create(std::move(state), std::move(desired), desired_version);
-  });
+void Instance::begin(std::shared_ptr<const State> state, MessageRef desired,
+                     std::uint64_t desired_version) {
+  onShard(
+      [this, state = std::move(state), desired = std::move(desired), desired_version]() mutable {
+        create(std::move(state), std::move(desired), desired_version);
+      });
 }
 
 void Instance::create(std::shared_ptr<const State> state, MessageRef desired,
                       std::uint64_t desired_version) {
   const kante_entry& entry = parts_.library->entry();
   const auto outputs = namesOf(entry.outputs);
-  if (!sameNames(outputs, parts_.spec.outputs) || !sameNames(namesOf(entry.inputs), parts_.spec.inputs)) {
+  if (!sameNames(outputs, parts_.spec.outputs) ||
+      !sameNames(namesOf(entry.inputs), parts_.spec.inputs)) {
     return fail({Errc::kCorrupt, "its inputs or outputs are not those of its manifest"});
   }
   outputs_.resize(outputs.size());
@@ -63,7 +67,8 @@ void Instance::create(std::shared_ptr<const State> state, MessageRef desired,
   phase_ = Phase::kCreating;
   auto config = jsonMessage(parts_.spec.config);
   if (config.has_error()) return fail(within("config", config.error()));
-  if (const kante_status status = callCreate(config->get()); status != KANTE_OK || module_ == nullptr) {
+  if (const kante_status status = callCreate(config->get());
+      status != KANTE_OK || module_ == nullptr) {
     module_ = nullptr;  // destroy() is not called for what create() refused.
     return fail({Errc::kState, "create() answered " + std::to_string(status) +
                                    (explanation_.empty() ? "" : ": " + explanation_)});
@@ -78,8 +83,9 @@ void Instance::create(std::shared_ptr<const State> state, MessageRef desired,
     restore.after = [&status](kante_status answered, const std::string&) { status = answered; };
     dispatch(restore);
     if (status != KANTE_OK && status != KANTE_E_UNSUPPORTED) {
-      return fail({Errc::kState, "refuses the state of the version before it: " +
-                                     (explanation_.empty() ? std::to_string(status) : explanation_)});
+      return fail(
+          {Errc::kState, "refuses the state of the version before it: " +
+                             (explanation_.empty() ? std::to_string(status) : explanation_)});
     }
   }
   if (desired) {
@@ -170,9 +176,11 @@ void Instance::activate(std::shared_ptr<RouteTable> table) {
   });
 }
 
-// ---- events ----------------------------------------------------------------------------------------
+// ---- events
+// ----------------------------------------------------------------------------------------
 
-kante_status Instance::call(const kante_event& event, const std::uint64_t* words, std::uint32_t word_count) {
+kante_status Instance::call(const kante_event& event, const std::uint64_t* words,
+                            std::uint32_t word_count) {
   if (!explanation_.empty()) explanation_.clear();
   const bool timed = times_.sampleThis();
   const std::int64_t began = timed ? monotonicNs() : 0;
@@ -230,7 +238,8 @@ bool Instance::run(Shard&) {
     dispatch(event);
     if (phase_ == Phase::kEnded) return false;
   }
-  if (drain_ == Drain::kWanted && events_.empty() && (!ownsLane() || parts_.lane.size() == 0)) sendDrain();
+  if (drain_ == Drain::kWanted && events_.empty() && (!ownsLane() || parts_.lane.size() == 0))
+    sendDrain();
   return !holding_ && !events_.empty();
 }
 
@@ -350,7 +359,8 @@ void Instance::health(std::function<void(Status)> answer) {
   });
 }
 
-// ---- save, drain, end --------------------------------------------------------------------------------
+// ---- save, drain, end
+// --------------------------------------------------------------------------------
 
 void Instance::save(std::function<void(std::shared_ptr<const State>)> saved) {
   onShard([this, saved = std::move(saved)]() mutable {

@@ -1,9 +1,9 @@
-// One life of one module inside this process: it gets the module's deliveries and events on its shard and
-// answers what the module asks of its host.
+// One life of one module inside this process: it gets the module's deliveries and events on its
+// shard and answers what the module asks of its host.
 //
-// Made and ended by the module host on the control thread; everything else happens on the shard, except
-// what the ABI allows from any thread, which is handed over.  Shared owners: the module host, and tasks
-// and wakers under way that keep it alive until they have run.
+// Made and ended by the module host on the control thread; everything else happens on the shard,
+// except what the ABI allows from any thread, which is handed over.  Shared owners: the module
+// host, and tasks and wakers under way that keep it alive until they have run.
 #pragma once
 
 #include <array>
@@ -35,19 +35,20 @@ class Instance final : public ModulePort,
                        public Runnable,
                        public std::enable_shared_from_this<Instance> {
  public:
-  static constexpr std::size_t kEventsMax = 4096;          // Waiting control events; more are refused.
-  static constexpr std::size_t kForeignMessagesMax = 1024; // Emitted by the module's own threads, not routed yet.
+  static constexpr std::size_t kEventsMax = 4096;  // Waiting control events; more are refused.
+  static constexpr std::size_t kForeignMessagesMax =
+      1024;  // Emitted by the module's own threads, not routed yet.
   static constexpr std::size_t kForeignBytesMax = 16u << 20;
   static constexpr std::uint32_t kTimers = 64;
-  static constexpr std::uint32_t kRequestsMax = 1024;      // Unanswered tokens of one instance.
-  static constexpr std::uint32_t kAgainFirstMs = 100;      // Rest after KANTE_E_AGAIN from an INPUT,
-  static constexpr std::uint32_t kAgainLastMs = 30'000;    // doubling up to this.
+  static constexpr std::uint32_t kRequestsMax = 1024;    // Unanswered tokens of one instance.
+  static constexpr std::uint32_t kAgainFirstMs = 100;    // Rest after KANTE_E_AGAIN from an INPUT,
+  static constexpr std::uint32_t kAgainLastMs = 30'000;  // doubling up to this.
 
   struct Parts {
     ModuleSpec spec;
     std::shared_ptr<const LoadedModule> library;
     Lane& lane;
-    std::uint32_t crash_index;            // Its name in the crash page.
+    std::uint32_t crash_index;  // Its name in the crash page.
     Log& log;
     ModuleServices& services;
     std::function<void(std::function<void()>)> control;  // Runs a task on the control thread.
@@ -57,7 +58,7 @@ class Instance final : public ModulePort,
   // What the owner learns, on the control thread.
   struct Callbacks {
     std::function<void()> ready;
-    std::function<void(Error)> failed;    // create() or RESTORE said no; the instance is over.
+    std::function<void(Error)> failed;  // create() or RESTORE said no; the instance is over.
     std::function<void()> drained;
   };
 
@@ -74,8 +75,8 @@ class Instance final : public ModulePort,
   void begin(std::shared_ptr<const State> state, MessageRef desired, std::uint64_t desired_version);
   // From now on what it emits is routed; before, emit says KANTE_E_AGAIN.
   void activate(std::shared_ptr<RouteTable> table);
-  // Null when the module has no state to save or fails to; events stop until the answer and after it,
-  // until resumeEvents() or end().
+  // Null when the module has no state to save or fails to; events stop until the answer and after
+  // it, until resumeEvents() or end().
   void save(std::function<void(std::shared_ptr<const State>)> saved);
   void resumeEvents();
   void drain();
@@ -142,7 +143,7 @@ class Instance final : public ModulePort,
     kante_event event{};
     std::string name;
     MessageRef message;
-    std::shared_ptr<const State> state;          // RESTORE: keeps the bytes alive.
+    std::shared_ptr<const State> state;  // RESTORE: keeps the bytes alive.
     std::function<void(kante_status, const std::string&)> after;
   };
   struct Timer {
@@ -150,8 +151,8 @@ class Instance final : public ModulePort,
     boost::asio::steady_timer timer;
     std::int64_t next_ns = 0;
     std::uint64_t period_ns = 0;
-    std::uint64_t serial = 0;   // Of the last set(); an earlier expiry is stale.
-    bool pending = false;       // Its event waits; later expirations add to it.
+    std::uint64_t serial = 0;  // Of the last set(); an earlier expiry is stale.
+    bool pending = false;      // Its event waits; later expirations add to it.
   };
   struct Foreign {
     std::uint32_t output;
@@ -168,7 +169,8 @@ class Instance final : public ModulePort,
   void onShard(std::function<void()> task);
 
   // Lifecycle (instance.cc)
-  void create(std::shared_ptr<const State> state, MessageRef desired, std::uint64_t desired_version);
+  void create(std::shared_ptr<const State> state, MessageRef desired,
+              std::uint64_t desired_version);
   void becomeReady();
   void fail(Error error);
   kante_status callCreate(kante_msg* config);
@@ -179,15 +181,18 @@ class Instance final : public ModulePort,
   void rest();
 
   // Emission (instance_emit.cc)
-  kante_status route(std::uint32_t output, MessageRef& message, std::uint8_t hops, std::uint64_t token);
+  kante_status route(std::uint32_t output, MessageRef& message, std::uint8_t hops,
+                     std::uint64_t token);
   std::vector<Target>& conditionalTargets(Output& output, const MessageRef& message);
   bool hasCredit(std::uint32_t output, const std::vector<Target>& targets, std::uint32_t bytes);
   struct Commits;
-  void hand(const Target& target, MessageRef message, const Hop& hop, const std::shared_ptr<Commits>& commits);
+  void hand(const Target& target, MessageRef message, const Hop& hop,
+            const std::shared_ptr<Commits>& commits);
   void block(std::uint32_t output, const Target& target, std::uint32_t bytes);
   void unblock(std::uint32_t output);
   std::uint8_t hopsOf(kante_msg* message) const;
-  kante_status emitForeign(std::uint32_t output, MessageRef message, std::uint8_t hops, std::uint64_t token);
+  kante_status emitForeign(std::uint32_t output, MessageRef message, std::uint8_t hops,
+                           std::uint64_t token);
   kante_status routeOnStrand(std::uint32_t output, MessageRef& message, std::uint8_t hops,
                              std::uint64_t token);
   bool routeForeign();
@@ -205,18 +210,18 @@ class Instance final : public ModulePort,
   Phase phase_ = Phase::kNew;
   bool promised_ready_ = false;
   bool said_ready_ = false;
-  bool holding_ = false;             // Events wait: before activation, and while state is saved.
+  bool holding_ = false;  // Events wait: before activation, and while state is saved.
   enum class Drain : std::uint8_t { kNo, kWanted, kSent, kDone } drain_ = Drain::kNo;
   std::string explanation_;
-  std::string who_;                  // "module/NAME"
+  std::string who_;  // "module/NAME"
 
   std::shared_ptr<RouteTable> table_;
   std::vector<Output> outputs_;
-  std::vector<std::uint32_t> input_map_;   // Lane's input index to the module's event id.
+  std::vector<std::uint32_t> input_map_;  // Lane's input index to the module's event id.
   MatchScratch scratch_;
   std::vector<Target> matched_;
   Layout seal_layout_;
-  kante_msg* current_ = nullptr;     // The message of the INPUT being handled, and how far it came.
+  kante_msg* current_ = nullptr;  // The message of the INPUT being handled, and how far it came.
   std::uint8_t current_hops_ = 0;
 
   std::deque<Event> events_;
@@ -224,7 +229,8 @@ class Instance final : public ModulePort,
   std::uint64_t timer_serial_ = 0;
   std::uint64_t save_token_ = 0;
   std::function<void(std::shared_ptr<const State>)> saved_;
-  std::uint64_t next_token_ = 1u << 20;  // Of what the host starts: above what modules tend to choose.
+  std::uint64_t next_token_ =
+      1u << 20;  // Of what the host starts: above what modules tend to choose.
   std::mutex calls_mutex_;
   std::map<std::uint64_t, std::uint64_t> calls_;  // METHOD token to the call's id.
   boost::asio::steady_timer again_timer_;
@@ -234,7 +240,7 @@ class Instance final : public ModulePort,
   std::deque<Foreign> foreign_;
   std::size_t foreign_bytes_ = 0;
   std::atomic<bool> has_foreign_{false};
-  std::vector<bool> foreign_blocked_;   // Outputs that wait for foreign_ to empty.
+  std::vector<bool> foreign_blocked_;  // Outputs that wait for foreign_ to empty.
   Layout foreign_layout_;
   Stamp foreign_stamp_;
   SealCounters foreign_counters_;

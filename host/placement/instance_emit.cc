@@ -18,7 +18,8 @@ struct Instance::Commits {
   }
 };
 
-// ---- the C ABI's three ways in -----------------------------------------------------------------------
+// ---- the C ABI's three ways in
+// -----------------------------------------------------------------------
 
 kante_status Instance::sealMessage(void* scratch, std::uint32_t used_words, kante_msg** out) {
   kante_msg* block = kante_msg::ofData(scratch);
@@ -27,7 +28,8 @@ kante_status Instance::sealMessage(void* scratch, std::uint32_t used_words, kant
     status = seal(block, used_words, seal_layout_, shard().stamp(), shard().sealCounters(), out);
   } else {
     const std::lock_guard lock(foreign_mutex_);
-    foreign_stamp_.id_high = shard().stamp().id_high ^ (std::uint64_t{parts_.crash_index} << 40) ^ 1;
+    foreign_stamp_.id_high =
+        shard().stamp().id_high ^ (std::uint64_t{parts_.crash_index} << 40) ^ 1;
     foreign_stamp_.now_ns = SystemClock().wallNs();
     status = seal(block, used_words, foreign_layout_, foreign_stamp_, foreign_counters_, out);
   }
@@ -48,8 +50,8 @@ kante_status Instance::publish(std::uint32_t output, void* scratch, std::uint32_
     return status;
   }
   if (output >= outputs_.size()) return KANTE_E_NOT_FOUND;
-  if (const kante_status status =
-          seal(block, used_words, outputs_[output].layout, shard().stamp(), shard().sealCounters(), &sealed);
+  if (const kante_status status = seal(block, used_words, outputs_[output].layout, shard().stamp(),
+                                       shard().sealCounters(), &sealed);
       status != KANTE_OK) {
     return status;
   }
@@ -95,7 +97,8 @@ kante_status Instance::routeOnStrand(std::uint32_t output, MessageRef& message, 
   return route(output, message, hops, token);
 }
 
-// ---- routing -----------------------------------------------------------------------------------------
+// ---- routing
+// -----------------------------------------------------------------------------------------
 
 // Takes the reference on KANTE_OK only.
 kante_status Instance::route(std::uint32_t index, MessageRef& message, std::uint8_t hops,
@@ -150,7 +153,8 @@ std::vector<Target>& Instance::conditionalTargets(Output& output, const MessageR
   return matched_;
 }
 
-bool Instance::hasCredit(std::uint32_t output, const std::vector<Target>& targets, std::uint32_t bytes) {
+bool Instance::hasCredit(std::uint32_t output, const std::vector<Target>& targets,
+                         std::uint32_t bytes) {
   for (const Target& target : targets) {
     if (target.link != nullptr) {
       const Link& link = *target.link;
@@ -171,8 +175,8 @@ void Instance::hand(const Target& target, MessageRef message, const Hop& hop,
     Link& link = *target.link;
     const auto bytes = static_cast<std::uint32_t>(message.bytes());
     if (!link.hasCredit(bytes)) [[unlikely]] {
-      const bool makes_room = link.when_full == WhenFull::kDropOldest && &link.lane->shard() == &shard() &&
-                              link.lane->dropOldest(link);
+      const bool makes_room = link.when_full == WhenFull::kDropOldest &&
+                              &link.lane->shard() == &shard() && link.lane->dropOldest(link);
       if (makes_room) {
         count(link.dropped, DropReason::kOverflow);
       } else {
@@ -206,7 +210,8 @@ void Instance::hand(const Target& target, MessageRef message, const Hop& hop,
   }
 }
 
-// ---- back-pressure -----------------------------------------------------------------------------------
+// ---- back-pressure
+// -----------------------------------------------------------------------------------
 
 void Instance::block(std::uint32_t output, const Target& target, std::uint32_t bytes) {
   if (outputs_[output].blocked) return;  // The waker of the earlier refusal is still to come.
@@ -238,14 +243,16 @@ void Instance::unblock(std::uint32_t output) {
   if (has_foreign_.load(std::memory_order_relaxed)) shard().runLater(*this);
 }
 
-// ---- emits from the module's own threads -------------------------------------------------------------
+// ---- emits from the module's own threads
+// -------------------------------------------------------------
 
 kante_status Instance::emitForeign(std::uint32_t output, MessageRef message, std::uint8_t hops,
                                    std::uint64_t token) {
   if (output >= foreign_blocked_.size()) return KANTE_E_NOT_FOUND;
   {
     const std::lock_guard lock(foreign_mutex_);
-    if (foreign_.size() >= kForeignMessagesMax || foreign_bytes_ + message.bytes() > kForeignBytesMax) {
+    if (foreign_.size() >= kForeignMessagesMax ||
+        foreign_bytes_ + message.bytes() > kForeignBytesMax) {
       foreign_blocked_[output] = true;
       return KANTE_E_AGAIN;
     }

@@ -6,7 +6,8 @@
 
 namespace kante {
 
-void Instance::done(std::uint64_t token, kante_status status, MessageRef result, std::uint64_t arg) {
+void Instance::done(std::uint64_t token, kante_status status, MessageRef result,
+                    std::uint64_t arg) {
   onShard([this, token, status, result = std::move(result), arg]() mutable {
     Event event;
     event.event.type = KANTE_EVENT_DONE;
@@ -19,7 +20,8 @@ void Instance::done(std::uint64_t token, kante_status status, MessageRef result,
 }
 
 // Bounded: what is asked must be answered before much more may be asked.
-kante_status Instance::request(std::uint64_t token, std::function<void(ModuleServices::Answer)> ask) {
+kante_status Instance::request(std::uint64_t token,
+                               std::function<void(ModuleServices::Answer)> ask) {
   if (requests_.fetch_add(1, std::memory_order_relaxed) >= kRequestsMax) {
     requests_.fetch_sub(1, std::memory_order_relaxed);
     return KANTE_E_AGAIN;
@@ -75,11 +77,14 @@ kante_status Instance::storageErase(std::string_view key, std::uint64_t token) {
 
 kante_status Instance::invoke(std::string_view target, std::string_view name, kante_msg* arguments,
                               std::uint32_t timeout_ms, std::uint64_t token) {
-  return request(token, [this, to = std::string(target), method_name = std::string(name), timeout_ms,
-                         message = MessageRef::retain(arguments)](ModuleServices::Answer answer) {
-    if (!parts_.granted(to, method_name)) return answer(KANTE_E_DENIED, MessageRef(), 0);
-    parts_.services.invoke(parts_.spec.name, to, method_name, message, timeout_ms, std::move(answer));
-  });
+  return request(token,
+                 [this, to = std::string(target), method_name = std::string(name), timeout_ms,
+                  message = MessageRef::retain(arguments)](ModuleServices::Answer answer) {
+                   if (!parts_.granted(to, method_name))
+                     return answer(KANTE_E_DENIED, MessageRef(), 0);
+                   parts_.services.invoke(parts_.spec.name, to, method_name, message, timeout_ms,
+                                          std::move(answer));
+                 });
 }
 
 // Settlement belongs to durable routes into modules; what came through memory has no token.
@@ -109,7 +114,8 @@ kante_status Instance::defineMetric(std::string_view name, std::uint32_t kind, s
 void Instance::addMetric(std::uint32_t id, std::int64_t delta) { metrics_.add(id, delta); }
 void Instance::recordMetric(std::uint32_t id, double value) { metrics_.record(id, value); }
 
-// ---- timers ------------------------------------------------------------------------------------------
+// ---- timers
+// ------------------------------------------------------------------------------------------
 
 std::uint64_t Instance::nowNs() { return static_cast<std::uint64_t>(SystemClock().bootNs()); }
 
@@ -148,19 +154,20 @@ void Instance::armTimer(std::uint32_t id) {
   Timer& timer = *timers_[id];
   const std::int64_t wait_ns = timer.next_ns - SystemClock().bootNs();
   timer.timer.expires_after(std::chrono::nanoseconds(wait_ns < 0 ? 0 : wait_ns));
-  timer.timer.async_wait([weak = weak_from_this(), id,
-                          serial = timer.serial](const boost::system::error_code& error) {
-    const auto self = weak.lock();
-    if (error || !self || self->phase_ == Phase::kEnded) return;
-    const auto at = self->timers_.find(id);
-    if (at == self->timers_.end() || at->second->serial != serial || at->second->pending) return;
-    at->second->pending = true;
-    Event event;
-    event.event.type = KANTE_EVENT_TIMER;
-    event.event.id = id;
-    event.event.arg = 1;
-    self->postEvent(std::move(event));
-  });
+  timer.timer.async_wait(
+      [weak = weak_from_this(), id, serial = timer.serial](const boost::system::error_code& error) {
+        const auto self = weak.lock();
+        if (error || !self || self->phase_ == Phase::kEnded) return;
+        const auto at = self->timers_.find(id);
+        if (at == self->timers_.end() || at->second->serial != serial || at->second->pending)
+          return;
+        at->second->pending = true;
+        Event event;
+        event.event.type = KANTE_EVENT_TIMER;
+        event.event.id = id;
+        event.event.arg = 1;
+        self->postEvent(std::move(event));
+      });
 }
 
 // Just before the TIMER event is handed over: how often it expired (0: cancelled), and when next.

@@ -45,10 +45,11 @@ LocalModuleHost::LocalModuleHost(ModuleHostOptions options)
   watch.slow = [this](std::uint32_t module, std::uint32_t event_type, std::int64_t ms) {
     const std::string named = options_.crash_page->moduleName(module);
     const std::string module_name = named.substr(0, named.find(' '));
-    options_.log->warn("module/" + module_name,
-                       fmt::format("a callback (event {}) has held its shard for {} ms: say \"execution\": "
-                                   "\"dedicated\" in the deployment, or do less at once",
-                                   event_type, ms));
+    options_.log->warn(
+        "module/" + module_name,
+        fmt::format("a callback (event {}) has held its shard for {} ms: say \"execution\": "
+                    "\"dedicated\" in the deployment, or do less at once",
+                    event_type, ms));
   };
   watch.over_limit = [this](CallbackSlot& slot, std::uint32_t shard, std::int64_t ms) {
     const std::string named = options_.crash_page->moduleName(slot.module.load());
@@ -60,7 +61,8 @@ LocalModuleHost::LocalModuleHost(ModuleHostOptions options)
     }
     const std::string text = fmt::format("a callback has not returned for {} ms", ms);
     if (dedicated) {
-      options_.log->error("module/" + module_name, text + "; it has a shard of its own, so others go on");
+      options_.log->error("module/" + module_name,
+                          text + "; it has a shard of its own, so others go on");
       return;
     }
     slot.dead_module = slot.module.load();
@@ -90,7 +92,8 @@ void LocalModuleHost::control(std::function<void()> task) {
   });
 }
 
-void LocalModuleHost::event(const std::string& kind, const std::string& module, const std::string& text) {
+void LocalModuleHost::event(const std::string& kind, const std::string& module,
+                            const std::string& text) {
   if (options_.event) options_.event(kind, module, text);
 }
 
@@ -99,7 +102,8 @@ ModuleSlot* LocalModuleHost::find(const std::string& name) {
   return at == slots_.end() ? nullptr : &at->second;
 }
 
-// ---- operations on one module --------------------------------------------------------------------------
+// ---- operations on one module
+// --------------------------------------------------------------------------
 
 namespace {
 ModuleSpec* specIn(RuntimeTarget& target, const std::string& name) {
@@ -161,10 +165,11 @@ void LocalModuleHost::shutDown(std::function<void()> done) {
     for (auto& [slot_name, slot] : slots_) {
       if (slot.lane) slot.lane->shard().post([lane = slot.lane.get()] { lane->clear(); });
     }
-    shards_.afterAll([this](std::function<void()> task) { control(std::move(task)); }, [this, done] {
-      shards_.stop();
-      done();
-    });
+    shards_.afterAll([this](std::function<void()> task) { control(std::move(task)); },
+                     [this, done] {
+                       shards_.stop();
+                       done();
+                     });
   };
   for (auto& [slot_name, slot] : slots_) {
     slot.retry.reset();
@@ -178,7 +183,8 @@ void LocalModuleHost::shutDown(std::function<void()> done) {
   one_ended();
 }
 
-// ---- what people ask -----------------------------------------------------------------------------------
+// ---- what people ask
+// -----------------------------------------------------------------------------------
 
 std::vector<ModuleStatus> LocalModuleHost::modules() const {
   std::vector<ModuleStatus> all;
@@ -230,8 +236,8 @@ void LocalModuleHost::collect(MetricWriter& out) const {
                 {{"module", module.name}}, module.restarts);
     out.gauge("kante_module_running", "1 while the module runs.", {{"module", module.name}},
               module.state == ModuleState::kRunning ? 1 : 0);
-    out.gauge("kante_queue_messages", "Messages waiting, by queue.", {{"queue", "module/" + module.name}},
-              static_cast<double>(module.queued));
+    out.gauge("kante_queue_messages", "Messages waiting, by queue.",
+              {{"queue", "module/" + module.name}}, static_cast<double>(module.queued));
   }
   for (const auto& [slot_name, slot] : slots_) {
     if (!slot.instance) continue;

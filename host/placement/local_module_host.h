@@ -22,8 +22,8 @@ namespace kante {
 
 struct ModuleHostOptions {
   std::string gateway_id;
-  std::uint32_t shards = 0;            // 0: one a core, at most 4.
-  std::uint32_t loads_max = 64;        // Distinct digests in one process's life.
+  std::uint32_t shards = 0;      // 0: one a core, at most 4.
+  std::uint32_t loads_max = 64;  // Distinct digests in one process's life.
   std::uint32_t callback_warn_ms = 10;
   std::uint32_t callback_limit_ms = 5000;  // On a shared shard; the host ends itself, marked.
 
@@ -31,12 +31,15 @@ struct ModuleHostOptions {
   Log* log = nullptr;
   ModuleServices* services = nullptr;
   CrashPage* crash_page = nullptr;
-  DurableSink* upstream = nullptr;     // Null: no uplink.
+  DurableSink* upstream = nullptr;  // Null: no uplink.
   // The library of an admitted bundle; control thread.  Called once a digest.
   std::function<Result<std::shared_ptr<const LoadedModule>>(const std::string& digest,
-                                                            const std::string& id)> load;
-  // Something happened that people want to know: kind ("module.started", "module.failed", …), module, text.
-  std::function<void(const std::string& kind, const std::string& module, const std::string& text)> event;
+                                                            const std::string& id)>
+      load;
+  // Something happened that people want to know: kind ("module.started", "module.failed", …),
+  // module, text.
+  std::function<void(const std::string& kind, const std::string& module, const std::string& text)>
+      event;
 };
 
 // Everything that the options point to outlives it.

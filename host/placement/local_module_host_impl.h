@@ -32,7 +32,7 @@ class LocalModuleHost final : public ModuleHost {
   struct Fresh {
     ModuleSpec spec;
     std::shared_ptr<const LoadedModule> library;
-    std::shared_ptr<Instance> instance;   // Null until it is its turn.
+    std::shared_ptr<Instance> instance;  // Null until it is its turn.
     std::unique_ptr<boost::asio::steady_timer> deadline;
     CarryState carry = CarryState::kYes;
     bool began = false;
@@ -44,8 +44,8 @@ class LocalModuleHost final : public ModuleHost {
     RuntimeTarget target;
     Applied applied;
     std::map<std::string, Fresh> fresh;
-    std::set<std::string> paused;         // Whose running instance was saved and waits.
-    std::set<std::string> made_slots;     // New names: taken back when it fails.
+    std::set<std::string> paused;      // Whose running instance was saved and waits.
+    std::set<std::string> made_slots;  // New names: taken back when it fails.
     std::map<std::string, Error> backed_off;
     std::shared_ptr<RouteTable> table;
     ApplyReport report;
@@ -89,7 +89,7 @@ class LocalModuleHost final : public ModuleHost {
   std::map<std::string, ModuleSlot> slots_;
   RuntimeTarget current_;
   std::shared_ptr<RouteTable> table_;
-  std::vector<std::shared_ptr<RouteTable>> retired_;   // Until nothing refers to their links.
+  std::vector<std::shared_ptr<RouteTable>> retired_;  // Until nothing refers to their links.
   DropCounts retired_drops_;
   std::uint64_t retired_no_route_ = 0;
   std::uint64_t retired_loop_ = 0;
@@ -98,10 +98,10 @@ class LocalModuleHost final : public ModuleHost {
   bool shutting_down_ = false;
   // Tasks that come late find it gone and do nothing.
   std::shared_ptr<LocalModuleHost*> alive_;
-  std::mutex table_mutex_;                     // The watchdog's tick looks at stalls.
+  std::mutex table_mutex_;  // The watchdog's tick looks at stalls.
   std::shared_ptr<RouteTable> watched_table_;
   std::unique_ptr<Watchdog> watchdog_;
-  std::set<std::uint32_t> watched_shards_;     // Shared ones: a stuck callback there ends the host.
+  std::set<std::uint32_t> watched_shards_;  // Shared ones: a stuck callback there ends the host.
   std::set<std::uint32_t> seen_shards_;
 };
 

@@ -1,9 +1,10 @@
-// All modules of a gateway and the routes between them: brings them from what runs now to what should.
+// All modules of a gateway and the routes between them: brings them from what runs now to what
+// should.
 //
-// apply() starts new and changed instances beside the running ones, waits until each is ready, switches
-// all routes at once, and only then drains and ends what is no longer wanted.  If a new instance fails,
-// everything new is taken back and the old ones never noticed.  Lives on the control thread; modules run
-// on shards.
+// apply() starts new and changed instances beside the running ones, waits until each is ready,
+// switches all routes at once, and only then drains and ends what is no longer wanted.  If a new
+// instance fails, everything new is taken back and the old ones never noticed.  Lives on the
+// control thread; modules run on shards.
 #pragma once
 
 #include <cstdint>
@@ -33,19 +34,19 @@ struct ModuleStatus {
   Placement placement = Placement::kInProcess;
   ModuleState state = ModuleState::kStopped;
   std::uint32_t restarts = 0;
-  int pid = 0;                      // The host's own for in-process modules.
-  std::string override_reason;      // Why it does not run as deployed; empty: it does.
-  std::string last_exit;            // What ended the life before this one; empty: nothing did.
+  int pid = 0;                  // The host's own for in-process modules.
+  std::string override_reason;  // Why it does not run as deployed; empty: it does.
+  std::string last_exit;        // What ended the life before this one; empty: nothing did.
   std::int64_t started_wall_ns = 0;
   std::uint64_t messages_in = 0;
   std::uint64_t messages_out = 0;
-  std::uint64_t queued = 0;         // Waiting in its lane now.
+  std::uint64_t queued = 0;  // Waiting in its lane now.
 };
 
 struct RouteStatus {
   std::string name;
   std::string text;
-  std::uint64_t messages = 0;       // Handed to a sink.
+  std::uint64_t messages = 0;  // Handed to a sink.
   std::uint64_t dropped = 0;
 };
 

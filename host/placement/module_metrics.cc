@@ -20,8 +20,8 @@ void addTo(std::atomic<double>& sum, double delta) {
 }  // namespace
 
 void Histogram::record(double value) {
-  const auto at = static_cast<std::size_t>(std::lower_bound(kBuckets.begin(), kBuckets.end(), value) -
-                                           kBuckets.begin());
+  const auto at = static_cast<std::size_t>(
+      std::lower_bound(kBuckets.begin(), kBuckets.end(), value) - kBuckets.begin());
   counts_[at].fetch_add(1, std::memory_order_relaxed);
   addTo(sum_, value);
 }
@@ -32,7 +32,8 @@ void Histogram::collect(MetricWriter& out, std::string_view name, std::string_vi
   std::uint64_t sum = 0;
   for (std::size_t i = 0; i < counts_.size(); ++i) {
     sum += counts_[i].load(std::memory_order_relaxed);
-    const double upper = i < kBuckets.size() ? kBuckets[i] : std::numeric_limits<double>::infinity();
+    const double upper =
+        i < kBuckets.size() ? kBuckets[i] : std::numeric_limits<double>::infinity();
     buckets.push_back({upper, sum});
   }
   out.histogram(name, help, labels, buckets, sum_.load(std::memory_order_relaxed));

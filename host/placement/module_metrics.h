@@ -15,7 +15,8 @@
 
 namespace kante {
 
-// Upper bounds in seconds (and, for a module's own histograms, in its unit): half decades from 1 µs.
+// Upper bounds in seconds (and, for a module's own histograms, in its unit): half decades from 1
+// µs.
 inline constexpr std::array<double, 15> kBuckets{1e-6, 3e-6, 1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3,
                                                  1e-2, 3e-2, 1e-1, 3e-1, 1,    3,    10};
 

@@ -14,12 +14,12 @@ namespace kante {
 struct ModuleSlot {
   static constexpr std::uint32_t kBackoffFirstMs = 100;
   static constexpr std::uint32_t kBackoffLastMs = 30'000;
-  static constexpr std::uint32_t kShortLivesMax = 20;       // Then it is failed and left alone.
+  static constexpr std::uint32_t kShortLivesMax = 20;  // Then it is failed and left alone.
   static constexpr std::int64_t kShortLifeNs = 10'000'000'000;
 
   ModuleSpec spec;
   std::unique_ptr<Lane> lane;
-  std::shared_ptr<Instance> instance;       // Null while none runs.
+  std::shared_ptr<Instance> instance;  // Null while none runs.
   std::shared_ptr<void> desired_subscription;
   std::shared_ptr<void> methods;
   ModuleState state = ModuleState::kStopped;

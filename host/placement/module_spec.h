@@ -1,4 +1,5 @@
-// What should run and how messages should flow: the agent's order to the module host, already validated.
+// What should run and how messages should flow: the agent's order to the module host, already
+// validated.
 #pragma once
 
 #include <cstdint>
@@ -16,9 +17,9 @@ enum class Desire { kRunning, kStopped };
 enum class Overflow { kBlock, kSpill, kDropOldest, kDropNewest };
 
 struct ModuleSpec {
-  std::string name;            // Unique in the deployment.
-  std::string digest;          // "sha256:…" of an admitted bundle in the bundle store.
-  std::string id;              // From its manifest, as are version, inputs, outputs and methods.
+  std::string name;    // Unique in the deployment.
+  std::string digest;  // "sha256:…" of an admitted bundle in the bundle store.
+  std::string id;      // From its manifest, as are version, inputs, outputs and methods.
   std::string version;
   std::vector<std::string> inputs;
   std::vector<std::string> outputs;
@@ -27,11 +28,11 @@ struct ModuleSpec {
   Execution execution = Execution::kShared;
   Restart restart = Restart::kAlways;
   Desire desire = Desire::kRunning;
-  std::string config = "{}";   // JSON text, serialised the same way for the same value.
-  std::vector<std::string> start_after;      // Names that must be ready first.
-  std::vector<std::string> method_grants;    // "module/sensor/reset": what it may invoke.
+  std::string config = "{}";               // JSON text, serialised the same way for the same value.
+  std::vector<std::string> start_after;    // Names that must be ready first.
+  std::vector<std::string> method_grants;  // "module/sensor/reset": what it may invoke.
   std::uint32_t stop_ms = 5000;
-  std::uint32_t start_ms = 30'000;           // From create() to ready().
+  std::uint32_t start_ms = 30'000;  // From create() to ready().
 
   // Whether a running instance can stay as it is.
   bool sameInstance(const ModuleSpec& other) const {
@@ -42,14 +43,14 @@ struct ModuleSpec {
 
 struct RouteSpec {
   std::string name;
-  std::string text;            // FROM … WHERE … INTO …
-  std::uint8_t priority = 9;   // 0 first, 9 last.
-  std::uint32_t ttl_s = 0;     // 0: never expires.
-  std::optional<bool> durable; // Absent: by source and sink.
+  std::string text;                  // FROM … WHERE … INTO …
+  std::uint8_t priority = 9;         // 0 first, 9 last.
+  std::uint32_t ttl_s = 0;           // 0: never expires.
+  std::optional<bool> durable;       // Absent: by source and sink.
   std::optional<Overflow> overflow;  // Absent: block for memory, spill for durable routes.
   std::uint32_t queue_messages = 1024;
   std::uint32_t queue_bytes = 16u << 20;
-  std::uint32_t stall_ms = 1000;     // 0: never stalled.
+  std::uint32_t stall_ms = 1000;  // 0: never stalled.
 };
 
 // What a module that does not start means: for a new deployment that all of it is refused, for the

@@ -35,15 +35,17 @@ void keepBestOfEachSink(std::vector<Target>& targets) {
   std::stable_sort(targets.begin(), targets.end(), [](const Target& a, const Target& b) {
     return a.sink_number != b.sink_number ? a.sink_number < b.sink_number : a.priority < b.priority;
   });
-  targets.erase(std::unique(targets.begin(), targets.end(),
-                            [](const Target& a, const Target& b) { return a.sink_number == b.sink_number; }),
-                targets.end());
+  targets.erase(
+      std::unique(targets.begin(), targets.end(),
+                  [](const Target& a, const Target& b) { return a.sink_number == b.sink_number; }),
+      targets.end());
 }
 
 }  // namespace
 
 Result<std::shared_ptr<RouteTable>> RouteTable::make(const std::vector<RouteSpec>& routes,
-                                                     const std::vector<Place>& places, const Parts& parts) {
+                                                     const std::vector<Place>& places,
+                                                     const Parts& parts) {
   std::shared_ptr<RouteTable> table(new RouteTable);
   table->specs_ = routes;
   KANTE_TRY(set, compileAll(routes));
@@ -57,14 +59,16 @@ Result<std::shared_ptr<RouteTable>> RouteTable::make(const std::vector<RouteSpec
   return table;
 }
 
-Status RouteTable::addTarget(std::uint32_t route, const std::vector<Place>& places, const Parts& parts) {
+Status RouteTable::addTarget(std::uint32_t route, const std::vector<Place>& places,
+                             const Parts& parts) {
   const Route& compiled = set_.routes()[route];
   const RouteSpec& spec = specs_[route];
   Target target{route, spec.priority, spec.ttl_s, compiled.sink_number, nullptr, nullptr};
   switch (compiled.sink.kind) {
     case Sink::Kind::kUpstream:
       if (parts.upstream == nullptr) {
-        return fail(Errc::kInvalid, "INTO $upstream, but this gateway has no uplink: set [uplink] kind");
+        return fail(Errc::kInvalid,
+                    "INTO $upstream, but this gateway has no uplink: set [uplink] kind");
       }
       target.durable = parts.upstream;
       break;
@@ -90,7 +94,8 @@ Status RouteTable::addTarget(std::uint32_t route, const std::vector<Place>& plac
       break;
     }
     case Sink::Kind::kTopic:
-      return fail(Errc::kUnsupported, "topics are served by the hub, which is not part of this build");
+      return fail(Errc::kUnsupported,
+                  "topics are served by the hub, which is not part of this build");
   }
   targets_.push_back(target);
   return {};
@@ -104,8 +109,10 @@ void RouteTable::addOutputs(const Place& place, const Parts& parts) {
     output.routes = set_.forSource(*output.source);
     output.unconditional = output.routes.isUnconditional();
     output.by_route.assign(targets_.size(), nullptr);
-    for (const std::uint32_t route : output.routes.candidates()) output.by_route[route] = &targets_[route];
-    for (const std::uint32_t route : output.routes.always()) output.always.push_back(targets_[route]);
+    for (const std::uint32_t route : output.routes.candidates())
+      output.by_route[route] = &targets_[route];
+    for (const std::uint32_t route : output.routes.always())
+      output.always.push_back(targets_[route]);
     keepBestOfEachSink(output.always);
   }
 }
@@ -141,15 +148,19 @@ void RouteTable::collect(MetricWriter& out) const {
   for (std::size_t route = 0; route < specs_.size(); ++route) {
     const Route& compiled = set_.routes()[route];
     out.counter("kante_messages_total", "Messages that a route handed to its sink.",
-                {{"from", compiled.source.text()}, {"to", compiled.sink.text}, {"route", specs_[route].name}},
+                {{"from", compiled.source.text()},
+                 {"to", compiled.sink.text},
+                 {"route", specs_[route].name}},
                 static_cast<double>(counts_[route].delivered.load()));
     for (std::size_t reason = 0; reason < kDropReasons; ++reason) {
       std::uint64_t drops = counts_[route].dropped[reason].load();
-      if (const Link* link = targets_[route].link; link != nullptr) drops += link->dropped[reason].load();
+      if (const Link* link = targets_[route].link; link != nullptr)
+        drops += link->dropped[reason].load();
       if (drops == 0) continue;
-      out.counter("kante_dropped_total", "Messages dropped, by route and reason.",
-                  {{"route", specs_[route].name}, {"reason", name(static_cast<DropReason>(reason))}},
-                  static_cast<double>(drops));
+      out.counter(
+          "kante_dropped_total", "Messages dropped, by route and reason.",
+          {{"route", specs_[route].name}, {"reason", name(static_cast<DropReason>(reason))}},
+          static_cast<double>(drops));
     }
   }
 }

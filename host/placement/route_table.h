@@ -1,7 +1,8 @@
-// All routes of a deployment, joined to the lanes and queues that they end in: an immutable snapshot.
+// All routes of a deployment, joined to the lanes and queues that they end in: an immutable
+// snapshot.
 //
-// Made on the control thread and switched in whole, on each shard between two callbacks.  It stays alive
-// until no shard uses it and nothing that it queued is waiting.
+// Made on the control thread and switched in whole, on each shard between two callbacks.  It stays
+// alive until no shard uses it and nothing that it queued is waiting.
 #pragma once
 
 #include <deque>
@@ -21,11 +22,11 @@ namespace kante {
 
 // Where one route ends: a lane or a queue on disk.
 struct Target {
-  std::uint32_t route = 0;      // Position in the set; what its counts are kept under.
+  std::uint32_t route = 0;  // Position in the set; what its counts are kept under.
   std::uint8_t priority = 9;
   std::uint32_t ttl_s = 0;
   std::uint32_t sink_number = 0;
-  Link* link = nullptr;         // Exactly one of the two.
+  Link* link = nullptr;  // Exactly one of the two.
   DurableSink* durable = nullptr;
 };
 
@@ -53,9 +54,11 @@ class RouteTable {
 
   // kInvalid and kNotFound name the route.
   static Result<std::shared_ptr<RouteTable>> make(const std::vector<RouteSpec>& routes,
-                                                  const std::vector<Place>& places, const Parts& parts);
+                                                  const std::vector<Place>& places,
+                                                  const Parts& parts);
 
-  // One a declared output, in the order of the manifest; null for a module that is not in the table.
+  // One a declared output, in the order of the manifest; null for a module that is not in the
+  // table.
   std::vector<OutputRoutes>* outputsOf(const std::string& module);
 
   std::vector<RouteStatus> status() const;
@@ -86,8 +89,8 @@ class RouteTable {
   std::vector<RouteSpec> specs_;
   RouteSet set_;
   std::deque<Link> links_;
-  std::deque<RouteCounts> counts_;     // By route.
-  std::vector<Target> targets_;        // By route.
+  std::deque<RouteCounts> counts_;  // By route.
+  std::vector<Target> targets_;     // By route.
   std::map<std::string, std::vector<OutputRoutes>> outputs_;
 };
 

@@ -11,7 +11,8 @@ Result<Shard*> ShardPool::make() {
   const auto index = static_cast<std::uint32_t>(shards_.size());
   if (index == CrashPage::kSlots) {
     return fail(Errc::kLimit, fmt::format("more than {} shards: too many modules with execution "
-                                          "\"dedicated\"", CrashPage::kSlots));
+                                          "\"dedicated\"",
+                                          CrashPage::kSlots));
   }
   CallbackSlot* slot = page_.slot(index);
   shards_.push_back(std::make_unique<Shard>(index, slot));

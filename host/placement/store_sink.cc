@@ -14,15 +14,14 @@ class StoreSink::Ticket final : public CommitSink {
   Committed committed_;
 };
 
-DurableSink::Offer StoreSink::offer(const MessageRef& message, const Hop& hop, std::uint8_t priority,
-                                    std::uint32_t ttl_s, Committed committed) {
+DurableSink::Offer StoreSink::offer(const MessageRef& message, const Hop& hop,
+                                    std::uint8_t priority, std::uint32_t ttl_s,
+                                    Committed committed) {
   Entry entry{message, hop, priority, std::int64_t{ttl_s} * 1'000'000'000};
   std::unique_ptr<Ticket> ticket;
   if (committed) ticket = std::make_unique<Ticket>(std::move(committed));
   switch (queue_.offer(entry, ticket.get(), 0)) {
-    case kante::Offer::kTaken:
-      (void)ticket.release();
-      return Offer::kTaken;
+    case kante::Offer::kTaken: (void)ticket.release(); return Offer::kTaken;
     case kante::Offer::kFull: return Offer::kFull;
     case kante::Offer::kBusy: break;
   }

@@ -1,8 +1,8 @@
 // Looks at what every shard is calling and says so when a callback takes too long.
 //
-// Samples the shards' slots instead of timing each call: every 10 ms while one is busy, else every 100.
-// Over the hard limit on a shared shard it marks the slot and ends the host on purpose, because nothing
-// can take a thread back from a module; the next start names it.
+// Samples the shards' slots instead of timing each call: every 10 ms while one is busy, else every
+// 100. Over the hard limit on a shared shard it marks the slot and ends the host on purpose,
+// because nothing can take a thread back from a module; the next start names it.
 #pragma once
 
 #include <condition_variable>
@@ -38,8 +38,8 @@ class Watchdog {
   struct Watched {
     std::uint32_t shard;
     CallbackSlot* slot;
-    std::uint64_t sequence = 0;   // Last seen.
-    std::int64_t since_ns = 0;    // When it was seen first.
+    std::uint64_t sequence = 0;  // Last seen.
+    std::int64_t since_ns = 0;   // When it was seen first.
     bool warned = false;
     bool limited = false;
   };

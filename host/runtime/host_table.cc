@@ -27,7 +27,8 @@ kante_status msgAlloc(const kante_host*, std::uint32_t words, std::uint32_t flag
   return KANTE_OK;
 }
 
-kante_status msgSeal(const kante_host* host, void* scratch, std::uint32_t used_words, kante_msg** out) {
+kante_status msgSeal(const kante_host* host, void* scratch, std::uint32_t used_words,
+                     kante_msg** out) {
   if (scratch == nullptr || out == nullptr) return KANTE_E_INVALID;
   return port(host).sealMessage(scratch, used_words, out);
 }
@@ -51,13 +52,15 @@ void msgRelease(kante_msg* message) {
 
 // ---- frame ----
 
-kante_status emit(const kante_host* host, std::uint32_t output, kante_msg* message, std::uint64_t token) {
+kante_status emit(const kante_host* host, std::uint32_t output, kante_msg* message,
+                  std::uint64_t token) {
   return message == nullptr ? KANTE_E_INVALID : port(host).emit(output, message, token);
 }
 
 kante_status publish(const kante_host* host, std::uint32_t output, void* scratch,
                      std::uint32_t used_words, std::uint64_t token) {
-  return scratch == nullptr ? KANTE_E_INVALID : port(host).publish(output, scratch, used_words, token);
+  return scratch == nullptr ? KANTE_E_INVALID
+                            : port(host).publish(output, scratch, used_words, token);
 }
 
 kante_status settle(const kante_host* host, std::uint64_t token, kante_status status) {
@@ -65,7 +68,9 @@ kante_status settle(const kante_host* host, std::uint64_t token, kante_status st
 }
 
 void drained(const kante_host* host) { port(host).drained(); }
-void log(const kante_host* host, std::uint32_t level, kante_str text) { port(host).log(level, view(text)); }
+void log(const kante_host* host, std::uint32_t level, kante_str text) {
+  port(host).log(level, view(text));
+}
 void explain(const kante_host* host, kante_status code, kante_str text) {
   port(host).explain(code, view(text));
 }
@@ -75,17 +80,22 @@ void explain(const kante_host* host, kante_status code, kante_str text) {
 kante_status report(const kante_host* host, kante_msg* patch, std::uint64_t token) {
   return patch == nullptr ? KANTE_E_INVALID : port(host).report(patch, token);
 }
-kante_status reply(const kante_host* host, std::uint64_t token, std::int32_t code, kante_msg* result) {
+kante_status reply(const kante_host* host, std::uint64_t token, std::int32_t code,
+                   kante_msg* result) {
   return port(host).reply(token, code, result);
 }
 
 std::uint64_t nowNs(const kante_host* host) { return port(host).nowNs(); }
-kante_status setTimer(const kante_host* host, std::uint32_t id, std::uint64_t first, std::uint64_t period) {
+kante_status setTimer(const kante_host* host, std::uint32_t id, std::uint64_t first,
+                      std::uint64_t period) {
   return port(host).setTimer(id, first, period);
 }
-kante_status cancelTimer(const kante_host* host, std::uint32_t id) { return port(host).cancelTimer(id); }
+kante_status cancelTimer(const kante_host* host, std::uint32_t id) {
+  return port(host).cancelTimer(id);
+}
 
-kante_status defineMetric(const kante_host* host, kante_str name, std::uint32_t kind, std::uint32_t* id) {
+kante_status defineMetric(const kante_host* host, kante_str name, std::uint32_t kind,
+                          std::uint32_t* id) {
   if (id == nullptr || kind > 2) return KANTE_E_INVALID;
   return port(host).defineMetric(view(name), kind, id);
 }
@@ -100,7 +110,8 @@ bool isKey(kante_str key) { return key.data != nullptr && key.size >= 1 && key.s
 kante_status storageGet(const kante_host* host, kante_str key, std::uint64_t token) {
   return isKey(key) ? port(host).storageGet(view(key), token) : KANTE_E_INVALID;
 }
-kante_status storagePut(const kante_host* host, kante_str key, kante_msg* value, std::uint64_t token) {
+kante_status storagePut(const kante_host* host, kante_str key, kante_msg* value,
+                        std::uint64_t token) {
   return isKey(key) && value != nullptr ? port(host).storagePut(view(key), value, token)
                                         : KANTE_E_INVALID;
 }
@@ -126,8 +137,10 @@ kante_status invoke(const kante_host* host, kante_str target, kante_str name, ka
 
 constexpr kante_twin_v1 kTwin{sizeof(kante_twin_v1), 0, report, reply};
 constexpr kante_timers_v1 kTimers{sizeof(kante_timers_v1), 0, nowNs, setTimer, cancelTimer};
-constexpr kante_metrics_v1 kMetrics{sizeof(kante_metrics_v1), 0, defineMetric, addMetric, recordMetric};
-constexpr kante_storage_v1 kStorage{sizeof(kante_storage_v1), 0, storageGet, storagePut, storageErase};
+constexpr kante_metrics_v1 kMetrics{sizeof(kante_metrics_v1), 0, defineMetric, addMetric,
+                                    recordMetric};
+constexpr kante_storage_v1 kStorage{sizeof(kante_storage_v1), 0, storageGet, storagePut,
+                                    storageErase};
 constexpr kante_state_v1 kState{sizeof(kante_state_v1), 0, saveState};
 constexpr kante_lifecycle_v1 kLifecycle{sizeof(kante_lifecycle_v1), 0, ready, defer};
 constexpr kante_invoke_v1 kInvoke{sizeof(kante_invoke_v1), 0, invoke};

@@ -15,12 +15,13 @@ constexpr std::size_t kEntrySizeOfVersion1 = sizeof(kante_entry);
 constexpr std::size_t kNamesMax = 1024;
 
 Status checkNames(const char* const* names, const char* what) {
-  if (names == nullptr) return fail(Errc::kCorrupt, std::string("module entry: no list of ") + what);
+  if (names == nullptr)
+    return fail(Errc::kCorrupt, std::string("module entry: no list of ") + what);
   for (std::size_t i = 0; names[i] != nullptr; ++i) {
     if (i == kNamesMax) return fail(Errc::kLimit, std::string("module entry: too many ") + what);
     if (!isName(names[i])) {
-      return fail(Errc::kInvalid, std::string("module entry: '") + names[i] + "' among its " + what +
-                                      " is not a name ([A-Za-z0-9][A-Za-z0-9._-]{0,63})");
+      return fail(Errc::kInvalid, std::string("module entry: '") + names[i] + "' among its " +
+                                      what + " is not a name ([A-Za-z0-9][A-Za-z0-9._-]{0,63})");
     }
   }
   return {};
@@ -31,10 +32,10 @@ Status checkNames(const char* const* names, const char* what) {
 Status checkEntry(const kante_entry& entry, const std::string& expected_id) {
   if (entry.magic != KANTE_MAGIC) return fail(Errc::kCorrupt, "module entry: wrong magic number");
   if (entry.abi_major != KANTE_ABI_MAJOR) {
-    return fail(Errc::kUnsupported, "module entry: built for ABI " + std::to_string(entry.abi_major) +
-                                        "." + std::to_string(entry.abi_minor) + ", this host speaks " +
-                                        std::to_string(KANTE_ABI_MAJOR) + "." +
-                                        std::to_string(KANTE_ABI_MINOR));
+    return fail(Errc::kUnsupported,
+                "module entry: built for ABI " + std::to_string(entry.abi_major) + "." +
+                    std::to_string(entry.abi_minor) + ", this host speaks " +
+                    std::to_string(KANTE_ABI_MAJOR) + "." + std::to_string(KANTE_ABI_MINOR));
   }
   if (entry.struct_size < kEntrySizeOfVersion1) {
     return fail(Errc::kCorrupt, "module entry: smaller than that of ABI 1.0");
@@ -70,7 +71,8 @@ Result<std::shared_ptr<const LoadedModule>> LoadedModule::load(FileDescriptor se
   }
   std::shared_ptr<LoadedModule> module(new LoadedModule);
   module->entry_ = &library.get<const kante_entry>("kante_module_entry");
-  // From here on the descriptor's number names these bytes in the dynamic linker: it is never closed.
+  // From here on the descriptor's number names these bytes in the dynamic linker: it is never
+  // closed.
   module->sealed_ = std::move(sealed);
   auto checked = checkEntry(*module->entry_, expected_id);
   if (checked.has_error()) {

@@ -1,9 +1,9 @@
 // A module's shared library in this process, and the proof that it speaks our ABI.
 //
-// The bytes were verified, sealed and linted by the bundle room; here exactly they are loaded, by the name
-// /proc/self/fd/N of their memory file.  N stays open and the library stays mapped as long as the process
-// lives: glibc matches names before it looks at files, and unloading code that may have left thread-local
-// destructors behind is not safe.
+// The bytes were verified, sealed and linted by the bundle room; here exactly they are loaded, by
+// the name /proc/self/fd/N of their memory file.  N stays open and the library stays mapped as long
+// as the process lives: glibc matches names before it looks at files, and unloading code that may
+// have left thread-local destructors behind is not safe.
 #pragma once
 
 #include <kante/module.h>
@@ -18,8 +18,8 @@ namespace kante {
 
 class LoadedModule {
  public:
-  // Runs the library's constructors.  expected_id: the manifest's.  kUnsupported: another major ABI.
-  // kCorrupt: no entry, or one that disagrees with the manifest.
+  // Runs the library's constructors.  expected_id: the manifest's.  kUnsupported: another major
+  // ABI. kCorrupt: no entry, or one that disagrees with the manifest.
   static Result<std::shared_ptr<const LoadedModule>> load(FileDescriptor sealed,
                                                           const std::string& expected_id);
   // An entry that is linked into this process (tests, benchmarks).

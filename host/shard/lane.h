@@ -1,7 +1,7 @@
 // The inputs of one module: a queue of deliveries and the serial executor that hands them over.
 //
-// A lane belongs to a module's *name* and outlives the instances that run under it, so what is queued
-// survives an upgrade.  It lives on one shard; no member needs a lock.
+// A lane belongs to a module's *name* and outlives the instances that run under it, so what is
+// queued survives an upgrade.  It lives on one shard; no member needs a lock.
 #pragma once
 
 #include <array>
@@ -19,8 +19,8 @@ class Consumer {
  public:
   virtual ~Consumer() = default;
   enum class Outcome { kDone, kAgain };
-  // Handles one delivery, on the lane's shard.  kAgain: it goes back to the front of its queue and the
-  // lane rests until resume().
+  // Handles one delivery, on the lane's shard.  kAgain: it goes back to the front of its queue and
+  // the lane rests until resume().
   virtual Outcome consume(Delivery& delivery) = 0;
   // Another consumer took the lane over.
   virtual void laneTaken() {}
@@ -37,7 +37,8 @@ class Lane final : public Runnable {
   const std::string& name() const { return name_; }
   Shard& shard() const { return shard_; }
 
-  // The index of an input's name, made when it is new; never changes for this lane's life.  Control thread.
+  // The index of an input's name, made when it is new; never changes for this lane's life.  Control
+  // thread.
   std::uint16_t inputIndex(const std::string& input);
   // What waits, as last noted.  Any thread.
   std::size_t waiting() const { return waiting_.load(std::memory_order_relaxed); }
@@ -55,7 +56,8 @@ class Lane final : public Runnable {
 
   // ---- the lane's shard only ----
   void push(Delivery&& delivery);
-  // Makes room on a full link by dropping its oldest delivery of this lane; false if it has none here.
+  // Makes room on a full link by dropping its oldest delivery of this lane; false if it has none
+  // here.
   bool dropOldest(Link& link);
   // Nobody consumes while null; what comes is kept within its credit.
   void setConsumer(Consumer* consumer);

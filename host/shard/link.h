@@ -1,7 +1,8 @@
 // One route into one sink, with the credit and the counts that belong to it.
 //
-// A link is made with a route table and lives until nothing queued refers to it.  Senders and the sink may
-// be on different shards: then its counts are atomic additions; on one shard they are plain.
+// A link is made with a route table and lives until nothing queued refers to it.  Senders and the
+// sink may be on different shards: then its counts are atomic additions; on one shard they are
+// plain.
 #pragma once
 
 #include <array>
@@ -18,7 +19,15 @@ class Lane;
 class Shard;
 
 enum class DropReason : std::uint8_t {
-  kTtl, kOverflow, kStalled, kStoreFull, kBudget, kDenied, kNoRoute, kLoop, kQuarantine
+  kTtl,
+  kOverflow,
+  kStalled,
+  kStoreFull,
+  kBudget,
+  kDenied,
+  kNoRoute,
+  kLoop,
+  kQuarantine
 };
 inline constexpr std::size_t kDropReasons = 9;
 const char* name(DropReason reason);
@@ -53,13 +62,18 @@ class Link {
   enum class Crossing : std::uint8_t { kNo, kYes };
 
   Link(const LinkPlan& plan, Crossing crossing)
-      : route(plan.route), lane(plan.lane), input(plan.input), priority(plan.priority),
-        when_full(plan.when_full), limits(plan.limits), crossing_(crossing) {}
+      : route(plan.route),
+        lane(plan.lane),
+        input(plan.input),
+        priority(plan.priority),
+        when_full(plan.when_full),
+        limits(plan.limits),
+        crossing_(crossing) {}
 
-  const std::uint32_t route;   // Index in its table.
+  const std::uint32_t route;  // Index in its table.
   Lane* const lane;
-  const std::uint16_t input;   // The lane's index of the input's name.
-  const std::uint8_t priority; // 0 first, 9 last.
+  const std::uint16_t input;    // The lane's index of the input's name.
+  const std::uint8_t priority;  // 0 first, 9 last.
   const WhenFull when_full;
   const LinkLimits limits;
 
@@ -77,15 +91,16 @@ class Link {
     add(messages_, static_cast<std::uint32_t>(-1));
     add(bytes_, static_cast<std::uint32_t>(-static_cast<std::int32_t>(bytes)));
     taken_.store(taken_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-    if (waiting_.load(std::memory_order_relaxed)) [[unlikely]] wakeIfRoom();
+    if (waiting_.load(std::memory_order_relaxed)) [[unlikely]]
+      wakeIfRoom();
   }
 
-  // A blocked sender asks to be called, from whatever thread, once there is room again or the sink is
-  // found stalled.  Called at once if there is room by now.
+  // A blocked sender asks to be called, from whatever thread, once there is room again or the sink
+  // is found stalled.  Called at once if there is room by now.
   using Waker = std::function<void()>;
   void wait(std::uint32_t bytes, std::int64_t boot_ns, Waker waker);
-  // For whoever keeps time: marks the sink as stalled when it took nothing for stall_ms while somebody
-  // waited, and wakes those who wait.
+  // For whoever keeps time: marks the sink as stalled when it took nothing for stall_ms while
+  // somebody waited, and wakes those who wait.
   void checkStall(std::int64_t boot_ns);
   bool stalled() const { return stalled_.load(std::memory_order_relaxed); }
 
@@ -112,7 +127,7 @@ class Link {
   std::atomic<std::uint64_t> taken_{0};
   std::atomic<bool> waiting_{false};
   std::atomic<bool> stalled_{false};
-  std::mutex wait_mutex_;            // Only when a sender is blocked.
+  std::mutex wait_mutex_;  // Only when a sender is blocked.
   std::vector<Waker> wakers_;
   std::uint64_t taken_at_wait_ = 0;  // taken_ when somebody began to wait, and when that was.
   std::int64_t waiting_since_ns_ = 0;

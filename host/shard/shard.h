@@ -1,9 +1,9 @@
-// One thread with its own event loop and message pool.  Everything that a message touches between two
-// modules of one shard lives on it, so nothing there takes a lock.
+// One thread with its own event loop and message pool.  Everything that a message touches between
+// two modules of one shard lives on it, so nothing there takes a lock.
 //
-// A shard works in turns: it looks at the reactor, takes what other threads sent, then lets its runnables
-// (lanes) run in slices until none is left or the turn has lasted kTurnNs.  A message emitted in a turn
-// is handled in the same turn, by a trampoline and never by recursion.
+// A shard works in turns: it looks at the reactor, takes what other threads sent, then lets its
+// runnables (lanes) run in slices until none is left or the turn has lasted kTurnNs.  A message
+// emitted in a turn is handled in the same turn, by a trampoline and never by recursion.
 #pragma once
 
 #include <atomic>
@@ -24,7 +24,8 @@ namespace kante {
 class Shard;
 class Lane;
 
-// Something that runs on a shard when it has work.  Owned elsewhere; must be descheduled before it dies.
+// Something that runs on a shard when it has work.  Owned elsewhere; must be descheduled before it
+// dies.
 class Runnable {
  public:
   virtual ~Runnable() = default;
@@ -40,7 +41,7 @@ class Runnable {
 class Shard {
  public:
   static constexpr std::int64_t kTurnNs = 50'000;
-  static constexpr std::uint32_t kBatch = 64;   // Deliveries that cross to another shard at once.
+  static constexpr std::uint32_t kBatch = 64;  // Deliveries that cross to another shard at once.
 
   using Task = std::function<void()>;
 
@@ -54,7 +55,8 @@ class Shard {
   // Ends the loop after the turn that is running and joins.  Any other thread.
   void stop();
 
-  // Runs the task on this shard's thread, in order of posting.  Any thread; wakes the shard if needed.
+  // Runs the task on this shard's thread, in order of posting.  Any thread; wakes the shard if
+  // needed.
   void post(Task task);
 
   // ---- this shard's thread only ----
@@ -108,7 +110,7 @@ class Shard {
   std::mutex tasks_mutex_;                // Control only: no message passes it.
   std::vector<Task> tasks_;
   std::atomic<bool> has_tasks_{false};
-  std::atomic<bool> asleep_{false};       // Whoever clears it owes the wake-up.
+  std::atomic<bool> asleep_{false};  // Whoever clears it owes the wake-up.
   std::atomic<bool> stopping_{false};
   std::atomic<std::uint64_t> turns_{0};
 };

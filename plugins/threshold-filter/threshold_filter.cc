@@ -2,8 +2,8 @@
 // itself.
 #include <kante/module.hpp>
 
-#include "plugins/common/message_key.h"
 #include "alert_states.h"
+#include "plugins/common/message_key.h"
 #include "settings.h"
 
 namespace {

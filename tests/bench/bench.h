@@ -18,7 +18,7 @@ struct Figure {
   double value = 0;
   std::string reference;
   double reference_value = 0;
-  double target = 0;             // Of the ratio; 0: none.
+  double target = 0;  // Of the ratio; 0: none.
   enum class Better { kHigher, kLower } better = Better::kHigher;
 
   double ratio() const { return reference_value == 0 ? 0 : value / reference_value; }

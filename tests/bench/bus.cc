@@ -16,12 +16,13 @@ using Clock = std::chrono::steady_clock;
 RuntimeTarget pairTarget(std::uint64_t messages, std::uint32_t properties) {
   RuntimeTarget target;
   target.modules = {sinkSpec("sink", "{}"),
-                    sourceSpec(fmt::format(R"({{"count":{},"bytes":256,"properties":{}}})", messages,
-                                           properties))};
+                    sourceSpec(fmt::format(R"({{"count":{},"bytes":256,"properties":{}}})",
+                                           messages, properties))};
   target.modules[1].start_after = {"sink"};
   RouteSpec route;
   route.name = "bus";
-  route.text = R"(FROM /messages/modules/source/outputs/out INTO BrokeredEndpoint("/modules/sink/inputs/in"))";
+  route.text =
+      R"(FROM /messages/modules/source/outputs/out INTO BrokeredEndpoint("/modules/sink/inputs/in"))";
   target.routes = {route};
   return target;
 }
@@ -37,8 +38,8 @@ struct Throughput {
   std::uint64_t out_of_order = 0;
 };
 
-// The source's figures begin when it is activated, so the clock starts before apply(); loading is done in
-// a first, uncounted round.
+// The source's figures begin when it is activated, so the clock starts before apply(); loading is
+// done in a first, uncounted round.
 Throughput kanteBus(Core& core, std::uint64_t messages, std::uint32_t properties) {
   core.apply({});
   const auto began = Clock::now();
@@ -67,15 +68,18 @@ Hops hopLatency(Core& core, std::uint64_t messages) {
   core.apply({});
   RuntimeTarget target = pairTarget(messages, 2);
   target.modules[0].config = R"({"answer":true})";
-  target.modules[1].config = fmt::format(R"({{"count":{},"bytes":256,"properties":2,"paced":true}})", messages);
+  target.modules[1].config =
+      fmt::format(R"({{"count":{},"bytes":256,"properties":2,"paced":true}})", messages);
   RouteSpec back;
   back.name = "back";
-  back.text = R"(FROM /messages/modules/sink/outputs/answer INTO BrokeredEndpoint("/modules/source/inputs/next"))";
+  back.text =
+      R"(FROM /messages/modules/sink/outputs/answer INTO BrokeredEndpoint("/modules/source/inputs/next"))";
   target.routes.push_back(back);
   core.apply(target);
   BenchFigures& figures = core.figures();
   waitFor(figures, messages);
-  std::vector<std::uint32_t> ticks(figures.sample_ticks, figures.sample_ticks + figures.samples.load());
+  std::vector<std::uint32_t> ticks(figures.sample_ticks,
+                                   figures.sample_ticks + figures.samples.load());
   std::sort(ticks.begin(), ticks.end());
   const double scale = ticksPerNs();
   return {ticks[ticks.size() / 2] / scale, ticks[ticks.size() * 99 / 100] / scale};
@@ -104,10 +108,12 @@ std::vector<Figure> benchBus() {
   }
   using enum Figure::Better;
   return {
-      {"module-route-module, 256 B, 2 properties", "msg/s", median(two), "zmq-inproc", median(zmq), 4.0, kHigher},
-      {"module-route-module, 256 B, 2 properties, against nng", "msg/s", median(two), "nng-inproc", median(nng),
-       20.0, kHigher},
-      {"module-route-module, 256 B, no property", "msg/s", median(none), "zmq-inproc", median(zmq), 4.0, kHigher},
+      {"module-route-module, 256 B, 2 properties", "msg/s", median(two), "zmq-inproc", median(zmq),
+       4.0, kHigher},
+      {"module-route-module, 256 B, 2 properties, against nng", "msg/s", median(two), "nng-inproc",
+       median(nng), 20.0, kHigher},
+      {"module-route-module, 256 B, no property", "msg/s", median(none), "zmq-inproc", median(zmq),
+       4.0, kHigher},
       {"module-route-module, absolute", "msg/s", median(two), "goal", 10e6, 1.0, kHigher},
       {"hop p50, one at a time", "ns", median(p50), "goal", 200, 1.0, kLower},
       {"hop p99, one at a time", "ns", median(p99), "goal-p50", 200, 0, kLower},

@@ -35,13 +35,18 @@ FileDescriptor sealed(const std::string& path) {
 class NoServices final : public ModuleServices {
  public:
   void report(const std::string&, const MessageRef&, Answer answer) override { refuse(answer); }
-  void storageGet(const std::string&, const std::string&, Answer answer) override { refuse(answer); }
-  void storagePut(const std::string&, const std::string&, const MessageRef&, Answer answer) override {
+  void storageGet(const std::string&, const std::string&, Answer answer) override {
     refuse(answer);
   }
-  void storageErase(const std::string&, const std::string&, Answer answer) override { refuse(answer); }
-  void invoke(const std::string&, const std::string&, const std::string&, const MessageRef&, std::uint32_t,
-              Answer answer) override {
+  void storagePut(const std::string&, const std::string&, const MessageRef&,
+                  Answer answer) override {
+    refuse(answer);
+  }
+  void storageErase(const std::string&, const std::string&, Answer answer) override {
+    refuse(answer);
+  }
+  void invoke(const std::string&, const std::string&, const std::string&, const MessageRef&,
+              std::uint32_t, Answer answer) override {
     refuse(answer);
   }
   void reply(std::uint64_t, int, const MessageRef&) override {}
@@ -83,7 +88,8 @@ Core::Core(std::uint32_t shards, ModuleServices& services)
   options.services = &services;
   options.crash_page = page_.get();
   options.load = [this](const std::string& digest, const std::string& id) {
-    auto loaded = LoadedModule::load(sealed(std::string(KANTE_BENCH_MODULES) + "/" + digest + ".so"), id);
+    auto loaded =
+        LoadedModule::load(sealed(std::string(KANTE_BENCH_MODULES) + "/" + digest + ".so"), id);
     if (loaded.has_value()) loaded_[digest] = *loaded;
     return loaded;
   };

@@ -26,16 +26,20 @@ void printJson(const std::string& bench, const std::vector<Figure>& figures) {
                        {"target", figure.target},
                        {"met", figure.met()}});
   }
-  std::cout << boost::json::serialize(boost::json::object{{"bench", bench}, {"results", results}}) << "\n";
+  std::cout << boost::json::serialize(boost::json::object{{"bench", bench}, {"results", results}})
+            << "\n";
 }
 
 void printTable(const std::string& bench, const std::vector<Figure>& figures) {
   fmt::print("{}\n", bench);
   for (const Figure& figure : figures) {
     const std::string verdict =
-        figure.target == 0 ? "" : fmt::format("  target {:.2f}  {}", figure.target, figure.met() ? "met" : "MISSED");
-    fmt::print("  {:<56} {:>14.1f} {:<9} {:>12} {:>14.1f}  ratio {:>7.2f}{}\n", figure.name, figure.value,
-               figure.unit, figure.reference, figure.reference_value, figure.ratio(), verdict);
+        figure.target == 0
+            ? ""
+            : fmt::format("  target {:.2f}  {}", figure.target, figure.met() ? "met" : "MISSED");
+    fmt::print("  {:<56} {:>14.1f} {:<9} {:>12} {:>14.1f}  ratio {:>7.2f}{}\n", figure.name,
+               figure.value, figure.unit, figure.reference, figure.reference_value, figure.ratio(),
+               verdict);
   }
 }
 
@@ -51,7 +55,8 @@ int main(int argc, char** argv) {
   const std::string bench = argv[1];
   const bool json = argc > 2 && std::strcmp(argv[2], "--json") == 0;
   if (argc > (json ? 3 : 2)) return usage();
-  const std::string kante = (std::filesystem::read_symlink("/proc/self/exe").parent_path() / "kante").string();
+  const std::string kante =
+      (std::filesystem::read_symlink("/proc/self/exe").parent_path() / "kante").string();
   std::vector<Figure> figures;
   if (bench == "bus") {
     figures = kante::bench::benchBus();

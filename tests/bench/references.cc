@@ -19,7 +19,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 double perSecond(std::uint64_t messages, Clock::time_point began) {
-  return static_cast<double>(messages) / std::chrono::duration<double>(Clock::now() - began).count();
+  return static_cast<double>(messages) /
+         std::chrono::duration<double>(Clock::now() - began).count();
 }
 
 void mustBe(bool right, const char* what) {

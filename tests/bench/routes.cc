@@ -22,7 +22,8 @@ RouteSpec routeSpec(std::string name, std::string text) {
 
 // One route from the source, and `others` from modules that are not there.
 std::vector<RouteSpec> manySources(int others) {
-  std::vector<RouteSpec> routes{routeSpec("hit", fmt::format("FROM /messages/modules/source/* {}", kSink))};
+  std::vector<RouteSpec> routes{
+      routeSpec("hit", fmt::format("FROM /messages/modules/source/* {}", kSink))};
   for (int i = 0; i < others; ++i) {
     routes.push_back(routeSpec(fmt::format("other-{}", i),
                                fmt::format("FROM /messages/modules/absent-{}/* {}", i, kSink)));
@@ -32,8 +33,8 @@ std::vector<RouteSpec> manySources(int others) {
 
 // `count` conditions on one property, of which one is true.
 std::vector<RouteSpec> manyConditions(int count) {
-  std::vector<RouteSpec> routes{
-      routeSpec("hit", fmt::format("FROM /messages/modules/source/* WHERE level = 'high' {}", kSink))};
+  std::vector<RouteSpec> routes{routeSpec(
+      "hit", fmt::format("FROM /messages/modules/source/* WHERE level = 'high' {}", kSink))};
   for (int i = 1; i < count; ++i) {
     routes.push_back(routeSpec(
         fmt::format("other-{}", i),
@@ -55,7 +56,8 @@ double throughput(Core& core, const std::vector<RouteSpec>& routes, std::uint64_
   while (core.figures().received.load(std::memory_order_acquire) < messages) {
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
-  return static_cast<double>(messages) / std::chrono::duration<double>(Clock::now() - began).count();
+  return static_cast<double>(messages) /
+         std::chrono::duration<double>(Clock::now() - began).count();
 }
 
 }  // namespace
@@ -76,10 +78,12 @@ std::vector<Figure> benchRoutes() {
   }
   using enum Figure::Better;
   return {
-      {"1,000 routes, one matches", "msg/s", median(t_thousand), "1 route", median(t_one), 0.8, kHigher},
-      {"1 route with WHERE on a property", "msg/s", median(t_where), "1 route", median(t_one), 0, kHigher},
-      {"1,000 routes with WHERE on one property", "msg/s", median(t_wheres), "1 route", median(t_one), 0.5,
+      {"1,000 routes, one matches", "msg/s", median(t_thousand), "1 route", median(t_one), 0.8,
        kHigher},
+      {"1 route with WHERE on a property", "msg/s", median(t_where), "1 route", median(t_one), 0,
+       kHigher},
+      {"1,000 routes with WHERE on one property", "msg/s", median(t_wheres), "1 route",
+       median(t_one), 0.5, kHigher},
   };
 }
 

@@ -1,6 +1,6 @@
-// Everything that a bundle is made of, each from its own kind of seed: frames ("KANTE…") with the CMS
-// message in them, manifests ("{…") with their configuration schema, and archives (anything else), which
-// are compressed here so that mutations reach the tar reader instead of dying in zstd.
+// Everything that a bundle is made of, each from its own kind of seed: frames ("KANTE…") with the
+// CMS message in them, manifests ("{…") with their configuration schema, and archives (anything
+// else), which are compressed here so that mutations reach the tar reader instead of dying in zstd.
 // fuzz-links: kante_bundle
 // fuzz-replay: 500
 #include <sys/mman.h>

@@ -7,12 +7,13 @@
  *         1   root pointer: 7 data words, 6 pointers
  *      2..8   id (high, low), created, expiry, trace (high, low), schema id
  *     9..14   pointers: contentType, contentEncoding, properties, system, typed, body
- *       15..  what they point to, without gaps, in the order contentType, contentEncoding, properties
- *             (tag, a pointer pair each, then name and value of each), system (likewise), body, typed
+ *       15..  what they point to, without gaps, in the order contentType, contentEncoding,
+ * properties (tag, a pointer pair each, then name and value of each), system (likewise), body,
+ * typed
  *
- * Empty texts, lists and bodies are null pointers.  Every message that a host hands to a module has this
- * layout, so the readers below follow pointers without checking; kante_message_check() is for bytes that
- * come from elsewhere, and it is the same code that the host runs at its border. */
+ * Empty texts, lists and bodies are null pointers.  Every message that a host hands to a module has
+ * this layout, so the readers below follow pointers without checking; kante_message_check() is for
+ * bytes that come from elsewhere, and it is the same code that the host runs at its border. */
 #ifndef KANTE_MESSAGE_H
 #define KANTE_MESSAGE_H
 #include <kante/module.h>
@@ -40,8 +41,8 @@ enum {
   KANTE_WORD_CONTENT = 15
 };
 
-#define KANTE_BODY_BYTES_MAX 1048576u     /* 1 MiB                                            */
-#define KANTE_MESSAGE_WORDS_MAX 139264u   /* 1 MiB body + 64 KiB, in words                    */
+#define KANTE_BODY_BYTES_MAX 1048576u   /* 1 MiB                                            */
+#define KANTE_MESSAGE_WORDS_MAX 139264u /* 1 MiB body + 64 KiB, in words                    */
 #define KANTE_PROPERTIES_MAX 64u
 #define KANTE_SYSTEM_PROPERTIES_MAX 16u
 #define KANTE_PROPERTY_NAME_BYTES_MAX 1024u
@@ -53,21 +54,22 @@ typedef struct {
   kante_str value;
 } kante_property;
 
-/* What an author says.  Zero means "not said"; the host stamps id and created_ns when they are zero.
- * Texts are UTF-8 without U+0000; times are nanoseconds since 1970, UTC. */
+/* What an author says.  Zero means "not said"; the host stamps id and created_ns when they are
+ * zero. Texts are UTF-8 without U+0000; times are nanoseconds since 1970, UTC. */
 typedef struct {
   uint64_t id_high, id_low;
   int64_t created_ns, expiry_ns;
   uint64_t trace_high, trace_low, schema_id;
   kante_str content_type, content_encoding;
-  const kante_property *properties;
+  const kante_property* properties;
   uint32_t property_count;
-  const kante_property *system;
+  const kante_property* system;
   uint32_t system_count;
   kante_str body;
 } kante_message;
 
-/* ---- pieces ------------------------------------------------------------------------------------ */
+/* ---- pieces ------------------------------------------------------------------------------------
+ */
 
 static inline uint32_t kante_detail_words(size_t bytes) { return (uint32_t)((bytes + 7) / 8); }
 /* A text of n > 0 bytes takes its NUL too. */
@@ -79,12 +81,12 @@ static inline uint64_t kante_detail_list_pointer(uint32_t at, uint32_t to, uint3
                                                  uint32_t count) {
   return 1u | ((uint64_t)(to - at - 1u) << 2) | ((uint64_t)(size_code | (count << 3)) << 32);
 }
-static inline uint32_t kante_detail_target(const uint64_t *words, uint32_t at) {
+static inline uint32_t kante_detail_target(const uint64_t* words, uint32_t at) {
   return at + 1u + ((uint32_t)words[at] >> 2);
 }
 static inline uint32_t kante_detail_count(uint64_t pointer) { return (uint32_t)(pointer >> 35); }
 
-static inline int kante_detail_utf8(const unsigned char *p, size_t n) {
+static inline int kante_detail_utf8(const unsigned char* p, size_t n) {
   size_t i = 0;
   while (i < n) {
     unsigned c = p[i];
@@ -120,7 +122,7 @@ static inline int kante_detail_utf8(const unsigned char *p, size_t n) {
 }
 
 /* Whether n bytes are UTF-8 without U+0000. */
-static inline int kante_text_valid(const char *text, size_t n) {
+static inline int kante_text_valid(const char* text, size_t n) {
   const uint64_t low = 0x0101010101010101u, high = 0x8080808080808080u;
   size_t i = 0;
   for (; i + 8 <= n; i += 8) {
@@ -131,7 +133,7 @@ static inline int kante_text_valid(const char *text, size_t n) {
   }
   for (; i < n; ++i) {
     unsigned char c = (unsigned char)text[i];
-    if (c == 0 || c > 0x7f) return kante_detail_utf8((const unsigned char *)text + i, n - i);
+    if (c == 0 || c > 0x7f) return kante_detail_utf8((const unsigned char*)text + i, n - i);
   }
   return 1;
 }
@@ -150,10 +152,12 @@ static inline int kante_name_reserved(kante_str name) {
   return 1;
 }
 
-/* ---- writing ----------------------------------------------------------------------------------- */
+/* ---- writing -----------------------------------------------------------------------------------
+ */
 
-/* Words that the message takes, segment table included; 0 when it breaks a limit or a text is no UTF-8. */
-static inline uint32_t kante_message_words(const kante_message *m) {
+/* Words that the message takes, segment table included; 0 when it breaks a limit or a text is no
+ * UTF-8. */
+static inline uint32_t kante_message_words(const kante_message* m) {
   uint64_t words = KANTE_WORD_CONTENT;
   uint32_t i;
   int list;
@@ -167,7 +171,7 @@ static inline uint32_t kante_message_words(const kante_message *m) {
   words += kante_detail_text_words(m->content_type.size);
   words += kante_detail_text_words(m->content_encoding.size);
   for (list = 0; list < 2; ++list) {
-    const kante_property *p = list == 0 ? m->properties : m->system;
+    const kante_property* p = list == 0 ? m->properties : m->system;
     const uint32_t count = list == 0 ? m->property_count : m->system_count;
     if (count > 0) words += 1u + 2u * (uint64_t)count;
     for (i = 0; i < count; ++i) {
@@ -186,7 +190,8 @@ static inline uint32_t kante_message_words(const kante_message *m) {
 }
 
 /* Writes n bytes (and, for a text, its NUL) at word `to`, the rest of the last word zero. */
-static inline uint32_t kante_detail_put(uint64_t *words, uint32_t to, kante_str bytes, int is_text) {
+static inline uint32_t kante_detail_put(uint64_t* words, uint32_t to, kante_str bytes,
+                                        int is_text) {
   const uint32_t n = is_text ? kante_detail_text_words(bytes.size) : kante_detail_words(bytes.size);
   if (n == 0) return to;
   words[to + n - 1] = 0;
@@ -194,15 +199,15 @@ static inline uint32_t kante_detail_put(uint64_t *words, uint32_t to, kante_str 
   return to + n;
 }
 
-static inline uint32_t kante_detail_put_text(uint64_t *words, uint32_t pointer, uint32_t to,
+static inline uint32_t kante_detail_put_text(uint64_t* words, uint32_t pointer, uint32_t to,
                                              kante_str text) {
   words[pointer] =
       text.size == 0 ? 0 : kante_detail_list_pointer(pointer, to, 2, (uint32_t)text.size + 1u);
   return kante_detail_put(words, to, text, 1);
 }
 
-static inline uint32_t kante_detail_put_list(uint64_t *words, uint32_t pointer, uint32_t to,
-                                             const kante_property *p, uint32_t count) {
+static inline uint32_t kante_detail_put_list(uint64_t* words, uint32_t pointer, uint32_t to,
+                                             const kante_property* p, uint32_t count) {
   const uint32_t tag = to;
   uint32_t i;
   words[pointer] = 0;
@@ -218,8 +223,8 @@ static inline uint32_t kante_detail_put_list(uint64_t *words, uint32_t pointer, 
 }
 
 /* Writes m, for which kante_message_words() gave `count` > 0, into that many words. */
-static inline void kante_message_write(const kante_message *m, void *scratch, uint32_t count) {
-  uint64_t *words = (uint64_t *)scratch;
+static inline void kante_message_write(const kante_message* m, void* scratch, uint32_t count) {
+  uint64_t* words = (uint64_t*)scratch;
   uint32_t to = KANTE_WORD_CONTENT;
   words[KANTE_WORD_TABLE] = (uint64_t)(count - 1u) << 32;
   words[KANTE_WORD_ROOT] = KANTE_ROOT_POINTER;
@@ -236,48 +241,49 @@ static inline void kante_message_write(const kante_message *m, void *scratch, ui
   to = kante_detail_put_list(words, KANTE_WORD_PROPERTIES, to, m->properties, m->property_count);
   to = kante_detail_put_list(words, KANTE_WORD_SYSTEM, to, m->system, m->system_count);
   words[KANTE_WORD_BODY] =
-      m->body.size == 0
-          ? 0
-          : kante_detail_list_pointer(KANTE_WORD_BODY, to, 2, (uint32_t)m->body.size);
+      m->body.size == 0 ? 0
+                        : kante_detail_list_pointer(KANTE_WORD_BODY, to, 2, (uint32_t)m->body.size);
   (void)kante_detail_put(words, to, m->body, 0);
 }
 
-/* ---- reading a message that was checked --------------------------------------------------------- */
+/* ---- reading a message that was checked ---------------------------------------------------------
+ */
 
-static inline kante_str kante_detail_text(const uint64_t *words, uint32_t pointer) {
+static inline kante_str kante_detail_text(const uint64_t* words, uint32_t pointer) {
   kante_str none = {"", 0};
   kante_str text;
   if (words[pointer] == 0) return none;
-  text.data = (const char *)(words + kante_detail_target(words, pointer));
+  text.data = (const char*)(words + kante_detail_target(words, pointer));
   text.size = kante_detail_count(words[pointer]) - 1u;
   return text;
 }
 
-static inline uint64_t kante_message_word(const void *message, uint32_t index) {
-  return ((const uint64_t *)message)[index];
+static inline uint64_t kante_message_word(const void* message, uint32_t index) {
+  return ((const uint64_t*)message)[index];
 }
-static inline kante_str kante_message_content_type(const void *message) {
-  return kante_detail_text((const uint64_t *)message, KANTE_WORD_CONTENT_TYPE);
+static inline kante_str kante_message_content_type(const void* message) {
+  return kante_detail_text((const uint64_t*)message, KANTE_WORD_CONTENT_TYPE);
 }
-static inline kante_str kante_message_content_encoding(const void *message) {
-  return kante_detail_text((const uint64_t *)message, KANTE_WORD_CONTENT_ENCODING);
+static inline kante_str kante_message_content_encoding(const void* message) {
+  return kante_detail_text((const uint64_t*)message, KANTE_WORD_CONTENT_ENCODING);
 }
-static inline kante_str kante_message_body(const void *message) {
-  const uint64_t *words = (const uint64_t *)message;
+static inline kante_str kante_message_body(const void* message) {
+  const uint64_t* words = (const uint64_t*)message;
   kante_str body = {"", 0};
   if (words[KANTE_WORD_BODY] == 0) return body;
-  body.data = (const char *)(words + kante_detail_target(words, KANTE_WORD_BODY));
+  body.data = (const char*)(words + kante_detail_target(words, KANTE_WORD_BODY));
   body.size = kante_detail_count(words[KANTE_WORD_BODY]);
   return body;
 }
 /* list: KANTE_WORD_PROPERTIES or KANTE_WORD_SYSTEM. */
-static inline uint32_t kante_message_property_count(const void *message, uint32_t list) {
-  const uint64_t *words = (const uint64_t *)message;
+static inline uint32_t kante_message_property_count(const void* message, uint32_t list) {
+  const uint64_t* words = (const uint64_t*)message;
   if (words[list] == 0) return 0;
   return (uint32_t)words[kante_detail_target(words, list)] >> 2;
 }
-static inline kante_property kante_message_property(const void *message, uint32_t list, uint32_t i) {
-  const uint64_t *words = (const uint64_t *)message;
+static inline kante_property kante_message_property(const void* message, uint32_t list,
+                                                    uint32_t i) {
+  const uint64_t* words = (const uint64_t*)message;
   const uint32_t pair = kante_detail_target(words, list) + 1u + 2u * i;
   kante_property property;
   property.name = kante_detail_text(words, pair);
@@ -285,34 +291,36 @@ static inline kante_property kante_message_property(const void *message, uint32_
   return property;
 }
 
-/* ---- checking ---------------------------------------------------------------------------------- */
+/* ---- checking ----------------------------------------------------------------------------------
+ */
 
 enum {
-  KANTE_CHECK_REJECT = 0,   /* Not this layout.  A host may still try the general reader.            */
-  KANTE_CHECK_CANONICAL = 1 /* Canonical, without a typed part: every reader above is safe.         */
+  KANTE_CHECK_REJECT = 0,   /* Not this layout.  A host may still try the general reader.   */
+  KANTE_CHECK_CANONICAL = 1 /* Canonical, without a typed part: every reader above is safe. */
 };
 #define KANTE_CHECK_FLAG_RESERVED 1u /* A property name is one that only the host may say. */
 
 /* A text at pointer word `at` must begin in word *to; moves *to behind it.  limit: words in all. */
-static inline int kante_detail_check_text(const uint64_t *words, uint32_t limit, uint32_t at,
-                                          uint32_t *to, int may_be_empty) {
+static inline int kante_detail_check_text(const uint64_t* words, uint32_t limit, uint32_t at,
+                                          uint32_t* to, int may_be_empty) {
   const uint64_t pointer = words[at];
   uint32_t count, end;
-  const char *text;
+  const char* text;
   if (pointer == 0) return may_be_empty;
   count = kante_detail_count(pointer);
-  if ((uint32_t)pointer != (1u | ((*to - at - 1u) << 2)) || ((pointer >> 32) & 7u) != 2u || count < 2)
+  if ((uint32_t)pointer != (1u | ((*to - at - 1u) << 2)) || ((pointer >> 32) & 7u) != 2u ||
+      count < 2)
     return 0;
   end = *to + kante_detail_words(count);
   if (end > limit) return 0;
-  text = (const char *)(words + *to);
+  text = (const char*)(words + *to);
   if (text[count - 1u] != 0 || !kante_text_valid(text, count - 1u)) return 0;
   *to = end;
   return 1;
 }
 
-static inline int kante_detail_check_list(const uint64_t *words, uint32_t limit, uint32_t at,
-                                          uint32_t *to, uint32_t count_max, uint32_t *flags) {
+static inline int kante_detail_check_list(const uint64_t* words, uint32_t limit, uint32_t at,
+                                          uint32_t* to, uint32_t count_max, uint32_t* flags) {
   const uint64_t pointer = words[at];
   uint32_t tag, count, i;
   if (pointer == 0) return 1;
@@ -339,8 +347,8 @@ static inline int kante_detail_check_list(const uint64_t *words, uint32_t limit,
 }
 
 /* The bounded walk: reads each word at most once, never beyond count, makes no call. */
-static inline int kante_message_check(const void *message, uint32_t count, uint32_t *flags) {
-  const uint64_t *words = (const uint64_t *)message;
+static inline int kante_message_check(const void* message, uint32_t count, uint32_t* flags) {
+  const uint64_t* words = (const uint64_t*)message;
   uint32_t to = KANTE_WORD_CONTENT;
   uint64_t body;
   *flags = 0;
@@ -352,7 +360,8 @@ static inline int kante_message_check(const void *message, uint32_t count, uint3
       !kante_detail_check_text(words, count, KANTE_WORD_CONTENT_ENCODING, &to, 1) ||
       kante_detail_count(words[KANTE_WORD_CONTENT_TYPE]) > KANTE_PROPERTY_NAME_BYTES_MAX + 1u ||
       kante_detail_count(words[KANTE_WORD_CONTENT_ENCODING]) > KANTE_PROPERTY_NAME_BYTES_MAX + 1u ||
-      !kante_detail_check_list(words, count, KANTE_WORD_PROPERTIES, &to, KANTE_PROPERTIES_MAX, flags))
+      !kante_detail_check_list(words, count, KANTE_WORD_PROPERTIES, &to, KANTE_PROPERTIES_MAX,
+                               flags))
     return KANTE_CHECK_REJECT;
   {
     uint32_t unused = 0;

@@ -1,5 +1,5 @@
-// kante/message.hpp - the C++ face of kante/message.h: a view that reads a checked message in place, and
-// a template that writes one by copying what never changes.  Header only, no library.
+// kante/message.hpp - the C++ face of kante/message.h: a view that reads a checked message in
+// place, and a template that writes one by copying what never changes.  Header only, no library.
 //
 // The host uses the same code on its own fast path.
 #pragma once
@@ -43,7 +43,9 @@ class MessageView {
     return {words_[KANTE_WORD_TRACE_HIGH], words_[KANTE_WORD_TRACE_LOW]};
   }
   std::string_view contentType() const { return toView(kante_message_content_type(words_)); }
-  std::string_view contentEncoding() const { return toView(kante_message_content_encoding(words_)); }
+  std::string_view contentEncoding() const {
+    return toView(kante_message_content_encoding(words_));
+  }
   std::string_view body() const { return toView(kante_message_body(words_)); }
 
   std::uint32_t propertyCount() const {
@@ -59,8 +61,12 @@ class MessageView {
     return pair(KANTE_WORD_SYSTEM, i);
   }
   // Names compare without (ASCII) case, as IoT Hub compares them.  Null data() means "not there".
-  std::string_view property(std::string_view name) const { return find(KANTE_WORD_PROPERTIES, name); }
-  std::string_view systemProperty(std::string_view name) const { return find(KANTE_WORD_SYSTEM, name); }
+  std::string_view property(std::string_view name) const {
+    return find(KANTE_WORD_PROPERTIES, name);
+  }
+  std::string_view systemProperty(std::string_view name) const {
+    return find(KANTE_WORD_SYSTEM, name);
+  }
 
  private:
   static bool sameName(std::string_view a, std::string_view b) {
@@ -88,14 +94,15 @@ class MessageView {
   std::uint32_t word_count_ = 0;
 };
 
-// Everything but id, times, trace and body is written once; a message then costs one copy of a few dozen
-// words and the body.  Property values may be changed between messages (that rewrites the prefix).
-// Not for several threads at once.
+// Everything but id, times, trace and body is written once; a message then costs one copy of a few
+// dozen words and the body.  Property values may be changed between messages (that rewrites the
+// prefix). Not for several threads at once.
 class MessageTemplate {
  public:
   MessageTemplate() { rebuild({}, {}, {}); }
-  MessageTemplate(std::string_view content_type, std::string_view content_encoding,
-                  const std::vector<std::pair<std::string_view, std::string_view>>& properties = {}) {
+  MessageTemplate(
+      std::string_view content_type, std::string_view content_encoding,
+      const std::vector<std::pair<std::string_view, std::string_view>>& properties = {}) {
     rebuild(content_type, content_encoding, properties);
   }
 
@@ -108,8 +115,8 @@ class MessageTemplate {
         static_cast<std::uint32_t>(prefix_.size()) + kante_detail_words(body_bytes);
     return all > KANTE_MESSAGE_WORDS_MAX ? 0 : all;
   }
-  // scratch has words(body.size()) words.  Id and creation time stay zero for the host to stamp unless
-  // given; trace and expiry likewise.
+  // scratch has words(body.size()) words.  Id and creation time stay zero for the host to stamp
+  // unless given; trace and expiry likewise.
   void write(void* scratch, std::string_view body, MessageId id = {}, std::int64_t created_ns = 0,
              std::int64_t expiry_ns = 0) const {
     auto* to = static_cast<std::uint64_t*>(scratch);

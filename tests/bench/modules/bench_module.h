@@ -14,7 +14,8 @@ inline std::uint64_t benchTicks() { return __rdtsc(); }
 inline std::uint64_t benchTicks() {
   timespec at{};
   clock_gettime(CLOCK_MONOTONIC, &at);
-  return static_cast<std::uint64_t>(at.tv_sec) * 1'000'000'000u + static_cast<std::uint64_t>(at.tv_nsec);
+  return static_cast<std::uint64_t>(at.tv_sec) * 1'000'000'000u +
+         static_cast<std::uint64_t>(at.tv_nsec);
 }
 #endif
 
@@ -24,7 +25,7 @@ struct BenchFigures {
   std::atomic<std::uint64_t> received{0};
   std::atomic<std::uint64_t> out_of_order{0};  // Numbers that did not rise by one.
   std::atomic<std::uint32_t> samples{0};
-  std::uint32_t sample_ticks[kSamplesMax];     // Send to receipt, one a message, when asked for.
+  std::uint32_t sample_ticks[kSamplesMax];  // Send to receipt, one a message, when asked for.
 };
 
 // The body begins with these; its rest is padding.

@@ -1,4 +1,5 @@
-// Counts what it gets, checks that the numbers rise by one, and (config {"answer":true}) answers each.
+// Counts what it gets, checks that the numbers rise by one, and (config {"answer":true}) answers
+// each.
 #include <new>
 
 #include "bench_module.h"
@@ -73,6 +74,15 @@ const char* const kOutputs[] = {"answer", nullptr};
 
 }  // namespace
 
-extern "C" const kante_entry kante_module_entry{
-    sizeof(kante_entry), KANTE_MAGIC, KANTE_ABI_MAJOR, KANTE_ABI_MINOR, "dev.kante.bench-sink", "1.0.0",
-    kInputs, kOutputs, create, onEvent, destroy, extension};
+extern "C" const kante_entry kante_module_entry{sizeof(kante_entry),
+                                                KANTE_MAGIC,
+                                                KANTE_ABI_MAJOR,
+                                                KANTE_ABI_MINOR,
+                                                "dev.kante.bench-sink",
+                                                "1.0.0",
+                                                kInputs,
+                                                kOutputs,
+                                                create,
+                                                onEvent,
+                                                destroy,
+                                                extension};

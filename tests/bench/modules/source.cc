@@ -19,7 +19,7 @@ struct Source {
   const kante_host* host = nullptr;
   MessageTemplate shape;
   std::string body;
-  std::uint64_t count = 0;     // To send in all.
+  std::uint64_t count = 0;  // To send in all.
   std::uint64_t sent = 0;
   bool paced = false;
 
@@ -55,11 +55,13 @@ kante_status create(const kante_host* host, kante_msg* config, kante_module** ou
   source->paced = json.find("\"paced\":true") != std::string_view::npos;
   source->body.assign(numberIn(json, "bytes", 256), 'x');
   if (numberIn(json, "properties", 2) == 2) {
-    source->shape = MessageTemplate("application/octet-stream", "", {{"level", "high"}, {"site", "muc"}});
+    source->shape =
+        MessageTemplate("application/octet-stream", "", {{"level", "high"}, {"site", "muc"}});
   } else {
     source->shape = MessageTemplate("application/octet-stream", "");
   }
-  const auto* timers = static_cast<const kante_timers_v1*>(host->get_extension(host, KANTE_EXT_TIMERS));
+  const auto* timers =
+      static_cast<const kante_timers_v1*>(host->get_extension(host, KANTE_EXT_TIMERS));
   timers->set(host, 0, 0, 0);
   *out = reinterpret_cast<kante_module*>(source);
   return KANTE_OK;
@@ -88,6 +90,15 @@ const char* const kOutputs[] = {"out", nullptr};
 
 }  // namespace
 
-extern "C" const kante_entry kante_module_entry{
-    sizeof(kante_entry), KANTE_MAGIC, KANTE_ABI_MAJOR, KANTE_ABI_MINOR, "dev.kante.bench-source",
-    "1.0.0", kInputs, kOutputs, create, onEvent, destroy, nullptr};
+extern "C" const kante_entry kante_module_entry{sizeof(kante_entry),
+                                                KANTE_MAGIC,
+                                                KANTE_ABI_MAJOR,
+                                                KANTE_ABI_MINOR,
+                                                "dev.kante.bench-source",
+                                                "1.0.0",
+                                                kInputs,
+                                                kOutputs,
+                                                create,
+                                                onEvent,
+                                                destroy,
+                                                nullptr};

@@ -1,4 +1,5 @@
-/* The smallest thing that passes for a module: one exported data object.  Each sample breaks one rule. */
+/* The smallest thing that passes for a module: one exported data object.  Each sample breaks one
+ * rule. */
 #include <stdlib.h>
 
 #define EXPORT __attribute__((visibility("default")))
@@ -40,7 +41,8 @@ __asm__(
     ".long 1\n"
     ".asciz \"Kante\"\n"
     ".balign 4\n"
-    "1: .ascii \"" NOTE "\"\n"
+    "1: .ascii \"" NOTE
+    "\"\n"
     "2: .balign 4\n"
     ".popsection\n");
 #endif
