@@ -152,7 +152,8 @@ class KeyBuilder {
     }
     return *this;
   }
-  operator std::string_view() const { return {bytes_, size_}; }  // NOLINT: a key is its bytes.
+  // NOLINTNEXTLINE(google-explicit-constructor): a key is its bytes.
+  operator std::string_view() const { return {bytes_, size_}; }
 
  private:
   char bytes_[32] = {};
