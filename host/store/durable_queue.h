@@ -152,7 +152,8 @@ class DurableQueue {
   void cancelTake();
   // Done with them: they are removed.  Unknown tokens are ignored.
   void acknowledge(std::vector<QueueToken> tokens);
-  // Not delivered: they come again, before others of their priority, with one attempt more.
+  // Not delivered: they come again, before others of their priority, with one attempt more;
+  // numbered ones with their number and before everything else.
   void giveBack(std::vector<QueueToken> tokens);
   // Moves it to the queue `quarantine` with the reason, in one transaction.
   void quarantine(QueueToken token, std::string reason);

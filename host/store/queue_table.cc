@@ -369,8 +369,18 @@ void QueueTable::giveBack(Transaction& txn, QueueState& queue,
   touch(queue);
   for (const QueueToken token : tokens) {
     const auto it = queue.taken.find(token);
-    // A number is for good: who has one is repeated by the consumer, not read again.
-    if (it == queue.taken.end() || it->second != 0) continue;
+    if (it == queue.taken.end()) continue;
+    if (const std::uint64_t number = it->second; number != 0) {
+      // A number is for good: it comes again with it, before what has a later one or none.
+      const auto later =
+          std::find_if(queue.again.begin(), queue.again.end(),
+                       [number](const auto& again) { return again.number > number; });
+      queue.again.insert(later, {token, number});
+      undo_.push_back([&queue, token] {
+        std::erase_if(queue.again, [token](const auto& again) { return again.token == token; });
+      });
+      continue;
+    }
     queue.taken.erase(it);
     undo_.push_back([&queue, token] { queue.taken[token] = 0; });
     auto& next =

@@ -51,6 +51,8 @@ class ClientHandler {
   // The broker's answer to publish() with this token: an MQTT 5 reason code, below 0x80 done. Never
   // for what a reconnect repeats by itself.
   virtual void onPublished(std::uint64_t token, std::uint8_t reason_code) = 0;
+  // After each turn of the client's thread while it is connected, at least once a second.
+  virtual void onTurn() = 0;
 };
 
 class UplinkClient {

@@ -61,8 +61,8 @@ class MqttUplink final : public Uplink {
 
  private:
   struct State;
-  explicit MqttUplink(std::unique_ptr<State> state);
-  std::unique_ptr<State> state_;
+  explicit MqttUplink(std::shared_ptr<State> state);
+  std::shared_ptr<State> state_;  // Watched by what was posted to the control thread.
 };
 
 }  // namespace kante

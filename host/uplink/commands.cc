@@ -1,0 +1,140 @@
+#include "host/uplink/commands.h"
+
+#include <algorithm>
+#include <boost/json.hpp>
+#include <charconv>
+#include <utility>
+
+#include "host/base/log.h"
+#include "host/store/key_value.h"
+
+namespace kante {
+namespace {
+
+namespace json = boost::json;
+
+constexpr char kArea[] = "uplink/desired";
+constexpr char kVersion[] = "$version";
+
+Result<json::object> parseObject(const std::string& text) {
+  boost::system::error_code error;
+  json::value value = json::parse(text, error);
+  if (error) return fail(Errc::kInvalid, "the payload is no JSON: " + error.message());
+  if (!value.is_object()) return fail(Errc::kInvalid, "the payload is no JSON object");
+  return std::move(value.get_object());
+}
+
+BrokerCommands::Outgoing reportedOf(const std::string& principal, const TwinSection& section) {
+  return {"twin/" + encodeLevels(principal) + "/reported", withVersion(section), true, {}};
+}
+
+}  // namespace
+
+std::vector<std::string> BrokerCommands::filters() {
+  return {"twin/+/+/desired", "twin/+/+/+/+/desired", "methods/+/+/+/+", "methods/+/+/+/+/+/+"};
+}
+
+Result<std::unique_ptr<BrokerCommands>> BrokerCommands::make(Host host) {
+  std::unique_ptr<BrokerCommands> commands(new BrokerCommands(std::move(host)));
+  KANTE_TRY(versions, commands->host_.store.scan(kArea));
+  for (const auto& [principal, text] : versions) {
+    std::uint64_t version = 0;
+    std::from_chars(text.data(), text.data() + text.size(), version);
+    commands->versions_[principal] = version;
+  }
+  commands->reported_ =
+      commands->host_.twins.observeReported([self = commands.get()](const Twins::Change& change) {
+        self->host_.publish({reportedOf(change.principal, change.section)});
+      });
+  return commands;
+}
+
+BrokerCommands::~BrokerCommands() = default;
+
+void BrokerCommands::linkUp() {
+  std::vector<Outgoing> all;
+  for (const std::string& principal : host_.twins.principals()) {
+    const TwinSection section = host_.twins.reported(principal);
+    if (section.version != 0) all.push_back(reportedOf(principal, section));
+  }
+  host_.publish(std::move(all));
+}
+
+void BrokerCommands::arrived(const std::string& rest, const std::string& payload, bool retained) {
+  const Result<DownTopic> topic = parseDownTopic(rest);
+  Status status;
+  if (topic.has_error()) {
+    status = topic.error();
+  } else if (payload.size() > kPayloadBytesMax) {
+    status = fail(Errc::kLimit, "the payload is longer than 256 KiB");
+  } else if (topic->kind == DownTopic::Kind::kDesired) {
+    status = desired(*topic, payload);
+  } else if (retained) {
+    status = fail(Errc::kInvalid, "a retained method call is an old one");
+  } else {
+    status = method(*topic, payload);
+  }
+  if (!status.has_error()) return;
+  host_.log.warn("uplink", "a command is not obeyed",
+                 {{"topic", rest}, {"why", status.error().text}});
+}
+
+Status BrokerCommands::desired(const DownTopic& topic, const std::string& payload) {
+  if (payload.empty()) return {};  // The retained message was removed; the twin stays as it is.
+  KANTE_TRY(section, parseObject(payload));
+  const json::value* said = section.if_contains(kVersion);
+  boost::system::error_code error;
+  const auto version = said != nullptr ? said->to_number<std::uint64_t>(error) : 0;
+  if (said == nullptr || error || version == 0) {
+    return fail(Errc::kInvalid, "desired properties need a $version above 0");
+  }
+  std::uint64_t& applied = versions_[topic.principal];
+  if (version == applied) return {};  // Retained, and seen before the link was lost.
+  if (version < applied) {
+    return fail(Errc::kConflict, "$version " + std::to_string(version) + " is older than the " +
+                                     std::to_string(applied) + " that is applied");
+  }
+  section.erase(kVersion);
+  const auto changed = host_.twins.replaceDesired(topic.principal, json::serialize(section));
+  if (changed.has_error()) return changed.error();
+  applied = version;
+  std::vector<KeyValue::Write> writes;
+  writes.push_back({kArea, topic.principal, std::to_string(version)});
+  host_.store.apply(std::move(writes), [](const Status&) {});
+  return {};
+}
+
+Status BrokerCommands::method(const DownTopic& topic, const std::string& payload) {
+  const std::string& id = topic.request_id;
+  if (std::find(requests_.begin(), requests_.end(), id) != requests_.end()) return {};
+  requests_.push_back(id);
+  if (requests_.size() > kRequestsRemembered) requests_.pop_front();
+  MethodRequest request;
+  request.target = topic.principal;
+  request.name = topic.method;
+  if (!payload.empty()) request.payload = payload;
+  request.caller = "uplink";
+  host_.methods.invoke(std::move(request), [this, alive = std::weak_ptr<int>(alive_), id](
+                                               int status, const std::string& answer) {
+    if (!alive.expired()) respond(id, status, answer);
+  });
+  return {};
+}
+
+void BrokerCommands::respond(const std::string& request_id, int status,
+                             const std::string& payload) {
+  const std::string whole = "{\"status\":" + std::to_string(status) +
+                            ",\"payload\":" + (payload.empty() ? "null" : payload) + "}";
+  const std::string topic = "methods/response/" + encodeLevels(request_id);
+  const std::size_t parts = (whole.size() + kPartBytes - 1) / kPartBytes;
+  std::vector<Outgoing> outgoing;
+  for (std::size_t i = 0; i < parts; ++i) {
+    Outgoing& part = outgoing.emplace_back();
+    part.topic = topic;
+    part.payload = whole.substr(i * kPartBytes, kPartBytes);
+    if (parts > 1) part.part = std::to_string(i + 1) + "/" + std::to_string(parts);
+  }
+  host_.publish(std::move(outgoing));
+}
+
+}  // namespace kante

@@ -1,0 +1,306 @@
+#include "host/uplink/mqtt_uplink.h"
+
+#include <algorithm>
+#include <atomic>
+#include <boost/json.hpp>
+#include <charconv>
+#include <mutex>
+#include <utility>
+
+#include "host/base/clock.h"
+#include "host/base/encoding.h"
+#include "host/base/log.h"
+#include "host/base/metrics.h"
+#include "host/store/store.h"
+#include "host/uplink/commands.h"
+#include "host/uplink/forwarder.h"
+#include "host/uplink/mosquitto_client.h"
+
+namespace kante {
+namespace {
+
+constexpr std::uint32_t kWindowMax = 4096;
+// Beside the window: state, reported sections, method answers.  More of them wait in the library.
+constexpr std::uint32_t kControlInFlight = 16;
+// Tokens of publications that are no telemetry; they need no answer.
+constexpr std::uint64_t kControlToken = std::uint64_t{1} << 63;
+
+struct Endpoint {
+  std::string host;
+  std::uint16_t port = 0;
+  bool tls = false;
+};
+
+Result<Endpoint> parseUrl(const std::string& url) {
+  const auto bad = [&](const char* why) {
+    return fail(Errc::kInvalid, "[uplink] url \"" + url + "\": " + why);
+  };
+  Endpoint endpoint;
+  std::string_view rest = url;
+  if (rest.starts_with("mqtts://")) {
+    endpoint.tls = true;
+  } else if (!rest.starts_with("mqtt://")) {
+    return bad("begins with neither mqtts:// nor mqtt://");
+  }
+  rest.remove_prefix(endpoint.tls ? 8 : 7);
+  if (rest.ends_with('/')) rest.remove_suffix(1);
+  std::string_view port;
+  if (rest.starts_with('[')) {
+    const std::size_t close = rest.find(']');
+    if (close == std::string_view::npos) return bad("has an address without its closing bracket");
+    endpoint.host = rest.substr(1, close - 1);
+    port = rest.substr(close + 1);
+    if (!port.empty() && !port.starts_with(':'))
+      return bad("has something other than a port after the address");
+  } else {
+    const std::size_t colon = rest.find(':');
+    endpoint.host = rest.substr(0, colon);
+    if (colon != std::string_view::npos) port = rest.substr(colon);
+  }
+  if (endpoint.host.empty() || endpoint.host.find_first_of("/@?# ") != std::string::npos) {
+    return bad("has no host");
+  }
+  endpoint.port = endpoint.tls ? 8883 : 1883;
+  if (port.empty()) return endpoint;
+  port.remove_prefix(1);
+  unsigned number = 0;
+  const auto parsed = std::from_chars(port.data(), port.data() + port.size(), number);
+  if (parsed.ec != std::errc() || parsed.ptr != port.data() + port.size() || number == 0 ||
+      number > 65535) {
+    return bad("has no port from 1 to 65535");
+  }
+  endpoint.port = static_cast<std::uint16_t>(number);
+  return endpoint;
+}
+
+bool isLoopback(const std::string& host) {
+  return host == "localhost" || host == "::1" || host.starts_with("127.");
+}
+
+std::string stateJson(const char* state, const std::string& version) {
+  boost::json::object object{{"state", state}, {"version", version}};
+  return boost::json::serialize(object);
+}
+
+}  // namespace
+
+// Handler of the client's events (its thread) and bridge to the control thread.
+struct MqttUplink::State final : ClientHandler, std::enable_shared_from_this<MqttUplink::State> {
+  State(MqttUplinkOptions given, Host given_host)
+      : options(std::move(given)),
+        host(std::move(given_host)),
+        prefix(gatewayTopic(options.gateway_id, "")) {}
+
+  void onConnected() override;
+  void onDisconnected(const std::string& why) override;
+  void onArrival(const Arrival& arrival) override;
+  void onPublished(std::uint64_t token, std::uint8_t reason_code) override;
+  void onTurn() override { forwarder->turn(); }
+  void publish(const BrokerCommands::Outgoing& outgoing);
+  // From the control thread.
+  void publishLater(std::vector<BrokerCommands::Outgoing> outgoing);
+  void lost(std::uint64_t number, const std::string& why);
+
+  const MqttUplinkOptions options;
+  const Host host;
+  const std::string prefix;  // "kante/v1/GATEWAY/"
+  DurableQueue* queue = nullptr;
+  std::unique_ptr<MosquittoClient> client;
+  std::unique_ptr<Forwarder> forwarder;      // The client's thread.
+  std::unique_ptr<BrokerCommands> commands;  // Control thread.
+  std::uint64_t control_count = 0;
+  bool warned = false;  // Of this loss of the link.
+  std::atomic<bool> stopped{false};
+  mutable std::mutex mutex;  // Around reason.
+  std::string reason;
+};
+
+// ---- the client's thread ----
+
+void MqttUplink::State::publish(const BrokerCommands::Outgoing& outgoing) {
+  Publication publication;
+  publication.topic = prefix + outgoing.topic;
+  publication.payload = outgoing.payload;
+  publication.content_type = "application/json";
+  publication.retain = outgoing.retained ? Retain::kYes : Retain::kNo;
+  if (!outgoing.part.empty()) publication.properties.emplace_back("part", outgoing.part);
+  const Status status = client->publish(publication, kControlToken | ++control_count);
+  if (status.has_error() && status.error().code != Errc::kUnavailable) {
+    host.log.warn("uplink", "not published",
+                  {{"topic", publication.topic}, {"why", status.error().text}});
+  }
+}
+
+void MqttUplink::State::onConnected() {
+  {
+    const std::lock_guard lock(mutex);
+    reason.clear();
+  }
+  warned = false;
+  host.log.info("uplink", "connected", {{"url", options.url}});
+  publish({"state", stateJson("online", options.version), true, {}});
+  forwarder->linkUp();
+  if (options.commands != CommandTrust::kBroker) return;
+  host.post([weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (self != nullptr && self->commands != nullptr) self->commands->linkUp();
+  });
+}
+
+void MqttUplink::State::onDisconnected(const std::string& why) {
+  forwarder->linkDown();
+  bool changed = false;
+  {
+    const std::lock_guard lock(mutex);
+    changed = std::exchange(reason, why) != why;
+  }
+  if (changed || !std::exchange(warned, true)) {
+    host.log.warn("uplink", "not connected", {{"url", options.url}, {"why", why}});
+  }
+}
+
+void MqttUplink::State::onArrival(const Arrival& arrival) {
+  if (options.commands != CommandTrust::kBroker || !arrival.topic.starts_with(prefix)) return;
+  if (arrival.payload.size() > BrokerCommands::kPayloadBytesMax) {
+    host.log.warn("uplink", "a command is not obeyed: longer than 256 KiB",
+                  {{"topic", arrival.topic}});
+    return;
+  }
+  host.post([weak = weak_from_this(), rest = std::string(arrival.topic.substr(prefix.size())),
+             payload = std::string(arrival.payload), retained = arrival.retain == Retain::kYes] {
+    const auto self = weak.lock();
+    if (self != nullptr && self->commands != nullptr)
+      self->commands->arrived(rest, payload, retained);
+  });
+}
+
+void MqttUplink::State::onPublished(std::uint64_t token, std::uint8_t reason_code) {
+  if ((token & kControlToken) == 0) return forwarder->answered(token, reason_code);
+  if (reason_code >= 0x80) {
+    host.log.warn("uplink", "the broker refuses a message of the gateway itself",
+                  {{"reason", std::to_string(reason_code)}});
+  }
+}
+
+void MqttUplink::State::lost(std::uint64_t number, const std::string& why) {
+  const boost::json::object object{{"epoch", host.store.epoch()}, {"seq", number}, {"reason", why}};
+  publish({"lost", boost::json::serialize(object), false, {}});
+}
+
+// ---- the control thread ----
+
+void MqttUplink::State::publishLater(std::vector<BrokerCommands::Outgoing> outgoing) {
+  if (outgoing.empty() || client->state() != LinkState::kConnected)
+    return;  // linkUp() says it again.
+  client->post([this, outgoing = std::move(outgoing)] {
+    for (const auto& one : outgoing) publish(one);
+  });
+}
+
+MqttUplink::MqttUplink(std::shared_ptr<State> state) : state_(std::move(state)) {}
+
+MqttUplink::~MqttUplink() { stop(); }
+
+Result<std::unique_ptr<MqttUplink>> MqttUplink::make(MqttUplinkOptions options, Host host) {
+  if (!isName(options.gateway_id)) return fail(Errc::kInvalid, "[gateway] id is no name");
+  if (options.window == 0 || options.window > kWindowMax) {
+    return fail(Errc::kInvalid, "[uplink] window: from 1 to 4096");
+  }
+  KANTE_TRY(endpoint, parseUrl(options.url));
+  KANTE_TRY(topic, TelemetryTopic::parse(options.topic, options.gateway_id));
+  MosquittoOptions client;
+  if (endpoint.tls) {
+    KANTE_TRY(tls, TlsContext::make({options.ca, options.cert, options.key}, endpoint.host));
+    client.tls = std::move(tls);
+  } else if (options.plain_text != PlainText::kAnywhere && !isLoopback(endpoint.host)) {
+    return fail(Errc::kDenied,
+                "[uplink] url \"" + options.url +
+                    "\": plain text leaves this machine only with insecure_plain_text = true");
+  }
+  const auto state = std::make_shared<State>(std::move(options), std::move(host));
+  const MqttUplinkOptions& given = state->options;
+  QueueSpec spec;
+  if (given.order == MqttUplinkOptions::Order::kLiveFirst)
+    spec.order = QueueSpec::Order::kLiveFirst;
+  KANTE_TRY(queue, state->host.store.queue("upstream", spec));
+  state->queue = queue;
+  client.host = endpoint.host;
+  client.port = endpoint.port;
+  client.client_id = "kante-" + given.gateway_id;
+  client.username = given.username;
+  client.password_file = given.password_file;
+  client.will_topic = state->prefix + "state";
+  client.will_payload = stateJson("offline", given.version);
+  client.in_flight_max = given.window + kControlInFlight;
+  KANTE_TRY(made, MosquittoClient::make(std::move(client)));
+  state->client = std::move(made);
+  state->forwarder = std::make_unique<Forwarder>(
+      Forwarder::Host{*state->client, *queue, state->host.clock, state->host.log,
+                      [raw = state.get()](std::uint64_t number, const std::string& why) {
+                        raw->lost(number, why);
+                      }},
+      TelemetryWriter(std::move(topic), given.gateway_id, state->host.store.epoch()), given.window);
+  if (given.commands == CommandTrust::kBroker) {
+    if (state->host.twins == nullptr || state->host.methods == nullptr) {
+      return fail(Errc::kInvalid, "[uplink] commands = \"broker\": there are no twins and methods");
+    }
+    const auto publish = [raw = state.get()](std::vector<BrokerCommands::Outgoing> outgoing) {
+      raw->publishLater(std::move(outgoing));
+    };
+    KANTE_TRY(commands,
+              BrokerCommands::make({*state->host.twins, *state->host.methods,
+                                    state->host.store.keyValue(), state->host.log, publish}));
+    state->commands = std::move(commands);
+    for (const std::string& filter : BrokerCommands::filters()) {
+      KANTE_CHECK(state->client->subscribe(state->prefix + filter));
+    }
+  }
+  return std::unique_ptr<MqttUplink>(new MqttUplink(state));
+}
+
+Status MqttUplink::start() { return state_->client->start(*state_); }
+
+void MqttUplink::stop() {
+  if (state_->stopped.exchange(true)) return;
+  state_->client->stop();
+  state_->commands.reset();
+  state_->forwarder->close();
+}
+
+UplinkStatus MqttUplink::status() const {
+  const State& state = *state_;
+  UplinkStatus status;
+  status.kind = "mqtt";
+  status.state = name(state.client->state());
+  {
+    const std::lock_guard lock(state.mutex);
+    status.reason = state.reason;
+  }
+  status.epoch = state.host.store.epoch();
+  status.seq = state.queue->nextNumber() - 1;
+  status.backlog_messages = state.queue->messages();
+  status.backlog_bytes = state.queue->bytes();
+  status.connects = state.client->connects();
+  status.in_flight = state.forwarder->inFlight();
+  status.acknowledged = state.forwarder->acknowledged();
+  status.refused = state.forwarder->refused();
+  status.alarm = state.forwarder->alarm();
+  return status;
+}
+
+void MqttUplink::collect(MetricWriter& metrics) const {
+  const UplinkStatus status = this->status();
+  metrics.gauge("kante_uplink_connected", "1 while the uplink is connected", {},
+                status.state == "connected" ? 1 : 0);
+  metrics.counter("kante_uplink_connects_total", "Connections made", {},
+                  static_cast<double>(status.connects));
+  metrics.gauge("kante_uplink_in_flight", "Messages sent and not acknowledged", {},
+                static_cast<double>(status.in_flight));
+  metrics.counter("kante_uplink_acknowledged_total", "Messages that the broker acknowledged", {},
+                  static_cast<double>(status.acknowledged));
+  metrics.counter("kante_uplink_lost_total", "Messages given up after they had a number", {},
+                  static_cast<double>(status.refused));
+  metrics.gauge("kante_uplink_seq", "The last number given", {}, static_cast<double>(status.seq));
+}
+
+}  // namespace kante

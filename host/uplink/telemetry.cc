@@ -1,0 +1,119 @@
+#include "host/uplink/telemetry.h"
+
+#include <array>
+#include <utility>
+
+#include "host/base/clock.h"
+#include "host/base/encoding.h"
+
+namespace kante {
+namespace {
+
+constexpr std::size_t kMqttStringMax = 65'535;
+
+// The wire names of IOTHUB's property bag for the system properties that an author may set.
+constexpr std::array<std::pair<std::string_view, std::string_view>, 9> kWireNames{{
+    {"messageId", "$.mid"},
+    {"cid", "$.cid"},
+    {"userId", "$.uid"},
+    {"to", "$.to"},
+    {"messageSchema", "$.schema"},
+    {"dt-subject", "$.sub"},
+    {"operation", "iothub-operation"},
+    {"iothub-interface-id", "$.ifid"},
+    {"ack", "ack"},
+}};
+
+// Brokers may close a connection over control characters in a string (MQTT 5, 1.5.4), and do.
+bool speakable(std::string_view text) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto byte = static_cast<unsigned char>(text[i]);
+    if (byte < 0x20 || byte == 0x7f) return false;
+    if (byte == 0xc2 && i + 1 < text.size() && static_cast<unsigned char>(text[i + 1]) < 0xa0)
+      return false;
+    // U+FDD0 to U+FDEF and U+xFFFE, U+xFFFF are no characters.
+    if (byte == 0xef && i + 2 < text.size()) {
+      const auto second = static_cast<unsigned char>(text[i + 1]);
+      const auto third = static_cast<unsigned char>(text[i + 2]);
+      if ((second == 0xb7 && third >= 0x90 && third <= 0xaf) || (second == 0xbf && third >= 0xbe))
+        return false;
+    }
+    if (byte >= 0xf0 && i + 3 < text.size()) {
+      const auto second = static_cast<unsigned char>(text[i + 1]);
+      const auto third = static_cast<unsigned char>(text[i + 2]);
+      const auto fourth = static_cast<unsigned char>(text[i + 3]);
+      if ((second & 0x0f) == 0x0f && third == 0xbf && fourth >= 0xbe) return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+std::string_view TelemetryWriter::keep(std::string text) {
+  return kept_.emplace_back(std::move(text));
+}
+
+void TelemetryWriter::add(std::string_view name, std::string_view value) {
+  if (!speakable(name) || !speakable(value)) {
+    if (!encoded_names_.empty()) encoded_names_ += '&';
+    encoded_names_ += percentEncode(name);
+    name = keep(percentEncode(name));
+    value = keep(percentEncode(value));
+  }
+  if (name.size() > kMqttStringMax || value.size() > kMqttStringMax) too_long_ = true;
+  publication_.properties.emplace_back(name, value);
+}
+
+void TelemetryWriter::addOwn(const MessageView& message) {
+  for (std::uint32_t i = 0; i < message.propertyCount(); ++i) {
+    const auto [name, value] = message.property(i);
+    add(name, value);
+  }
+}
+
+void TelemetryWriter::addSystem(const MessageView& message) {
+  for (std::uint32_t i = 0; i < message.systemPropertyCount(); ++i) {
+    const auto [name, value] = message.systemProperty(i);
+    for (const auto& [internal, wire] : kWireNames) {
+      if (name == internal) add(wire, value);
+    }
+  }
+  if (!message.contentEncoding().empty()) add("$.ce", message.contentEncoding());
+  if (message.createdNs() != 0) add("$.ctime", keep(formatUtc(message.createdNs())));
+}
+
+Result<Publication> TelemetryWriter::write(const TakenMessage& taken, std::int64_t wall_ns) {
+  const MessageView& message = taken.record.message;
+  publication_ = Publication();
+  kept_.clear();
+  kept_.reserve(2 * (KANTE_PROPERTIES_MAX + KANTE_SYSTEM_PROPERTIES_MAX) + 16);
+  encoded_names_.clear();
+  too_long_ = false;
+
+  publication_.topic = topic_.fill(taken.record.source.telemetry_name);
+  publication_.payload = message.body();
+  if (speakable(message.contentType())) publication_.content_type = message.contentType();
+  if (message.expiryNs() != 0) {
+    const std::int64_t left_s = (message.expiryNs() - wall_ns) / 1'000'000'000;
+    publication_.expiry_s = static_cast<std::uint32_t>(left_s < 1            ? 1
+                                                       : left_s > 0x7fffffff ? 0x7fffffff
+                                                                             : left_s);
+  }
+  addOwn(message);
+  addSystem(message);
+  add("kante-gateway", gateway_);
+  add("kante-epoch", epoch_);
+  add("kante-seq", keep(std::to_string(taken.number)));
+  add("kante-dropped", keep(std::to_string(taken.dropped)));
+  add("kante-id", keep(formatId(message.id())));
+  const auto [trace_high, trace_low] = message.trace();
+  if ((trace_high | trace_low) != 0) add("kante-trace", keep(formatId({trace_high, trace_low})));
+  if (!encoded_names_.empty()) add("kante-encoded", keep(encoded_names_));
+  if (too_long_ || publication_.topic.size() > kTopicBytesMax) {
+    return fail(Errc::kLimit, "a property or the topic is longer than MQTT's 65535 bytes");
+  }
+  return publication_;
+}
+
+}  // namespace kante

@@ -1,0 +1,39 @@
+// A stored message as what the broker gets: topic, payload, properties.  docs/uplink.md lists them.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "host/base/result.h"
+#include "host/store/durable_queue.h"
+#include "host/uplink/client.h"
+#include "host/uplink/topics.h"
+
+namespace kante {
+
+class TelemetryWriter {
+ public:
+  TelemetryWriter(TelemetryTopic topic, std::string gateway, std::string epoch)
+      : topic_(std::move(topic)), gateway_(std::move(gateway)), epoch_(std::move(epoch)) {}
+
+  // Borrows from the message and from this writer until the next call.  kLimit: a property that
+  // MQTT has no room for; such a message can never be sent.
+  Result<Publication> write(const TakenMessage& message, std::int64_t wall_ns);
+
+ private:
+  void add(std::string_view name, std::string_view value);
+  std::string_view keep(std::string text);
+  void addOwn(const MessageView& message);
+  void addSystem(const MessageView& message);
+
+  const TelemetryTopic topic_;
+  const std::string gateway_;
+  const std::string epoch_;
+  Publication publication_;
+  std::vector<std::string> kept_;  // What the views point into; reserved, so that nothing moves.
+  std::string encoded_names_;
+  bool too_long_ = false;
+};
+
+}  // namespace kante

@@ -1,0 +1,44 @@
+// The TLS settings of one connection to one server: whom to trust, as whom to come, which name to
+// expect.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "host/base/result.h"
+
+struct ssl_ctx_st;
+
+namespace kante {
+
+struct TlsFiles {
+  std::string ca;    // PEM, needed: there is no connection without verification.
+  std::string cert;  // PEM chain and key of the client; both or neither.
+  std::string key;
+};
+
+// TLS 1.2 or later.  The server's certificate must be valid for the host, a name or an address.
+// Used by one thread at a time.
+class TlsContext {
+ public:
+  // kIo, kInvalid: which file, and why.
+  static Result<std::unique_ptr<TlsContext>> make(const TlsFiles& files, const std::string& host);
+  ~TlsContext();
+  TlsContext(const TlsContext&) = delete;
+  TlsContext& operator=(const TlsContext&) = delete;
+
+  ssl_ctx_st* raw() const { return context_; }
+  // Why the last server's certificate was refused; empties it.
+  std::string takeRefusal();
+
+ private:
+  friend struct TlsCallbacks;
+  TlsContext(ssl_ctx_st* context, std::string host) : context_(context), host_(std::move(host)) {}
+
+  ssl_ctx_st* const context_;
+  const std::string host_;
+  bool host_is_name_ = true;
+  std::string refusal_;
+};
+
+}  // namespace kante
