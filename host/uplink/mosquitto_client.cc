@@ -279,7 +279,7 @@ Result<std::vector<MosquittoClient::Address>> MosquittoClient::resolve() const {
 }
 
 Status MosquittoClient::begin(const Address& address) {
-  connack_ = lost_ = false;
+  connack_ = lost_ = reached_ = false;
   lost_rc_ = 0;
   said_.clear();
   if (options_.tls) options_.tls->takeRefusal();
@@ -333,7 +333,9 @@ bool MosquittoClient::pollOnce(int timeout_ms) {
   if (mosquitto_want_write(client_)) fds[0].events |= POLLOUT;
   if (::poll(fds, 2, timeout_ms) < 0 && errno != EINTR) return false;
   if (fds[1].revents != 0) runPosted();
-  if (state() != LinkState::kConnected && (fds[0].revents & (POLLERR | POLLHUP)) != 0) {
+  const bool broken = (fds[0].revents & (POLLERR | POLLHUP)) != 0;
+  if (!broken && (fds[0].revents & POLLOUT) != 0) reached_ = true;
+  if (broken && !reached_) {
     int error = 0;
     socklen_t size = sizeof error;
     if (::getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error != 0) {

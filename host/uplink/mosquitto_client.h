@@ -102,6 +102,7 @@ class MosquittoClient final : public UplinkClient {
   std::int64_t backoff_ms_ = kBackoffFirstMs;
   std::minstd_rand jitter_;
   bool connack_ = false;  // CONNACK came, connected() is still to be called.
+  bool reached_ = false;  // TCP is connected.
   bool lost_ = false;
   int lost_rc_ = 0;
   std::string said_;  // What the library or the broker said last about a failure.

@@ -38,8 +38,21 @@ struct TlsCallbacks {
     return 0;
   }
 
+  // What the broker thinks of us comes as an alert, with TLS 1.3 only after the handshake.
+  static void alert(TlsContext& self, int code) {
+    const int description = code & 0xff;
+    if (description == SSL3_AD_CLOSE_NOTIFY || !self.refusal_.empty()) return;
+    self.refusal_ = "TLS: the broker refuses the connection: ";
+    self.refusal_ += description == TLS13_AD_CERTIFICATE_REQUIRED
+                         ? "certificate required"
+                         : SSL_alert_desc_string_long(code);
+  }
+
   // The name to ask for is ours, not that of the address that the library was told to connect to.
-  static void info(const SSL* ssl, int where, int) {
+  static void info(const SSL* ssl, int where, int code) {
+    if ((where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT) {
+      return alert(*of(SSL_get_SSL_CTX(ssl)), code);
+    }
     if ((where & SSL_CB_HANDSHAKE_START) == 0) return;
     const TlsContext* self = of(SSL_get_SSL_CTX(ssl));
     auto* handshake = const_cast<SSL*>(ssl);

@@ -19,10 +19,10 @@ namespace kante::testing {
 
 struct BrokerOptions {
   // All three or none: TLS, with client certificates demanded when client_ca is set.
-  std::string cert;
-  std::string key;
-  std::string client_ca;
-  std::string extra;  // More lines of mosquitto.conf.
+  std::string cert = {};
+  std::string key = {};
+  std::string client_ca = {};
+  std::string extra = {};  // More lines of mosquitto.conf.
 };
 
 // Keeps its sessions and port over stop() and start(), as a broker with persistence does.
@@ -66,10 +66,10 @@ struct Received {
 
 struct PeerOptions {
   std::string client_id = "cloud";
-  std::vector<std::string> filters;  // Subscribed with QoS 1.
-  std::string ca;                    // As the broker's material; for TLS.
-  std::string cert;
-  std::string key;
+  std::vector<std::string> filters = {};  // Subscribed with QoS 1.
+  std::string ca = {};                    // As the broker's material; for TLS.
+  std::string cert = {};
+  std::string key = {};
 };
 
 // MQTT 5, with a session that outlives connections: nothing that the broker kept is missed.
