@@ -69,7 +69,8 @@ void write(const std::string& path, const std::string& text) { std::ofstream(pat
 
 std::string beacon(const std::string& modules, const std::string& pipe) {
   return fmt::format(
-      R"({{"bundle":"{}/bench-beacon.kmod","placement":"in-process","config":{{"pipe":"{}"}}}})", modules, pipe);
+      R"({{"bundle":"{}/bench-beacon.kmod","placement":"in-process","config":{{"pipe":"{}"}}}})",
+      modules, pipe);
 }
 
 }  // namespace
@@ -88,21 +89,23 @@ GatewayProcess::GatewayProcess(std::string kante, int extra)
   const std::string build = std::filesystem::path(kante_).parent_path().parent_path().string();
   const std::string modules = build + "/modules";
   if (::mkfifo((folder_ + "/pipe").c_str(), 0600) != 0) die("no pipe in " + folder_);
-  write(folder_ + "/gateway.toml",
-        fmt::format("[gateway]\nid = \"bench\"\ndata_dir = \"{0}/data\"\n[trust]\nsigners = "
-                    "[\"{1}/dev-keys/signer.pem\"]\n[api]\nsocket = \"{0}/api.sock\"\nhttp = \"\"\n",
-                    folder_, build));
+  write(
+      folder_ + "/gateway.toml",
+      fmt::format("[gateway]\nid = \"bench\"\ndata_dir = \"{0}/data\"\n[trust]\nsigners = "
+                  "[\"{1}/dev-keys/signer.pem\"]\n[api]\nsocket = \"{0}/api.sock\"\nhttp = \"\"\n",
+                  folder_, build));
   std::string more;
   for (int i = 0; i < extra; ++i) more += fmt::format(",\"beacon-{}\":{}", i, beacon(modules, ""));
-  write(folder_ + "/deployment.json", fmt::format(R"({{"schema":"kante.deployment/1","id":"bench","version":1,
+  write(folder_ + "/deployment.json",
+        fmt::format(R"json({{"schema":"kante.deployment/1","id":"bench","version":1,
 "modules":{{
  "sensor":{{"bundle":"{0}/simulated-sensor.kmod","placement":"in-process","config":{{"period_ms":1000}}}},
  "filter":{{"bundle":"{0}/threshold-filter.kmod","placement":"in-process","config":{{"field":"machine.temperature","threshold":-1000}}}},
  "beacon":{1}{2}}},
 "routes":{{
  "in":"FROM /messages/modules/sensor/outputs/* INTO BrokeredEndpoint(\"/modules/filter/inputs/in\")",
- "out":"FROM /messages/modules/filter/outputs/* INTO BrokeredEndpoint(\"/modules/beacon/inputs/in\")"}}}})",
-                                                   modules, beacon(modules, folder_ + "/pipe"), more));
+ "out":"FROM /messages/modules/filter/outputs/* INTO BrokeredEndpoint(\"/modules/beacon/inputs/in\")"}}}})json",
+                    modules, beacon(modules, folder_ + "/pipe"), more));
 }
 
 GatewayProcess::~GatewayProcess() {
@@ -144,17 +147,19 @@ BrokerFigures measureMosquitto() {
   ::bind(probe, reinterpret_cast<sockaddr*>(&at), size);
   ::getsockname(probe, reinterpret_cast<sockaddr*>(&at), &size);
   ::close(probe);
-  write(folder + "/m.conf",
-        fmt::format("listener {} 127.0.0.1\nallow_anonymous true\nuser root\n", ntohs(at.sin_port)));
+  write(folder + "/m.conf", fmt::format("listener {} 127.0.0.1\nallow_anonymous true\nuser root\n",
+                                        ntohs(at.sin_port)));
   const auto began = Clock::now();
   pid_t pid = spawn({"/usr/sbin/mosquitto", "-c", folder + "/m.conf"}, folder + "/log");
   BrokerFigures figures;
-  static constexpr unsigned char kConnect[] = {0x10, 13, 0, 4, 'M', 'Q', 'T', 'T', 4, 2, 0, 60, 0, 1, 'b'};
+  static constexpr unsigned char kConnect[] = {0x10, 13, 0, 4,  'M', 'Q', 'T', 'T',
+                                               4,    2,  0, 60, 0,   1,   'b'};
   while (figures.start_ms == 0) {
     const int client = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     char answer[4] = {};
     if (::connect(client, reinterpret_cast<sockaddr*>(&at), sizeof at) == 0 &&
-        ::write(client, kConnect, sizeof kConnect) == sizeof kConnect && ::read(client, answer, 4) == 4) {
+        ::write(client, kConnect, sizeof kConnect) == sizeof kConnect &&
+        ::read(client, answer, 4) == 4) {
       figures.start_ms = msSince(began);
     }
     ::close(client);

@@ -24,10 +24,12 @@ std::vector<Figure> benchStartup(const std::string& kante) {
   }
   using enum Figure::Better;
   return {
-      {"exec to first message at a sink, 3 signed modules", "ms", median(warm), "goal", 50, 1.0, kLower},
-      {"the same against mosquitto's CONNACK", "ms", median(warm), "mosquitto", median(broker), 0, kLower},
-      {"first start ever: bundles verified, unpacked, stored", "ms", median(cold), "mosquitto", median(broker), 0,
+      {"exec to first message at a sink, 3 signed modules", "ms", median(warm), "goal", 50, 1.0,
        kLower},
+      {"the same against mosquitto's CONNACK", "ms", median(warm), "mosquitto", median(broker), 0,
+       kLower},
+      {"first start ever: bundles verified, unpacked, stored", "ms", median(cold), "mosquitto",
+       median(broker), 0, kLower},
   };
 }
 
@@ -50,7 +52,8 @@ std::vector<Figure> benchFootprint(const std::string& kante) {
   using enum Figure::Better;
   const double each = (median(many) - median(three)) / kExtra;
   return {
-      {"idle host, store, 3 in-process modules, PSS", "KiB", median(three), "goal", 10 * 1024.0, 1.0, kLower},
+      {"idle host, store, 3 in-process modules, PSS", "KiB", median(three), "goal", 10 * 1024.0,
+       1.0, kLower},
       {"each further in-process instance, PSS", "KiB", each, "goal", 50, 1.0, kLower},
       {"against mosquitto, PSS", "KiB", median(three), "mosquitto", median(broker), 0, kLower},
   };

@@ -47,6 +47,15 @@ const char* const kOutputs[] = {nullptr};
 
 }  // namespace
 
-extern "C" const kante_entry kante_module_entry{
-    sizeof(kante_entry), KANTE_MAGIC, KANTE_ABI_MAJOR, KANTE_ABI_MINOR, "dev.kante.bench-beacon",
-    "1.0.0", kInputs, kOutputs, create, onEvent, destroy, nullptr};
+extern "C" const kante_entry kante_module_entry{sizeof(kante_entry),
+                                                KANTE_MAGIC,
+                                                KANTE_ABI_MAJOR,
+                                                KANTE_ABI_MINOR,
+                                                "dev.kante.bench-beacon",
+                                                "1.0.0",
+                                                kInputs,
+                                                kOutputs,
+                                                create,
+                                                onEvent,
+                                                destroy,
+                                                nullptr};
