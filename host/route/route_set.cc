@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 #include <stdexcept>
 #include <utility>
 
@@ -39,7 +40,9 @@ class Compiler {
       draft.conjuncts = route_detail::conjunctsOf(draft.nodes);
       draft.equalities = route_detail::equalitiesOf(draft.nodes, draft.conjuncts, set_->operands);
     }
-    for (const Equality& equality : draft.equalities) ++asked_[equality.operand];
+    for (const Equality& equality : draft.equalities) {
+      texts_[equality.operand].insert(equality.texts.begin(), equality.texts.end());
+    }
     drafts_.push_back(std::move(draft));
   }
 
@@ -66,10 +69,10 @@ class Compiler {
         set_->programs.compile(nodes, static_cast<std::uint32_t>(nodes.size() - 1), set_->operands);
     if (root.kind == route_detail::NodeKind::kBool && root.truth) return condition;
     condition.kind = Condition::Kind::kGeneral;
-    // The operand that most routes ask for: one look-up then serves them all.
+    // The operand that is compared with most texts: its value tells most routes apart.
     const auto best = std::max_element(draft.equalities.begin(), draft.equalities.end(),
                                        [this](const Equality& a, const Equality& b) {
-                                         return asked_[a.operand] < asked_[b.operand];
+                                         return texts_[a.operand].size() < texts_[b.operand].size();
                                        });
     if (best != draft.equalities.end()) {
       condition.kind = Condition::Kind::kIndexed;
@@ -84,7 +87,7 @@ class Compiler {
   std::shared_ptr<CompiledSet> set_;
   std::vector<Draft> drafts_;
   std::map<std::string, std::uint32_t> sinks_;
-  std::map<std::uint32_t, std::size_t> asked_;  // By operand: equalities on it in the whole set.
+  std::map<std::uint32_t, std::set<std::string>> texts_;  // That the set compares an operand with.
 };
 
 const std::shared_ptr<const CompiledSet>& emptySet() {
