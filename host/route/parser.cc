@@ -55,6 +55,33 @@ std::string hintFor(std::string_view found) {
   return "";
 }
 
+// The first characters of a text, for a message.
+std::string beginningOf(std::string_view text) {
+  constexpr std::size_t kBytes = 40;
+  std::string beginning(text.substr(0, kBytes));
+  while (!isUtf8(beginning)) beginning.pop_back();
+  return beginning;
+}
+
+std::string noFunction(std::string_view name) {
+  std::vector<std::string> names{std::string(kTwinChangeIncludes)};
+  for (const Function& known : functions()) names.emplace_back(known.name);
+  const std::string near = nearest(lowerAscii(name), names);
+  return "there is no function " + beginningOf(name) +
+         (name.starts_with('!') ? hintFor(name)
+          : near.empty()        ? ""
+                                : "; did you mean " + near + "?");
+}
+
+std::string wrongCount(const Function& function, std::size_t arguments) {
+  std::string counts = std::to_string(function.arguments_min);
+  if (function.arguments_max != function.arguments_min) {
+    counts += " to " + std::to_string(function.arguments_max);
+  }
+  return std::string(function.name) + " takes " + counts +
+         (counts == "1" ? " argument, not " : " arguments, not ") + std::to_string(arguments);
+}
+
 class Parser {
  public:
   explicit Parser(std::string_view text) : lexer_(text) { syntax_.text = std::string(text); }
@@ -125,8 +152,7 @@ RouteError Parser::unexpected(const std::string& expected) const {
   if (token_.kind == TokenKind::kEnd) {
     return errorAt(token_.begin, "expected " + expected + ", but the route ends here");
   }
-  std::string found(lexer_.textOf(token_).substr(0, 40));
-  while (!isUtf8(found)) found.pop_back();
+  const std::string found = beginningOf(lexer_.textOf(token_));
   std::string hint = hintFor(found);
   if (token_.kind == TokenKind::kNumber && found.starts_with('-')) {
     hint = "; write spaces around a minus sign: a - " + found.substr(1);
@@ -171,7 +197,7 @@ RouteResult<RouteSyntax> Parser::route() {
     KANTE_CHECK(condition());
   }
   if (token_.kind != TokenKind::kInto) {
-    return unexpected(syntax_.nodes.empty() ? "WHERE or INTO" : "an operator or INTO");
+    return unexpected("WHERE or INTO");
   }
   KANTE_CHECK(advance());
   KANTE_CHECK(sink());
@@ -228,6 +254,7 @@ RouteResult<void> Parser::path() {
 RouteResult<void> Parser::condition() {
   KANTE_TRY(extent, expression(1));
   (void)extent;
+  if (token_.kind != TokenKind::kInto) return unexpected("an operator or INTO");
   if (auto error = checkCondition(syntax_)) return errorAt(error->byte, std::move(error->text));
   std::size_t waiting = 0;
   for (const Node& node : syntax_.nodes) {
@@ -430,13 +457,7 @@ RouteResult<Parser::Extent> Parser::call(const Token& name) {
   const std::string_view text = lexer_.textOf(name);
   if (sameIgnoringCase(text, kTwinChangeIncludes)) return twinChangeIncludes(name);
   const Function* const function = findFunction(text);
-  if (function == nullptr) {
-    std::vector<std::string> names;
-    for (const Function& known : functions()) names.emplace_back(known.name);
-    const std::string near = nearest(lowerAscii(text), names);
-    return errorAt(name.begin, "there is no function " + std::string(text.substr(0, 40)) +
-                                   (near.empty() ? "" : "; did you mean " + near + "?"));
-  }
+  if (function == nullptr) return errorAt(name.begin, noFunction(text));
   KANTE_CHECK(deeper());
   KANTE_CHECK(advance());
   std::size_t arguments = 0;
@@ -449,13 +470,7 @@ RouteResult<Parser::Extent> Parser::call(const Token& name) {
     KANTE_CHECK(advance());
   }
   if (arguments < function->arguments_min || arguments > function->arguments_max) {
-    const std::string least = std::to_string(function->arguments_min);
-    return errorAt(name.begin, std::string(function->name) + " takes " + least +
-                                   (function->arguments_min == function->arguments_max
-                                        ? ""
-                                        : " to " + std::to_string(function->arguments_max)) +
-                                   (function->arguments_max == 1 ? " argument" : " arguments") +
-                                   ", not " + std::to_string(arguments));
+    return errorAt(name.begin, wrongCount(*function, arguments));
   }
   extent.end = static_cast<std::uint32_t>(token_.end);
   --depth_;
