@@ -26,6 +26,9 @@ class DurableMap;
 struct AdmissionPolicy;
 struct AdmittedBundle;
 
+// Whether this gateway has an uplink for routes into $upstream.
+enum class Upstream { kServed, kAbsent };
+
 enum class DeploymentState {
   kNone,      // Nothing was ever committed.
   kApplying,  // A change is on its way; the one before still runs.
@@ -51,7 +54,7 @@ struct HistoryEntry {
   std::uint64_t version = 0;
   std::string who;
   std::int64_t when_wall_ns = 0;
-  std::string state;                 // "committed", "rolled-back"
+  std::string state;                 // "applying", "committed", "rolled-back"
   std::string reason;                // Why not, else empty.
   std::vector<std::string> changed;  // JSON pointers against the one before.
 };
@@ -93,6 +96,7 @@ class Agent {
     Clock& clock;
     Log& log;
     std::function<AdmissionPolicy()> policy;
+    Upstream upstream = Upstream::kServed;
   };
 
   static Result<std::unique_ptr<Agent>> open(Parts parts);
@@ -108,7 +112,8 @@ class Agent {
   // Error texts name the JSON pointer.  kConflict: version did not rise, or the same version with
   // other content; kUnchanged: the same document again.
   void apply(ApplyRequest request, Applied applied);
-  // The current deployment patched, then as apply(); the patch must raise the version itself.
+  // The current deployment with the patch that request.document is, then as apply().  A patch that
+  // leaves the version alone raises it by one.
   enum class PatchKind { kMerge, kJson };
   void patch(PatchKind kind, ApplyRequest request, Applied applied);
   // The committed deployment of entry n, or the one before the current (n = 0), exactly as it was,
@@ -123,13 +128,11 @@ class Agent {
   std::vector<HistoryEntry> history() const;  // Newest first.
   // The committed document with digests for bundles, or "null"; compact JSON.
   std::string document() const;
-  // Removes bundles that neither the current nor a kept deployment names; how many went.
-  Result<std::size_t> collectBundles();
 
  private:
   struct State;
-  explicit Agent(std::unique_ptr<State> state);
-  std::unique_ptr<State> state_;
+  explicit Agent(std::shared_ptr<State> state);
+  std::shared_ptr<State> state_;  // Shared weakly with answers on their way.
 };
 
 }  // namespace kante

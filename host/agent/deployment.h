@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -17,12 +18,13 @@ namespace kante {
 inline constexpr std::size_t kDeploymentBytesMax = 4 << 20;
 inline constexpr std::size_t kDeploymentDepthMax = 32;
 inline constexpr std::size_t kModulesMax = 512;
+inline constexpr std::size_t kBundlePathBytesMax = 4096;
+inline constexpr std::size_t kMethodGrantsMax = 256;  // Of one module.
 inline constexpr std::uint32_t kStopMsMax = 600'000;
 
 struct ModuleEntry {
   std::string bundle;  // As written: a path relative to the document, or "sha256:" and 64 digits.
-  Execution execution = Execution::kShared;
-  bool execution_given = false;  // Else the manifest decides.
+  std::optional<Execution> execution;  // Absent: as the manifest says.
   Restart restart = Restart::kAlways;
   Desire desire = Desire::kRunning;
   std::string config = "{}";   // Canonical JSON text of an object.
@@ -32,16 +34,28 @@ struct ModuleEntry {
   std::uint32_t stop_ms = 5000;
 };
 
+struct RouteEntry {
+  RouteSpec spec;
+  std::string text_pointer;  // Of the route's text: "/routes/up" or "/routes/up/route".
+  bool queue_given = false;  // Members that mean nothing for some sinks.
+  bool stall_given = false;
+};
+
 // Holding one proves that the text followed every rule above.
 struct Deployment {
   std::string id;
   std::uint64_t version = 0;
   std::map<std::string, ModuleEntry> modules;  // By name.
-  std::vector<RouteSpec> routes;               // In the order of the document.
+  std::vector<RouteEntry> routes;              // By name.
   std::string json;  // The whole document, canonical: members sorted, no white space.
 };
 
 // kInvalid and kUnsupported begin with the JSON pointer: "/modules/filter/bundle: …".
 Result<Deployment> parseDeployment(std::string_view json);
+
+bool isDigest(std::string_view text);  // "sha256:" and 64 lower-case hexadecimal digits.
+// The same document with other texts for the bundles of modules.
+Deployment withBundles(const Deployment& deployment,
+                       const std::map<std::string, std::string>& bundles);
 
 }  // namespace kante

@@ -1,0 +1,391 @@
+#include "host/agent/agent.h"
+
+#include <algorithm>
+#include <boost/json.hpp>
+
+#include "host/agent/deployment.h"
+#include "host/agent/journal.h"
+#include "host/agent/plan.h"
+#include "host/agent/resolve.h"
+#include "host/base/clock.h"
+#include "host/base/json.h"
+#include "host/base/json_patch.h"
+#include "host/base/log.h"
+#include "host/bundle/bundle_store.h"
+#include "host/hub/twins.h"
+#include "host/placement/module_host.h"
+
+namespace kante {
+namespace {
+
+constexpr char kWho[] = "agent";
+
+std::string title(const Deployment& deployment) {
+  return deployment.id + " version " + std::to_string(deployment.version);
+}
+
+}  // namespace
+
+const char* name(DeploymentState state) {
+  switch (state) {
+    case DeploymentState::kNone: return "none";
+    case DeploymentState::kApplying: return "applying";
+    case DeploymentState::kCommitted: return "committed";
+    case DeploymentState::kRolledBack: return "rolled-back";
+    case DeploymentState::kFailed: return "failed";
+  }
+  return "unknown";
+}
+
+struct Agent::State : std::enable_shared_from_this<Agent::State> {
+  // One change on its way; `changing` is set as long as it is.
+  struct Change {
+    ResolvedDeployment resolved;
+    Plan plan;
+    std::uint64_t n = 0;
+    Applied applied;
+  };
+
+  State(Parts given, Journal opened) : parts(std::move(given)), journal(std::move(opened)) {}
+
+  Result<ResolvedDeployment> resolve(const Deployment& deployment, const ApplyRequest* request);
+  Status checkVersion(const Deployment& next) const;
+  bool isRunning(const ResolvedDeployment& next) const;
+  void begin(ResolvedDeployment resolved, const std::string& who, std::uint64_t origin,
+             Applied applied);
+  void switchTo(const std::shared_ptr<Change>& change);
+  void commit(const std::shared_ptr<Change>& change);
+  void committed(const std::shared_ptr<Change>& change);
+  void revert(const std::shared_ptr<Change>& change, const Error& why);
+  void failed(const std::shared_ptr<Change>& change, const Error& why);
+  void settle(const ResolvedDeployment& resolved);
+  void collect();
+
+  Parts parts;
+  Journal journal;
+  std::optional<ResolvedDeployment> current;  // What the module host was told last and took.
+  DeploymentStatus status;
+  bool changing = false;
+  std::vector<std::string> fresh;  // Admitted, and in no kept deployment yet; the oldest first.
+  static constexpr std::size_t kFreshMax = 64;
+};
+
+Result<ResolvedDeployment> Agent::State::resolve(const Deployment& deployment,
+                                                 const ApplyRequest* request) {
+  ResolveFrom from{parts.bundles, {}, {}, {}, parts.upstream};
+  if (request != nullptr) {
+    const auto rebind = request->rebind == ApplyRequest::Rebind::kYes
+                            ? AdmissionPolicy::Rebind::kYes
+                            : AdmissionPolicy::Rebind::kNo;
+    from.policy = [this, rebind] {
+      AdmissionPolicy policy = parts.policy();
+      policy.rebind = rebind;
+      return policy;
+    };
+    from.base_directory = request->base_directory;
+    from.uploads = request->uploads;
+  }
+  std::vector<std::string> admitted;
+  auto resolved = resolveDeployment(deployment, from, admitted);
+  // A bundle of a document that is only looked at, or refused, is not kept.
+  if (!resolved || (request != nullptr && request->mode == ApplyRequest::Mode::kDryRun))
+    for (const std::string& digest : admitted) (void)parts.bundles.remove(digest);
+  return resolved;
+}
+
+// Of one id, versions rise; another id is another line of deployments.
+Status Agent::State::checkVersion(const Deployment& next) const {
+  const Journal::Entry* now = journal.current();
+  if (now == nullptr || now->said.id != next.id || next.version >= now->said.version) return {};
+  return fail(Errc::kConflict, "/version: " + std::to_string(next.version) + " is not above " +
+                                   std::to_string(now->said.version) + ", which is deployed");
+}
+
+bool Agent::State::isRunning(const ResolvedDeployment& next) const {
+  return current && current->deployment.json == next.deployment.json &&
+         status.state != DeploymentState::kFailed;
+}
+
+void Agent::State::begin(ResolvedDeployment resolved, const std::string& who, std::uint64_t origin,
+                         Applied applied) {
+  auto change = std::make_shared<Change>();
+  change->plan = planChange(current ? &*current : nullptr, resolved);
+  change->resolved = std::move(resolved);
+  change->applied = std::move(applied);
+  const Deployment& deployment = change->resolved.deployment;
+  if (Status staged = parts.twins.stage(change->resolved.bases); !staged)
+    return change->applied(staged.error());
+  changing = true;
+  status = {deployment.id, deployment.version, DeploymentState::kApplying, {}};
+  parts.log.info(kWho, "applying " + title(deployment), {{"who", who}});
+  Journal::Entry entry;
+  entry.said.id = deployment.id;
+  entry.said.version = deployment.version;
+  entry.said.who = who;
+  entry.said.when_wall_ns = parts.clock.wallNs();
+  entry.said.changed = change->plan.changed;
+  entry.origin = origin;
+  entry.digests = change->resolved.digests;
+  entry.document = deployment.json;
+  // The number is known before anything calls back: `done` may come within begin().
+  change->n = journal.next();
+  journal.begin(std::move(entry), [weak = weak_from_this(), change](const Status& staged) {
+    const auto self = weak.lock();
+    if (!self) return;
+    if (!staged) return self->failed(change, staged.error());
+    self->switchTo(change);
+  });
+}
+
+void Agent::State::switchTo(const std::shared_ptr<Change>& change) {
+  parts.modules.apply(change->resolved.target,
+                      [weak = weak_from_this(), change](const Result<ApplyReport>& report) {
+                        const auto self = weak.lock();
+                        if (!self) return;
+                        if (!report) return self->failed(change, report.error());
+                        self->commit(change);
+                      });
+}
+
+void Agent::State::commit(const std::shared_ptr<Change>& change) {
+  journal.commit(change->n, [weak = weak_from_this(), change](const Status& written) {
+    const auto self = weak.lock();
+    if (!self) return;
+    if (!written) return self->revert(change, written.error());
+    self->committed(change);
+  });
+}
+
+// What follows from a deployment that holds; also done at each start, for a crash may come between.
+void Agent::State::settle(const ResolvedDeployment& resolved) {
+  if (Status stored = parts.twins.commitStaged(); !stored)
+    parts.log.error(kWho, "desired properties: " + stored.error().text);
+  for (const std::string& digest : resolved.digests)
+    if (Status risen = parts.bundles.commitCounter(digest); !risen)
+      parts.log.error(kWho, digest + ": " + risen.error().text);
+  std::erase_if(fresh, [&resolved](const std::string& digest) {
+    return std::binary_search(resolved.digests.begin(), resolved.digests.end(), digest);
+  });
+}
+
+void Agent::State::committed(const std::shared_ptr<Change>& change) {
+  const Deployment& deployment = change->resolved.deployment;
+  settle(change->resolved);
+  status.state = DeploymentState::kCommitted;
+  changing = false;
+  parts.log.info(kWho, "committed " + title(deployment));
+  ApplyOutcome outcome{ApplyOutcome::Kind::kCommitted,
+                       change->n,
+                       deployment.id,
+                       deployment.version,
+                       change->plan.lines,
+                       change->resolved.warnings,
+                       change->plan.changed};
+  current = std::move(change->resolved);
+  collect();
+  change->applied(std::move(outcome));
+}
+
+// The new one runs and cannot be remembered: the old one must run again.
+void Agent::State::revert(const std::shared_ptr<Change>& change, const Error& why) {
+  RuntimeTarget before;
+  if (current) before = current->target;
+  parts.log.error(kWho, "the deployment cannot be stored: " + why.text);
+  parts.modules.apply(
+      std::move(before), [weak = weak_from_this(), change, why](const Result<ApplyReport>& report) {
+        const auto self = weak.lock();
+        if (!self) return;
+        if (report) return self->failed(change, why);
+        self->failed(change, fail(why.code, why.text + "; and the one before did not come back: " +
+                                                report.error().text));
+        self->status.state = DeploymentState::kFailed;
+      });
+}
+
+void Agent::State::failed(const std::shared_ptr<Change>& change, const Error& why) {
+  const std::string reason = title(change->resolved.deployment) + ": " + why.text;
+  parts.twins.discardStaged();
+  journal.fail(change->n, why.text);
+  const Journal::Entry* now = journal.current();
+  status = {now == nullptr ? "" : now->said.id, now == nullptr ? 0 : now->said.version,
+            DeploymentState::kRolledBack, reason};
+  changing = false;
+  parts.log.error(kWho, "rolled back " + reason);
+  collect();
+  change->applied(fail(why.code, "rolled back: " + why.text));
+}
+
+void Agent::State::collect() {
+  std::set<std::string> keep = journal.digests();
+  keep.insert(fresh.begin(), fresh.end());
+  if (current) keep.insert(current->digests.begin(), current->digests.end());
+  if (const auto removed = parts.bundles.removeAllBut(keep); !removed)
+    parts.log.warn(kWho, "unused bundles: " + removed.error().text);
+}
+
+// ---- the agent -------------------------------------------------------------------------------
+
+Result<std::unique_ptr<Agent>> Agent::open(Parts parts) {
+  std::vector<std::string> damage;
+  KANTE_TRY(journal, Journal::open(parts.journal, damage));
+  auto state = std::make_shared<State>(std::move(parts), std::move(journal));
+  for (const std::string& what : damage) state->parts.log.error(kWho, what);
+  if (const Journal::Entry* now = state->journal.current()) {
+    state->status.id = now->said.id;
+    state->status.version = now->said.version;
+  } else if (!damage.empty()) {
+    state->status.state = DeploymentState::kFailed;
+    state->status.reason = damage.front();
+  }
+  return std::unique_ptr<Agent>(new Agent(std::move(state)));
+}
+
+Agent::Agent(std::shared_ptr<State> state) : state_(std::move(state)) {}
+Agent::~Agent() = default;
+
+void Agent::start(Applied applied) {
+  State& state = *state_;
+  const Journal::Entry* now = state.journal.current();
+  if (now == nullptr) return applied(fail(Errc::kNotFound, "no deployment was committed yet"));
+  if (state.changing) return applied(fail(Errc::kState, "another change is under way"));
+  const auto refuse = [&](const Error& error) {
+    state.status.state = DeploymentState::kFailed;
+    state.status.reason = error.text;
+    state.parts.log.error(kWho, "the committed deployment does not start: " + error.text);
+    applied(error);
+  };
+  auto deployment = parseDeployment(now->document);
+  if (!deployment) return refuse(deployment.error());
+  auto resolved = state.resolve(*deployment, nullptr);
+  if (!resolved) return refuse(resolved.error());
+  if (Status staged = state.parts.twins.stage(resolved->bases); !staged)
+    return refuse(staged.error());
+  state.changing = true;
+  state.status.state = DeploymentState::kApplying;
+  RuntimeTarget target = resolved->target;
+  target.on_start_failure = OnStartFailure::kBackOff;
+  const auto shared = std::make_shared<ResolvedDeployment>(std::move(*resolved));
+  state.parts.modules.apply(
+      std::move(target), [weak = std::weak_ptr(state_), shared, n = now->said.n,
+                          applied = std::move(applied)](const Result<ApplyReport>& report) {
+        const auto self = weak.lock();
+        if (!self) return;
+        self->changing = false;
+        if (!report) {
+          self->parts.twins.discardStaged();
+          self->status.state = DeploymentState::kFailed;
+          self->status.reason = report.error().text;
+          self->parts.log.error(kWho,
+                                "the committed deployment does not start: " + report.error().text);
+          return applied(report.error());
+        }
+        self->settle(*shared);
+        self->current = std::move(*shared);
+        self->status.state = DeploymentState::kCommitted;
+        self->collect();
+        applied(ApplyOutcome{
+            ApplyOutcome::Kind::kUnchanged, n, self->status.id, self->status.version, {}, {}, {}});
+      });
+}
+
+void Agent::apply(ApplyRequest request, Applied applied) {
+  State& state = *state_;
+  if (state.changing) return applied(fail(Errc::kState, "another change is under way"));
+  const auto deployment = parseDeployment(request.document);
+  if (!deployment) return applied(deployment.error());
+  if (Status rises = state.checkVersion(*deployment); !rises) return applied(rises.error());
+  auto resolved = state.resolve(*deployment, &request);
+  if (!resolved) return applied(resolved.error());
+  const Deployment& next = resolved->deployment;
+  if (state.isRunning(*resolved))
+    return applied(ApplyOutcome{ApplyOutcome::Kind::kUnchanged,
+                                state.journal.current()->said.n,
+                                next.id,
+                                next.version,
+                                {},
+                                resolved->warnings,
+                                {}});
+  const Journal::Entry* now = state.journal.current();
+  if (now != nullptr && now->said.id == next.id && now->said.version == next.version &&
+      now->document != next.json)
+    return applied(fail(Errc::kConflict, "/version: " + std::to_string(next.version) +
+                                             " is deployed already with other content; raise it"));
+  if (request.mode == ApplyRequest::Mode::kDryRun) {
+    Plan plan = planChange(state.current ? &*state.current : nullptr, *resolved);
+    return applied(ApplyOutcome{ApplyOutcome::Kind::kDryRun, 0, next.id, next.version,
+                                std::move(plan.lines), resolved->warnings,
+                                std::move(plan.changed)});
+  }
+  state.begin(std::move(*resolved), request.who, 0, std::move(applied));
+}
+
+void Agent::patch(PatchKind kind, ApplyRequest request, Applied applied) {
+  const Journal::Entry* now = state_->journal.current();
+  if (now == nullptr)
+    return applied(fail(Errc::kNotFound, "nothing is deployed yet that could be patched"));
+  auto patch = parseJson(request.document, {kDeploymentBytesMax, kDeploymentDepthMax});
+  if (!patch) return applied(within("patch", patch.error()));
+  auto document = parseJson(now->document, {kDeploymentBytesMax, kDeploymentDepthMax});
+  if (!document) return applied(within("the committed deployment", document.error()));
+  if (kind == PatchKind::kMerge) {
+    mergePatch(*document, *patch);
+  } else if (Status patched = jsonPatch(*document, *patch); !patched) {
+    return applied(within("patch", patched.error()));
+  }
+  if (auto* object = document->if_object()) {
+    const auto* version = object->if_contains("version");
+    if (version != nullptr && version->is_int64() &&
+        version->get_int64() == static_cast<std::int64_t>(now->said.version))
+      (*object)["version"] = now->said.version + 1;
+  }
+  request.document = writeJson(*document);
+  apply(std::move(request), std::move(applied));
+}
+
+void Agent::rollback(std::uint64_t n, const std::string& who, Applied applied) {
+  State& state = *state_;
+  if (state.changing) return applied(fail(Errc::kState, "another change is under way"));
+  const Journal::Entry* back = n == 0 ? state.journal.beforeCurrent() : state.journal.find(n);
+  if (back == nullptr && n == 0)
+    return applied(fail(Errc::kNotFound, "there is no deployment before this one"));
+  if (back == nullptr)
+    return applied(fail(Errc::kNotFound, "the history has no entry " + std::to_string(n)));
+  if (back->said.state != Journal::kCommitted)
+    return applied(fail(Errc::kInvalid, "entry " + std::to_string(n) + " was never committed"));
+  const auto deployment = parseDeployment(back->document);
+  if (!deployment) return applied(deployment.error());
+  auto resolved = state.resolve(*deployment, nullptr);
+  if (!resolved) return applied(resolved.error());
+  if (state.isRunning(*resolved))
+    return applied(ApplyOutcome{ApplyOutcome::Kind::kUnchanged,
+                                state.journal.current()->said.n,
+                                back->said.id,
+                                back->said.version,
+                                {},
+                                {},
+                                {}});
+  state.begin(std::move(*resolved), who, back->origin, std::move(applied));
+}
+
+Result<AdmittedBundle> Agent::admit(int fd, ApplyRequest::Rebind rebind) {
+  AdmissionPolicy policy = state_->parts.policy();
+  if (rebind == ApplyRequest::Rebind::kYes) policy.rebind = AdmissionPolicy::Rebind::kYes;
+  auto admitted = state_->parts.bundles.admit(fd, policy);
+  if (!admitted) return admitted;
+  auto& fresh = state_->fresh;
+  std::erase(fresh, admitted->digest);
+  if (fresh.size() == State::kFreshMax) fresh.erase(fresh.begin());
+  fresh.push_back(admitted->digest);
+  return admitted;
+}
+
+DeploymentStatus Agent::status() const { return state_->status; }
+
+std::vector<HistoryEntry> Agent::history() const { return state_->journal.history(); }
+
+std::string Agent::document() const {
+  const Journal::Entry* now = state_->journal.current();
+  return now == nullptr ? "null" : now->document;
+}
+
+}  // namespace kante

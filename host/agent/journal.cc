@@ -1,0 +1,217 @@
+#include "host/agent/journal.h"
+
+#include <boost/json.hpp>
+#include <charconv>
+
+#include "host/agent/deployment.h"
+#include "host/base/json.h"
+
+namespace kante {
+namespace {
+
+namespace json = boost::json;
+
+constexpr char kCurrentKey[] = "current";
+constexpr char kEntryPrefix[] = "entry/";
+// A document as a JSON string within a record, with room for the rest.
+constexpr JsonBounds kRecordBounds{3 * kDeploymentBytesMax, 8};
+constexpr std::size_t kReasonBytesMax = 4096;
+
+std::string keyOf(std::uint64_t n) {
+  const std::string digits = std::to_string(n);
+  return kEntryPrefix + std::string(digits.size() < 8 ? 8 - digits.size() : 0, '0') + digits;
+}
+
+json::array toArray(const std::vector<std::string>& texts) {
+  json::array out;
+  for (const std::string& text : texts) out.emplace_back(text);
+  return out;
+}
+
+std::string encode(const Journal::Entry& entry) {
+  return writeJson(json::object{{"n", entry.said.n},
+                                {"id", entry.said.id},
+                                {"version", entry.said.version},
+                                {"who", entry.said.who},
+                                {"when_wall_ns", entry.said.when_wall_ns},
+                                {"state", entry.said.state},
+                                {"reason", entry.said.reason},
+                                {"changed", toArray(entry.said.changed)},
+                                {"origin", entry.origin},
+                                {"digests", toArray(entry.digests)},
+                                {"document", entry.document}});
+}
+
+std::vector<std::string> texts(const json::object& object, const char* member) {
+  std::vector<std::string> out;
+  for (const auto& one : object.at(member).as_array()) out.emplace_back(one.as_string());
+  return out;
+}
+
+std::optional<Journal::Entry> decode(const std::string& text) {
+  const auto parsed = parseJsonObject(text, kRecordBounds);
+  if (!parsed) return {};
+  try {
+    const json::object& object = *parsed;
+    Journal::Entry entry;
+    entry.said.n = object.at("n").to_number<std::uint64_t>();
+    entry.said.id = object.at("id").as_string();
+    entry.said.version = object.at("version").to_number<std::uint64_t>();
+    entry.said.who = object.at("who").as_string();
+    entry.said.when_wall_ns = object.at("when_wall_ns").to_number<std::int64_t>();
+    entry.said.state = object.at("state").as_string();
+    entry.said.reason = object.at("reason").as_string();
+    entry.said.changed = texts(object, "changed");
+    entry.origin = object.at("origin").to_number<std::uint64_t>();
+    entry.digests = texts(object, "digests");
+    entry.document = object.at("document").as_string();
+    return entry;
+  } catch (const std::exception&) {
+    return {};
+  }
+}
+
+}  // namespace
+
+Result<Journal> Journal::open(DurableMap& map, std::vector<std::string>& damage) {
+  KANTE_TRY(all, map.readAll());
+  Journal journal(map);
+  for (const auto& [key, value] : all) {
+    if (key == kCurrentKey) {
+      const auto end = value.data() + value.size();
+      const auto [used, error] = std::from_chars(value.data(), end, journal.current_);
+      if (error != std::errc() || used != end) {
+        damage.push_back("the journal does not say which deployment holds");
+        journal.current_ = 0;
+      }
+      continue;
+    }
+    auto entry = decode(value);
+    if (!entry || entry->said.n == 0 || keyOf(entry->said.n) != key) {
+      damage.push_back("the journal's record " + key + " cannot be read");
+      continue;
+    }
+    journal.entries_.emplace(entry->said.n, std::move(*entry));
+  }
+  if (journal.current_ != 0 && !journal.entries_.contains(journal.current_)) {
+    damage.push_back("the committed deployment is missing from the journal");
+    journal.current_ = 0;
+  }
+  journal.settleLeftovers();
+  return journal;
+}
+
+// What was being applied when the process ended.
+void Journal::settleLeftovers() {
+  for (auto& [n, entry] : entries_) {
+    const bool holds = n == current_;
+    if (holds && entry.said.state != kCommitted) {
+      entry.said.state = kCommitted;
+      entry.said.reason.clear();
+      (void)write(entry);  // The same is concluded at the next start.
+    } else if (!holds && entry.said.state == kApplying) {
+      entry.said.state = kRolledBack;
+      entry.said.reason = "the host ended while it was being applied";
+      (void)write(entry);
+    }
+  }
+}
+
+Status Journal::write(const Entry& entry) { return map_->put(keyOf(entry.said.n), encode(entry)); }
+
+std::uint64_t Journal::next() const { return entries_.empty() ? 1 : entries_.rbegin()->first + 1; }
+
+std::uint64_t Journal::begin(Entry entry, Done done) {
+  const std::uint64_t n = next();
+  entry.said.n = n;
+  entry.said.state = kApplying;
+  if (entry.origin == 0) entry.origin = n;
+  const auto added = entries_.emplace(n, std::move(entry)).first;
+  if (Status written = write(added->second); !written) {
+    entries_.erase(added);
+    done(within("journal", written.error()));
+    return n;
+  }
+  trim();
+  map_->sync(std::move(done));
+  return n;
+}
+
+void Journal::commit(std::uint64_t n, Done done) {
+  Entry& entry = entries_.at(n);
+  before_commit_ = current_;
+  if (Status written = map_->put(kCurrentKey, std::to_string(n)); !written)
+    return done(within("journal", written.error()));
+  current_ = n;
+  entry.said.state = kCommitted;
+  // Concluded from "current" if it is not written.
+  (void)write(entry);
+  trim();
+  map_->sync(std::move(done));
+}
+
+void Journal::fail(std::uint64_t n, const std::string& reason) {
+  const auto found = entries_.find(n);
+  if (found == entries_.end()) return;
+  if (current_ == n) {
+    current_ = before_commit_;
+    (void)(current_ == 0 ? map_->erase(kCurrentKey)
+                         : map_->put(kCurrentKey, std::to_string(current_)));
+  }
+  found->second.said.state = kRolledBack;
+  found->second.said.reason = reason.substr(0, kReasonBytesMax);
+  found->second.document.clear();  // Nobody can bring it back.
+  found->second.digests.clear();
+  (void)write(found->second);
+  map_->sync([](const Status&) {});  // If it does not get there, a restart concludes the same.
+}
+
+// Keeps the last of each kind, so that no number of failures takes away what could come back.
+void Journal::trim() {
+  std::size_t committed = 0;
+  std::size_t others = 0;
+  std::vector<std::uint64_t> too_old;
+  for (auto at = entries_.rbegin(); at != entries_.rend(); ++at) {
+    std::size_t& count = at->second.said.state == kCommitted ? committed : others;
+    if (++count > Agent::kHistoryMax && at->first != current_) too_old.push_back(at->first);
+  }
+  for (const std::uint64_t n : too_old) {
+    (void)map_->erase(keyOf(n));
+    entries_.erase(n);
+  }
+}
+
+const Journal::Entry* Journal::find(std::uint64_t n) const {
+  const auto found = entries_.find(n);
+  return found == entries_.end() ? nullptr : &found->second;
+}
+
+const Journal::Entry* Journal::current() const { return find(current_); }
+
+const Journal::Entry* Journal::beforeCurrent() const {
+  const Entry* now = current();
+  if (now == nullptr) return nullptr;
+  // Seen from what the current one brought back, so that going back twice goes two steps.
+  for (auto at = entries_.rbegin(); at != entries_.rend(); ++at) {
+    const Entry& entry = at->second;
+    if (entry.said.n < now->origin && entry.origin == entry.said.n &&
+        entry.said.state == kCommitted)
+      return &entry;
+  }
+  return nullptr;
+}
+
+std::vector<HistoryEntry> Journal::history() const {
+  std::vector<HistoryEntry> all;
+  for (auto at = entries_.rbegin(); at != entries_.rend(); ++at) all.push_back(at->second.said);
+  return all;
+}
+
+std::set<std::string> Journal::digests() const {
+  std::set<std::string> all;
+  for (const auto& [n, entry] : entries_)
+    if (entry.said.state != kRolledBack) all.insert(entry.digests.begin(), entry.digests.end());
+  return all;
+}
+
+}  // namespace kante

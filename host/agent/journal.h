@@ -1,0 +1,68 @@
+// The deployments that were tried, on disk: which one holds, and those that may come back.
+//
+//   "current"         the number of the committed entry
+//   "entry/NNNNNNNN"  one attempt: who, when, what changed, how it ended, and the whole document
+//
+// "current" alone decides which deployment holds, and is one write: after a crash at any instant it
+// is the old or the new.  An entry that was being applied when the process ended counts as
+// committed if "current" names it, else as rolled back.  Control thread only.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "host/agent/agent.h"
+#include "host/base/durable_map.h"
+
+namespace kante {
+
+class Journal {
+ public:
+  struct Entry {
+    HistoryEntry said;
+    std::uint64_t origin = 0;  // The entry whose deployment this one brought back; else its own n.
+    std::vector<std::string> digests;  // Of its bundles.
+    std::string document;              // Canonical, with digests.
+  };
+  static constexpr char kApplying[] = "applying";
+  static constexpr char kCommitted[] = "committed";
+  static constexpr char kRolledBack[] = "rolled-back";
+
+  // `map` outlives it.  `damage` gets a sentence for each record that could not be read.
+  static Result<Journal> open(DurableMap& map, std::vector<std::string>& damage);
+
+  using Done = std::function<void(Status)>;
+  std::uint64_t next() const;  // The number that the next begin() gives.
+  // Numbers the entry (said.n, and origin where it is 0) and writes it as kApplying; `done` when it
+  // is on disk.  Returns n.
+  std::uint64_t begin(Entry entry, Done done);
+  // From now on entry n holds.  When `done` gets an error nobody knows what a restart would find:
+  // call fail() then, which makes the old one hold again.
+  void commit(std::uint64_t n, Done done);
+  void fail(std::uint64_t n, const std::string& reason);
+
+  const Entry* current() const;
+  const Entry* find(std::uint64_t n) const;
+  // The deployment before the current one; null if there is none.
+  const Entry* beforeCurrent() const;
+  std::vector<HistoryEntry> history() const;  // Newest first.
+  std::set<std::string> digests() const;      // Of all committed entries that are kept.
+
+ private:
+  explicit Journal(DurableMap& map) : map_(&map) {}
+  Status write(const Entry& entry);
+  void settleLeftovers();
+  void trim();
+
+  DurableMap* map_;
+  std::map<std::uint64_t, Entry> entries_;
+  std::uint64_t current_ = 0;
+  std::uint64_t before_commit_ = 0;  // What current_ was before the last commit().
+};
+
+}  // namespace kante

@@ -1,0 +1,173 @@
+#include "host/agent/resolve_routes.h"
+
+#include <algorithm>
+
+#include "host/agent/members.h"
+#include "host/base/encoding.h"
+#include "host/base/json.h"
+#include "host/route/cycle.h"
+#include "host/route/route_set.h"
+
+namespace kante {
+namespace {
+
+bool equalNoCase(std::string_view a, std::string_view b) {
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](char x, char y) {
+    const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : int{c}; };
+    return lower(x) == lower(y);
+  });
+}
+
+std::vector<std::string> split(std::string_view path) {
+  std::vector<std::string> parts;
+  for (std::size_t at = 0; at < path.size();) {
+    const auto slash = std::min(path.find('/', at), path.size());
+    if (slash > at) parts.emplace_back(path.substr(at, slash - at));
+    at = slash + 1;
+  }
+  return parts;
+}
+
+std::string orNearest(const std::string& wrong, const std::vector<std::string>& known) {
+  const std::string near = nearest(wrong, known);
+  return near.empty() ? "" : "; did you mean \"" + near + "\"?";
+}
+
+class RouteChecker {
+ public:
+  RouteChecker(std::span<const ModuleSpec> modules, Upstream upstream)
+      : modules_(modules), upstream_(upstream) {
+    for (const ModuleSpec& module : modules) names_.push_back(module.name);
+  }
+
+  Status check(const RouteEntry& entry, const Route& route) const {
+    KANTE_CHECK(checkSource(entry, route.source));
+    switch (route.sink.kind) {
+      case Sink::Kind::kUpstream: return checkUpstream(entry);
+      case Sink::Kind::kModule: return checkModule(entry, route.sink);
+      case Sink::Kind::kTopic: break;
+    }
+    return topicsAreAbsent(entry);
+  }
+
+ private:
+  static Error topicsAreAbsent(const RouteEntry& entry) {
+    return failAt(entry.text_pointer, Errc::kUnsupported,
+                  "topics are served by the hub, which is not part of this build");
+  }
+  // The pointer of an option beside the route's text.
+  static std::string option(const RouteEntry& entry, const char* member) {
+    return jsonPointer("/routes", entry.spec.name) + "/" + member;
+  }
+
+  Status checkSource(const RouteEntry& entry, const SourcePattern& source) const {
+    if (source.kind() == SourcePattern::Kind::kTopic) return topicsAreAbsent(entry);
+    const std::vector<std::string> parts = split(source.text());
+    if (!parts.empty() && equalNoCase(parts[0], "twinChangeNotifications"))
+      return failAt(entry.text_pointer, Errc::kUnsupported,
+                    "twin changes are not sent as messages in this build");
+    if (parts.size() < 3 || !equalNoCase(parts[0], "messages") || !equalNoCase(parts[1], "modules"))
+      return {};
+    if (parts[2] == "*") return {};
+    const auto module = std::find_if(modules_.begin(), modules_.end(), [&](const auto& one) {
+      return equalNoCase(one.name, parts[2]);
+    });
+    if (module == modules_.end())
+      return failAt(entry.text_pointer, Errc::kInvalid,
+                    "FROM names the module \"" + parts[2] + "\", which is not in the deployment" +
+                        orNearest(parts[2], names_));
+    if (parts.size() < 5 || !equalNoCase(parts[3], "outputs") || parts[4] == "*") return {};
+    const auto& outputs = module->outputs;
+    const bool known = std::any_of(outputs.begin(), outputs.end(), [&](const std::string& output) {
+      return equalNoCase(output, parts[4]);
+    });
+    if (known) return {};
+    return failAt(entry.text_pointer, Errc::kInvalid,
+                  "FROM names the output \"" + parts[4] + "\", which \"" + module->name +
+                      "\" does not have" + orNearest(parts[4], outputs));
+  }
+
+  Status checkUpstream(const RouteEntry& entry) const {
+    if (upstream_ == Upstream::kAbsent)
+      return failAt(entry.text_pointer, Errc::kInvalid,
+                    "INTO $upstream, but this gateway has no uplink; set [uplink] kind");
+    if (entry.spec.durable == false)
+      return failAt(option(entry, "durable"), Errc::kUnsupported,
+                    "what goes into $upstream is always durable in this build");
+    if (entry.spec.overflow && entry.spec.overflow != Overflow::kSpill)
+      return failAt(option(entry, "overflow"), Errc::kUnsupported,
+                    "the queue of $upstream is bounded by [store]; leave it out or say \"spill\"");
+    if (entry.queue_given)
+      return failAt(option(entry, "queue"), Errc::kUnsupported,
+                    "the queue of $upstream is bounded by [store]; leave it out");
+    if (entry.stall_given)
+      return failAt(option(entry, "stall_ms"), Errc::kInvalid,
+                    "$upstream never stalls a route; leave it out");
+    return {};
+  }
+
+  Status checkModule(const RouteEntry& entry, const Sink& sink) const {
+    const auto module = std::find_if(modules_.begin(), modules_.end(),
+                                     [&](const auto& one) { return one.name == sink.module; });
+    if (module == modules_.end())
+      return failAt(entry.text_pointer, Errc::kInvalid,
+                    "INTO names the module \"" + sink.module +
+                        "\", which is not in the deployment" + orNearest(sink.module, names_));
+    if (std::find(module->inputs.begin(), module->inputs.end(), sink.input) == module->inputs.end())
+      return failAt(entry.text_pointer, Errc::kInvalid,
+                    "INTO names the input \"" + sink.input + "\", which \"" + module->name +
+                        "\" does not have" + orNearest(sink.input, module->inputs));
+    if (entry.spec.durable == true)
+      return failAt(option(entry, "durable"), Errc::kUnsupported,
+                    "durable routes into modules are not part of this build");
+    if (entry.spec.overflow == Overflow::kSpill)
+      return failAt(
+          option(entry, "overflow"), Errc::kUnsupported,
+          "\"spill\" needs a durable route, and into modules there is none in this build");
+    return {};
+  }
+
+  std::span<const ModuleSpec> modules_;
+  Upstream upstream_;
+  std::vector<std::string> names_;
+};
+
+Status refuseCycles(const RouteSet& set, const std::vector<RouteEntry>& routes,
+                    std::span<const ModuleSpec> modules) {
+  std::vector<std::uint32_t> blocking;
+  for (std::uint32_t i = 0; i < routes.size(); ++i) {
+    const bool blocks = routes[i].spec.overflow.value_or(Overflow::kBlock) == Overflow::kBlock;
+    if (blocks && set.routes()[i].sink.kind == Sink::Kind::kModule) blocking.push_back(i);
+  }
+  std::vector<ModuleOutputs> outputs;
+  for (const ModuleSpec& module : modules) outputs.push_back({module.name, module.outputs});
+  const auto cycle = findBlockingCycle(set, blocking, outputs);
+  if (!cycle) return {};
+  return failAt("/routes", Errc::kInvalid,
+                "these modules could wait for each other for ever: " + *cycle +
+                    "; give a route between them \"overflow\": \"drop-oldest\" or \"drop-newest\"");
+}
+
+}  // namespace
+
+Status checkRoutes(const std::vector<RouteEntry>& routes, std::span<const ModuleSpec> modules,
+                   Upstream upstream) {
+  if (routes.size() > kRoutesMax)
+    return failAt("/routes", Errc::kLimit, "at most " + std::to_string(kRoutesMax) + " routes");
+  std::vector<RouteDefinition> definitions;
+  for (const RouteEntry& route : routes)
+    definitions.push_back(
+        {route.spec.name, route.spec.text, route.spec.priority, route.spec.ttl_s, 0});
+  const auto set = RouteSet::compile(std::move(definitions));
+  if (!set) {
+    const RouteSetError& error = set.error();
+    return failAt(routes[error.definition].text_pointer, Errc::kInvalid,
+                  "character " + std::to_string(error.error.position) + ": " + error.error.text);
+  }
+  const RouteChecker checker(modules, upstream);
+  for (std::size_t i = 0; i < routes.size(); ++i)
+    KANTE_CHECK(checker.check(routes[i], set->routes()[i]));
+  return refuseCycles(*set, routes, modules);
+}
+
+}  // namespace kante

@@ -1,0 +1,94 @@
+#include "tests/host/agent/agent_kit.h"
+
+namespace kante::test {
+namespace {
+
+// For hosts that answer at once.
+struct Caught {
+  Result<ApplyOutcome> result = fail(Errc::kState, "not answered");
+  Agent::Applied catcher() {
+    return [this](Result<ApplyOutcome> answer) { result = std::move(answer); };
+  }
+};
+
+const Identity& theSigner() {
+  static const Identity signer = makeSigner(makeCa("ca"));
+  return signer;
+}
+
+}  // namespace
+
+Gateway::Gateway() : signer(theSigner()) {
+  trust = trustIn(signer);
+  makeBundle("a.kmod", "com.example.a", 7, kPorts);
+  makeBundle("b.kmod", "com.example.b", 7, kPorts);
+  restart();
+}
+
+void Gateway::restart() {
+  agent.reset();
+  twins.reset();
+  bundles.reset();
+  host.targets.clear();
+  bundles.emplace(BundleStore::open(dir.fd()).value());
+  twins = Twins::open(twin_map).value();
+  agent = Agent::open({*bundles, host, *twins, journal, clock, log,
+                       [this] { return policyFor(*trust); }, upstream})
+              .value();
+}
+
+void Gateway::makeBundle(const std::string& file, const std::string& id, std::uint64_t counter,
+                         const std::string& more) {
+  const std::string payload = goodPayload(id, counter, more);
+  dir.write(file, frameOf(payload, makeCms(payload, signer)));
+}
+
+std::string Gateway::digestOf(const std::string& id, std::uint64_t counter,
+                              const std::string& more) {
+  return "sha256:" + toHex(sha256(goodPayload(id, counter, more)));
+}
+
+ApplyRequest Gateway::request(const std::string& document) const {
+  ApplyRequest request;
+  request.document = document;
+  request.who = "operator/ann";
+  request.base_directory = dir.path();
+  return request;
+}
+
+Result<ApplyOutcome> Gateway::apply(const std::string& document, ApplyRequest::Mode mode) {
+  Caught caught;
+  ApplyRequest asked = request(document);
+  asked.mode = mode;
+  agent->apply(std::move(asked), caught.catcher());
+  return caught.result;
+}
+
+Result<ApplyOutcome> Gateway::rollback(std::uint64_t n) {
+  Caught caught;
+  agent->rollback(n, "operator/bob", caught.catcher());
+  return caught.result;
+}
+
+Result<ApplyOutcome> Gateway::patch(Agent::PatchKind kind, const std::string& patch) {
+  Caught caught;
+  agent->patch(kind, request(patch), caught.catcher());
+  return caught.result;
+}
+
+Result<ApplyOutcome> Gateway::start() {
+  Caught caught;
+  agent->start(caught.catcher());
+  return caught.result;
+}
+
+std::string document(int version, const std::string& more_of_x, const std::string& routes,
+                     const std::string& id) {
+  return R"({"schema":"kante.deployment/1","id":")" + id + R"(","version":)" +
+         std::to_string(version) +
+         R"(,"modules":{"x":{"bundle":"a.kmod","placement":"in-process")" +
+         (more_of_x.empty() ? "" : "," + more_of_x) +
+         R"(},"y":{"bundle":"b.kmod","placement":"in-process"}},"routes":)" + routes + "}";
+}
+
+}  // namespace kante::test
