@@ -99,6 +99,9 @@ class QueueTable {
   const std::vector<std::unique_ptr<QueueState>>& all() const { return queues_; }
   QueueState* byId(std::uint32_t id);
 
+  // Shows a queue's counts in its handle, if it has one.
+  void publish(QueueState& queue);
+
   void begin() { KANTE_ASSERT(touched_.empty()); }
   void writeBack(Transaction& txn);
   void committed();  // Also shows the new counts in the queues' handles.
@@ -133,7 +136,6 @@ class QueueTable {
   enum class Room { kYes, kDropIncoming, kNo };
 
   void touch(QueueState& queue);
-  void publish(QueueState& queue);
   FullPolicy policy(const QueueState& queue) const;
   Room makeRoom(Transaction& txn, QueueState& queue, std::uint64_t bytes, std::uint8_t priority);
   bool dropLowest(Transaction& txn, QueueState& queue, std::uint8_t priority);

@@ -125,6 +125,7 @@ StoreTime StoreCore::now() const { return {store_clock_.now(clock_.bootNs()), cl
 DurableQueue* StoreCore::handle(QueueState& queue) {
   if (queue.handle == nullptr) {
     queue.handle.reset(new DurableQueue(*this, queue.counts.id, queue.name));
+    queues_->publish(queue);
   }
   return queue.handle.get();
 }

@@ -40,6 +40,8 @@ TEST_F(DurableQueueTest, KeepsAMessageUntilItIsAcknowledged) {
   const TakenBatch first = take(queue());
   EXPECT_EQ(queue().messages(), 1u);
   open();
+  EXPECT_EQ(queue().messages(), 1u);
+  EXPECT_GT(queue().bytes(), 0u);
   const TakenBatch again = take(queue());
   EXPECT_EQ(bodies(again), Strings({"one"}));
   queue().acknowledge(tokens(again));

@@ -1,0 +1,27 @@
+// Topics that come from a broker, and sources that go into one.
+
+// fuzz-links: kante_uplink
+#include <cstdint>
+#include <cstdlib>
+#include <string_view>
+
+#include "host/uplink/topics.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const std::string_view text(reinterpret_cast<const char*>(data), size);
+  const auto down = kante::parseDownTopic(text);
+  if (!down.has_error()) {
+    if (down->principal.empty() || down->principal.find('\0') != std::string::npos) std::abort();
+    if (down->principal.find_first_of("+#") != std::string::npos) std::abort();
+    const bool method = down->kind == kante::DownTopic::Kind::kMethod;
+    if (method && (down->method.empty() || down->request_id.empty())) std::abort();
+  }
+  for (const char c : kante::encodeLevels(text)) {
+    if (c == '+' || c == '#' || c == '\0' || static_cast<unsigned char>(c) > 0x7e) std::abort();
+  }
+  const auto topic = kante::TelemetryTopic::parse(text, "edge-1");
+  if (!topic.has_error() && topic->fill("module/a/out").find_first_of("+#") != std::string::npos) {
+    std::abort();
+  }
+  return 0;
+}

@@ -1,0 +1,260 @@
+#include "host/store/store.h"
+
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <signal.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <random>
+#include <set>
+
+#include "host/base/fd.h"
+#include "tests/host/store/store_fixture.h"
+
+namespace kante {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::SizeIs;
+
+class StoreFilesTest : public StoreTest {
+ protected:
+  std::string dataFile() const { return directory() + "/data.mdb"; }
+  void overwrite(off_t at, const std::string& bytes) {
+    const int fd = ::open(dataFile().c_str(), O_RDWR | O_CLOEXEC);
+    ASSERT_EQ(::pwrite(fd, bytes.data(), bytes.size(), at), static_cast<ssize_t>(bytes.size()));
+    ::close(fd);
+  }
+  // All pages whose header says that they are in use, but the two first.
+  void damageEveryPage(off_t at_in_page, const std::string& bytes) {
+    const int fd = ::open(dataFile().c_str(), O_RDWR | O_CLOEXEC);
+    for (off_t page = 2; page < 4096; ++page) {
+      std::uint64_t number = 0;
+      ASSERT_EQ(::pread(fd, &number, sizeof number, page * 4096), 8);
+      if (number != static_cast<std::uint64_t>(page)) continue;
+      ASSERT_GT(::pwrite(fd, bytes.data(), bytes.size(), page * 4096 + at_in_page), 0);
+    }
+    ::close(fd);
+  }
+};
+
+TEST_F(StoreFilesTest, IsAllocatedForRealAndPrivate) {
+  open();
+  const StoreStatus status = store_->status();
+  EXPECT_EQ(status.max_bytes, 4u << 20);
+  EXPECT_EQ(status.map_bytes, 16u << 20);
+  EXPECT_TRUE(status.durable);
+  struct stat file {};
+  ASSERT_EQ(::stat(dataFile().c_str(), &file), 0);
+  EXPECT_GE(static_cast<std::uint64_t>(file.st_blocks) * 512, status.map_bytes);
+  EXPECT_EQ(file.st_mode & 0777, 0600u);
+  ASSERT_EQ(::stat(directory().c_str(), &file), 0);
+  EXPECT_EQ(file.st_mode & 0777, 0700u);
+}
+
+TEST_F(StoreFilesTest, BelongsToOneProcess) {
+  open();
+  StoreOptions options;
+  options.directory = directory();
+  const auto second = Store::open(options, clock_, log_);
+  ASSERT_TRUE(second.has_error());
+  EXPECT_EQ(second.error().code, Errc::kState);
+  EXPECT_THAT(second.error().text, HasSubstr("held by another process"));
+}
+
+TEST_F(StoreFilesTest, ABrokenStoreIsSetAsideAndANewEpochBegins) {
+  open();
+  std::set<std::string> epochs{store_->epoch()};
+  int broken = 0;
+  const auto expectSetAside = [&] {
+    open();
+    ++broken;
+    EXPECT_EQ(store_->status().set_aside, directory() + ".broken-" + std::to_string(broken));
+    EXPECT_TRUE(std::filesystem::exists(store_->status().set_aside + "/data.mdb"));
+    EXPECT_TRUE(epochs.insert(store_->epoch()).second) << "the epoch is not a new one";
+    EXPECT_EQ(put(queue(), entryOf("works")), CommitResult::kCommitted);
+  };
+  for (int i = 0; i < 50; ++i) put(queue(), entryOf(std::to_string(i)));
+  store_.reset();
+  overwrite(0, std::string(8192, '\xff'));  // Both meta pages.
+  expectSetAside();
+  store_.reset();
+  overwrite(0, "no database");
+  overwrite(4096, "no database");
+  expectSetAside();
+  store_.reset();
+  damageEveryPage(8, std::string(8, '\x7f'));  // Flags and bounds of every page.
+  expectSetAside();
+  store_.reset();
+  ASSERT_EQ(::truncate(dataFile().c_str(), 5000), 0);
+  expectSetAside();
+}
+
+TEST_F(StoreFilesTest, ADamagedMessageIsDroppedAndCountedAndTheOthersStay) {
+  open();
+  put(queue(), entryOf("before"));
+  put(queue(), entryOf("DAMAGE-ME-DAMAGE-ME"));
+  put(queue(), entryOf("after"));
+  store_.reset();
+  auto bytes = readFile(dataFile(), 64u << 20);
+  ASSERT_FALSE(bytes.has_error());
+  for (std::size_t at = 0; (at = bytes->find("DAMAGE-ME", at)) != std::string::npos; at += 9) {
+    overwrite(static_cast<off_t>(at), "damage");
+  }
+  open();
+  EXPECT_EQ(bodies(take(queue())), std::vector<std::string>({"before", "after"}));
+  EXPECT_EQ(queue().dropped(StoreDrop::kCorrupt), 1u);
+}
+
+// Random damage must never end the process; what comes back is whole.
+TEST_F(StoreFilesTest, SurvivesRandomDamage) {
+  std::mt19937 random(7);
+  for (int round = 0; round < 30; ++round) {
+    std::filesystem::remove_all(temp_.path());
+    std::filesystem::create_directory(temp_.path());
+    open();
+    Answers answers;
+    DurableQueue& upstream = queue();
+    for (std::uint64_t i = 0; i < 40; ++i) {
+      Entry entry = entryOf("body " + std::to_string(i));
+      ASSERT_EQ(upstream.offer(entry, &answers, i), Offer::kTaken);
+    }
+    ASSERT_TRUE(answers.wait(40));
+    take(upstream, numbered(5));
+    store_.reset();
+    for (int flip = 0; flip < 20; ++flip) {
+      const auto at = static_cast<off_t>(random() % (20 * 4096));
+      overwrite(at, std::string(1, static_cast<char>(random())));
+    }
+    StoreOptions options;
+    options.directory = directory();
+    options.max_bytes = 4u << 20;
+    auto store = Store::open(options, clock_, log_);
+    ASSERT_FALSE(store.has_error()) << store.error().text;
+    store_ = std::move(*store);
+    put(queue(), entryOf("after"));
+    for (const std::string& body : bodies(take(queue()))) {
+      EXPECT_TRUE(body.starts_with("body ") || body == "after") << body;
+    }
+    store_.reset();
+  }
+}
+
+TEST_F(StoreFilesTest, GroupsWhatArrivesTogether) {
+  open();
+  DurableQueue& upstream = queue();
+  Answers answers;
+  for (std::uint64_t i = 0; i < 5000; ++i) {
+    Entry entry = entryOf("x");
+    while (upstream.offer(entry, &answers, i) != Offer::kTaken) {
+    }
+  }
+  ASSERT_TRUE(answers.wait(5000));
+  EXPECT_LT(store_->status().groups, 500u);
+  EXPECT_EQ(upstream.messages(), 5000u);
+}
+
+TEST_F(StoreFilesTest, WithSyncIntervalAnAcknowledgementWaitsForTheInterval) {
+  StoreOptions options;
+  options.sync = SyncPolicy::kInterval;
+  options.sync_ms = 50;
+  options.directory = directory();
+  options.max_bytes = 4u << 20;
+  SystemClock clock;  // The interval is real time.
+  auto store = Store::open(options, clock, log_);
+  ASSERT_FALSE(store.has_error());
+  store_ = std::move(*store);
+  DurableQueue& upstream = queue();
+  const std::int64_t began = clock.bootNs();
+  const std::uint64_t groups = store_->status().groups;
+  Answers answers;
+  for (std::uint64_t i = 0; i < 100; ++i) {
+    Entry entry = entryOf("x");
+    ASSERT_EQ(upstream.offer(entry, &answers, i), Offer::kTaken);
+  }
+  ASSERT_TRUE(answers.wait(100));
+  EXPECT_GE(clock.bootNs() - began, 20'000'000);
+  EXPECT_LE(store_->status().groups - groups, 2u);
+}
+
+// What the child says is on disk goes through the pipe; then it is killed, wherever it is.
+[[noreturn]] void offerUntilKilled(const std::string& directory, int pipe, std::uint32_t from) {
+  static SystemClock clock;
+  static Log log(Log::Format::kSilent);
+  class Reporter final : public CommitSink {
+   public:
+    explicit Reporter(int fd) : fd_(fd) {}
+    void onCommitted(std::span<const Done> done) override {
+      for (const Done& one : done) {
+        if (one.result != CommitResult::kCommitted) continue;
+        const auto number = static_cast<std::uint32_t>(one.ticket);
+        if (::write(fd_, &number, sizeof number) != sizeof number) ::_exit(2);
+      }
+    }
+
+   private:
+    int fd_;
+  };
+  StoreOptions options;
+  options.directory = directory;
+  options.max_bytes = 64u << 20;
+  auto store = Store::open(options, clock, log);
+  if (store.has_error()) ::_exit(3);
+  auto upstream = (*store)->queue("upstream");
+  Reporter reporter(pipe);
+  for (std::uint32_t i = from;; ++i) {
+    Entry entry = entryOf(std::to_string(i));
+    while ((*upstream)->offer(entry, &reporter, i) != Offer::kTaken) {
+    }
+  }
+}
+
+TEST_F(StoreFilesTest, NoAcknowledgedMessageIsLostByKill) {
+  std::mt19937 random(11);
+  std::set<std::string> acknowledged;
+  for (int round = 0; round < 20; ++round) {
+    int pipe[2];
+    ASSERT_EQ(::pipe2(pipe, O_CLOEXEC), 0);
+    // What was stored and not acknowledged stays: no number is used twice.
+    const std::uint32_t next = static_cast<std::uint32_t>(round) * 10'000'000;
+    const pid_t child = ::fork();
+    if (child == 0) offerUntilKilled(directory(), pipe[1], next);
+    ::close(pipe[1]);
+    // Killed after some acknowledgements, at whatever it does then.
+    std::uint32_t number = 0;
+    const std::size_t enough = 1 + random() % 400;
+    for (std::size_t i = 0; i < enough && ::read(pipe[0], &number, sizeof number) == sizeof number;
+         ++i) {
+      acknowledged.insert(std::to_string(number));
+    }
+    ::kill(child, SIGKILL);
+    ::waitpid(child, nullptr, 0);
+    while (::read(pipe[0], &number, sizeof number) == sizeof number) {
+      acknowledged.insert(std::to_string(number));
+    }
+    ::close(pipe[0]);
+
+    StoreOptions options;
+    options.max_bytes = 64u << 20;
+    open(options);
+    ASSERT_EQ(store_->status().set_aside, "");
+    std::set<std::string> found;
+    DurableQueue& upstream = queue();
+    for (std::uint64_t left = upstream.messages(); left > 0;) {
+      TakeRequest request;
+      request.messages_max = 4096;
+      const TakenBatch batch = take(upstream, request);
+      for (const std::string& body : bodies(batch)) ASSERT_TRUE(found.insert(body).second) << body;
+      left -= batch.messages.size();
+    }
+    for (const std::string& body : acknowledged)
+      ASSERT_TRUE(found.contains(body)) << body << " is gone";
+    store_.reset();
+  }
+  EXPECT_GT(acknowledged.size(), 20u);
+}
+
+}  // namespace
+}  // namespace kante
