@@ -10,22 +10,11 @@ MatchScratch::MatchScratch(MatchScratch&&) noexcept = default;
 MatchScratch& MatchScratch::operator=(MatchScratch&&) noexcept = default;
 
 namespace route_detail {
-namespace {
-
-Value textOrUndefined(std::string_view text) {
-  return text.data() == nullptr ? Value::undefined() : Value::of(text);
-}
-
-}  // namespace
-
 Value Evaluation::read(const Operand& operand) {
-  if (operand.kind != Operand::Kind::kProperty) return readRest(operand);
-  return textOrUndefined(operand.property.findIn(input_->message));
-}
-
-Value Evaluation::readRest(const Operand& operand) {
   if (operand.kind == Operand::Kind::kSystem) {
-    return textOrUndefined(readSystemProperty(operand.system, operand.name, *input_, system_text_));
+    const std::string_view text =
+        readSystemProperty(operand.system, operand.name, *input_, system_text_);
+    return text.data() == nullptr ? Value::undefined() : Value::of(text);
   }
   if (operand.kind == Operand::Kind::kTwinChange) return twinChange(operand);
   (void)bodyState();

@@ -31,7 +31,13 @@ class Evaluation {
   const Value& operand(std::uint32_t number) {
     Cell& cell = cells_[number];
     if (cell.generation != generation_) {
-      cell.value = read((*operands_)[number]);
+      const Operand& wanted = (*operands_)[number];
+      if (wanted.kind == Operand::Kind::kProperty) {
+        const std::string_view text = wanted.property.findIn(input_->message);
+        cell.value = text.data() == nullptr ? Value::undefined() : Value::of(text);
+      } else {
+        cell.value = read(wanted);
+      }
       cell.generation = generation_;
     }
     return cell.value;
@@ -50,8 +56,7 @@ class Evaluation {
     std::uint32_t generation = 0;
   };
 
-  Value read(const Operand& operand);
-  Value readRest(const Operand& operand);
+  Value read(const Operand& operand);  // Anything but a property.
   Value twinChange(const Operand& operand);
   void forget();
 

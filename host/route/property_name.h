@@ -29,6 +29,7 @@ class PropertyName {
       : size_(static_cast<std::uint32_t>(name.size())), words_((name.size() + 7) / 8, 0) {
     std::memcpy(words_.data(), name.data(), name.size());
     for (std::uint64_t& word : words_) word = lowerWord(word);
+    if (!words_.empty()) first_ = words_[0];
     if (name.size() % 8 != 0) last_mask_ = (std::uint64_t{1} << (8 * (name.size() % 8))) - 1;
   }
 
@@ -49,6 +50,10 @@ class PropertyName {
 
  private:
   bool same(const std::uint64_t* text) const {
+    if (size_ <= 8) {
+      const std::uint64_t word = text[0] & last_mask_;
+      return word == first_ || lowerWord(word) == first_;
+    }
     const std::size_t last = words_.size() - 1;
     for (std::size_t i = 0; i < last; ++i) {
       if (text[i] != words_[i] && lowerWord(text[i]) != words_[i]) return false;
@@ -58,6 +63,7 @@ class PropertyName {
   }
 
   std::uint32_t size_ = 0;
+  std::uint64_t first_ = 0;  // Most names have eight characters or fewer.
   std::uint64_t last_mask_ = ~std::uint64_t{0};
   std::vector<std::uint64_t> words_;
 };

@@ -56,7 +56,8 @@ std::span<const ValueIndex::Hit> ValueIndex::find(std::string_view text) const {
 
 void SourceIndex::match(Evaluation& evaluation) const {
   std::vector<std::uint32_t>& matched = evaluation.matched();
-  matched.assign(always.begin(), always.end());
+  matched.clear();
+  if (!always.empty()) matched.assign(always.begin(), always.end());
   bool ordered = true;
   const auto take = [&](const ValueIndex::Hit& hit) {
     if (!hit.rest.empty() && !set->programs.isTrue(hit.rest, evaluation)) return;

@@ -46,7 +46,8 @@ inline std::uint64_t hashText(std::string_view text) {
            (std::uint64_t{static_cast<unsigned char>(at[left / 2])} << 8) |
            (std::uint64_t{static_cast<unsigned char>(at[left - 1])} << 16);
   }
-  // Two rounds, because the places of a table are the low bits and texts often differ in their last character.
+  // Two rounds, because the places of a table are the low bits and texts often differ in their last
+  // character.
   hash = (hash ^ word) * kFactor;
   hash = (hash ^ (hash >> 32)) * kFactor;
   return hash ^ (hash >> 32);
