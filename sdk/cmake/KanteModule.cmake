@@ -53,3 +53,59 @@ function(kante_add_module_test name)
   target_compile_definitions(${name} PRIVATE KANTE_MODULE_LIBRARY="$<TARGET_FILE:${T_MODULE}>")
   add_test(NAME ${name} COMMAND ${name} --gtest_brief=1)
 endfunction()
+
+# The name of the target's machine in bundles.
+function(kante_architecture out)
+  set(machines "^(x86_64|amd64)$" amd64 "^(aarch64|arm64)$" arm64 "^arm" armhf "^riscv64$" riscv64)
+  while(machines)
+    list(POP_FRONT machines pattern name)
+    if(CMAKE_SYSTEM_PROCESSOR MATCHES "${pattern}")
+      set(${out} ${name} PARENT_SCOPE)
+      return()
+    endif()
+  endwhile()
+  message(FATAL_ERROR "Kante does not know the architecture ${CMAKE_SYSTEM_PROCESSOR}")
+endfunction()
+
+# KEY and CERT default to KANTE_SIGNING_KEY and KANTE_SIGNING_CERT, and these to what `kante key init` makes.
+function(kante_add_bundle name)
+  cmake_parse_arguments(B "" "MANIFEST;DATA;KEY;CERT" "" ${ARGN})
+  if(NOT KANTE_PROGRAM)
+    message(FATAL_ERROR "kante_add_bundle needs the program `kante`; -DKANTE_PROGRAM=… names it")
+  endif()
+  if(DEFINED ENV{XDG_CONFIG_HOME})
+    set(keys $ENV{XDG_CONFIG_HOME}/kante/keys)
+  else()
+    set(keys $ENV{HOME}/.config/kante/keys)
+  endif()
+  set(KANTE_SIGNING_KEY ${keys}/signer.key CACHE FILEPATH "Key that signs bundles")
+  set(KANTE_SIGNING_CERT ${keys}/signer.pem CACHE FILEPATH "Certificate of that key")
+  foreach(default "MANIFEST:manifest.json" "KEY:${KANTE_SIGNING_KEY}" "CERT:${KANTE_SIGNING_CERT}")
+    string(REGEX MATCH "^([A-Z]+):(.*)$" unused "${default}")
+    if(NOT B_${CMAKE_MATCH_1})
+      set(B_${CMAKE_MATCH_1} ${CMAKE_MATCH_2})
+    endif()
+  endforeach()
+  get_filename_component(B_MANIFEST ${B_MANIFEST} ABSOLUTE)
+  kante_architecture(architecture)
+  set(stage ${CMAKE_CURRENT_BINARY_DIR}/${name}.bundle)
+  set(bundle ${CMAKE_CURRENT_BINARY_DIR}/${name}.kmod)
+  set(data_commands)
+  set(data_files)
+  if(B_DATA)
+    get_filename_component(B_DATA ${B_DATA} ABSOLUTE)
+    file(GLOB_RECURSE data_files CONFIGURE_DEPENDS ${B_DATA}/*)
+    set(data_commands COMMAND ${CMAKE_COMMAND} -E copy_directory ${B_DATA} ${stage}/data)
+  endif()
+  add_custom_command(
+    OUTPUT ${bundle}
+    COMMAND ${CMAKE_COMMAND} -E rm -rf ${stage}
+    COMMAND ${CMAKE_COMMAND} -E make_directory ${stage}/lib/${architecture}
+    COMMAND ${CMAKE_COMMAND} -E copy ${B_MANIFEST} ${stage}/manifest.json
+    COMMAND ${CMAKE_STRIP} --strip-debug -o ${stage}/lib/${architecture}/module.so $<TARGET_FILE:${name}>
+    ${data_commands}
+    COMMAND ${KANTE_PROGRAM} bundle pack ${stage} -o ${bundle} --key ${B_KEY} --cert ${B_CERT}
+    DEPENDS ${name} $<TARGET_FILE:${name}> ${B_MANIFEST} ${data_files}
+    COMMENT "Packing and signing ${name}.kmod" VERBATIM)
+  add_custom_target(${name}_bundle ALL DEPENDS ${bundle})
+endfunction()
