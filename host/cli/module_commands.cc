@@ -91,6 +91,7 @@ Result<int> act(const HostOptions& options, const std::string& module, const std
 void addModuleCommands(CLI::App& app, Context& context) {
   CLI::App* module = app.add_subcommand("module", "Modules: look, log, restart, make");
   module->require_subcommand(1);
+  addModuleNewCommand(*module, context);
   addHostCommand(*module, context, "list", "The modules of the running host", Prints::kData, list);
 
   struct LogOptions {
