@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """The gates of the module ABI: abi_test.py SOURCE_DIR LIBRARY…
 
 Compiles the header in every language and compiler that modules may use, holds it against the frozen

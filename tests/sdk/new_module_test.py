@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 """The way of an author: new_module_test.py BUILD_DIR
 
 Installs the SDK below a temporary prefix, makes a project with `kante module new`, builds and tests it out

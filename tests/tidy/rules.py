@@ -105,7 +105,7 @@ def readmes(tree):
 
 def headers(tree):
     for file in tree.having(".h", ".hpp"):
-        if "#pragma once" not in file.lines and not (file.below("sdk") and "#ifndef KANTE_" in file.text):
+        if "#pragma once" not in file.lines and not (file.below("sdk", "abi") and "#ifndef KANTE_" in file.text):
             yield Finding(file.path, 0, "has no '#pragma once'")
         if not file.text.startswith(("//", "/*")):
             yield Finding(file.path, 1, "begins with a comment that says what it is for")
