@@ -151,7 +151,7 @@ Result<std::string> parsePax(std::string_view records) {
 Result<Block> makeTarHeader(const std::string& name, std::uint64_t bytes) {
   Block block{};
   std::string_view base = name;
-  std::string_view prefix;
+  std::string_view prefix = base.substr(0, 0);
   if (base.size() > kName.width) {
     // The last slash that leaves both halves short enough.
     const std::size_t slash = name.rfind('/', kPrefix.width);

@@ -162,7 +162,7 @@ std::string makeCms(std::string_view payload, const Identity& signer, const CmsO
 std::string tarMember(const Member& member) {
   auto block = makeTarHeader(member.name, member.content.size()).value();
   block[156] = member.type;
-  std::memcpy(block.data() + 157, member.link.data(), member.link.size());
+  std::memcpy(block.data() + 157, member.link.c_str(), member.link.size());
   std::memset(block.data() + 148, ' ', 8);
   unsigned sum = 0;
   for (const char c : block) sum += static_cast<unsigned char>(c);
