@@ -76,6 +76,8 @@ class TestHost {
     return locked([&] { return ready_ || !asked_lifecycle_; });
   }
   Status health() { return deliver(KANTE_EVENT_HEALTH); }
+  // An event as it stands, e.g. of a type that no host of today sends.
+  Status raw(const kante_event& event) { return entry_.on_event(module_, &event); }
 
   // ---- inputs ----
   struct Route {
