@@ -125,7 +125,7 @@ void BrokerCommands::respond(const std::string& request_id, int status,
                              const std::string& payload) {
   const std::string whole = "{\"status\":" + std::to_string(status) +
                             ",\"payload\":" + (payload.empty() ? "null" : payload) + "}";
-  const std::string topic = "methods/response/" + encodeLevels(request_id);
+  const std::string topic = "methods/response/" + encodeLevel(request_id);
   const std::size_t parts = (whole.size() + kPartBytes - 1) / kPartBytes;
   std::vector<Outgoing> outgoing;
   for (std::size_t i = 0; i < parts; ++i) {

@@ -344,9 +344,11 @@ bool MosquittoClient::pollOnce(int timeout_ms) {
     }
   }
   int rc = MOSQ_ERR_SUCCESS;
-  if ((fds[0].revents & POLLOUT) != 0) rc = mosquitto_loop_write(client_, 1);
-  if (rc == MOSQ_ERR_SUCCESS && (fds[0].revents & ~POLLOUT) != 0)
-    rc = mosquitto_loop_read(client_, 1);
+  // Reading first: a broker that refuses us says why before it resets the connection.
+  if ((fds[0].revents & ~POLLOUT) != 0) rc = mosquitto_loop_read(client_, 1);
+  if (rc == MOSQ_ERR_SUCCESS && (fds[0].revents & POLLOUT) != 0) {
+    rc = mosquitto_loop_write(client_, 1);
+  }
   if (rc == MOSQ_ERR_SUCCESS) rc = mosquitto_loop_misc(client_);
   if (rc == MOSQ_ERR_SUCCESS) return true;
   if (!lost_ || lost_rc_ == 0) lost_rc_ = rc;

@@ -9,7 +9,24 @@ namespace {
 
 bool plain(char c) {
   return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' ||
-         c == '_' || c == '-' || c == '/';
+         c == '_' || c == '-';
+}
+
+std::string encode(std::string_view names, bool (*kept)(char)) {
+  constexpr char kDigits[] = "0123456789ABCDEF";
+  std::string encoded;
+  encoded.reserve(names.size());
+  for (const char c : names) {
+    if (kept(c)) {
+      encoded += c;
+      continue;
+    }
+    const auto byte = static_cast<unsigned char>(c);
+    encoded += '%';
+    encoded += kDigits[byte >> 4];
+    encoded += kDigits[byte & 15];
+  }
+  return encoded;
 }
 
 std::vector<std::string_view> split(std::string_view text) {
@@ -50,21 +67,10 @@ Result<std::string> principalOf(const std::vector<std::string_view>& levels, std
 }  // namespace
 
 std::string encodeLevels(std::string_view names) {
-  constexpr char kDigits[] = "0123456789ABCDEF";
-  std::string encoded;
-  encoded.reserve(names.size());
-  for (const char c : names) {
-    if (plain(c)) {
-      encoded += c;
-      continue;
-    }
-    const auto byte = static_cast<unsigned char>(c);
-    encoded += '%';
-    encoded += kDigits[byte >> 4];
-    encoded += kDigits[byte & 15];
-  }
-  return encoded;
+  return encode(names, [](char c) { return plain(c) || c == '/'; });
 }
+
+std::string encodeLevel(std::string_view name) { return encode(name, plain); }
 
 std::string gatewayTopic(std::string_view gateway, std::string_view rest) {
   return "kante/v1/" + encodeLevels(gateway) + "/" + std::string(rest);

@@ -13,6 +13,8 @@ inline constexpr std::size_t kRequestIdBytesMax = 128;
 
 // Outside A-Za-z0-9._- as %XX; '/' stays and separates levels.
 std::string encodeLevels(std::string_view names);
+// One name as one level: '/' too is encoded.
+std::string encodeLevel(std::string_view name);
 
 // "kante/v1/GATEWAY/" + rest, the gateway's id encoded.
 std::string gatewayTopic(std::string_view gateway, std::string_view rest);

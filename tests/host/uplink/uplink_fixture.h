@@ -106,6 +106,12 @@ class UplinkTest : public ::testing::Test {
     }
     ASSERT_TRUE(answers.wait(static_cast<std::size_t>(to - from)));
   }
+  void put(const std::string& body) {
+    Answers answers;
+    Entry entry = entryOf(body);
+    ASSERT_EQ(queue().offer(entry, &answers, 1), Offer::kTaken);
+    ASSERT_TRUE(answers.wait(1));
+  }
   bool eventuallyState(const std::string& state) {
     return eventually([&] { return uplink_->status().state == state; });
   }
