@@ -1,6 +1,7 @@
-/* The 1.0 ABI as it was published, LP64: every offset, size, constant and type.  Nothing here may be changed;
- * a minor release appends structs, fields and constants, and with them lines (and then sizes of structs that
- * begin with struct_size may grow: their lines say at least). */
+/* The 1.0 ABI as it was published, LP64: every offset, size, constant and type.  Nothing here may
+ * be changed; a minor release appends structs, fields and constants, and with them lines (and then
+ * sizes of structs that begin with struct_size may grow: their lines say at least). */
+/* clang-format off */
 #include <kante/module.h>
 
 #define SIZE(type, bytes) _Static_assert(sizeof(type) == (bytes), #type " changed its size")

@@ -1,8 +1,8 @@
-/* One exported pointer for every type of the ABI: what abidiff compares with the dump of the last release.
- * (From a module's one symbol alone it would not reach the extension tables.) */
+/* One exported pointer for every type of the ABI: what abidiff compares with the dump of the last
+ * release. (From a module's one symbol alone it would not reach the extension tables.) */
 #include <kante/module.h>
 
-#define PROBE(type) KANTE_EXPORT const type *kante_probe_##type
+#define PROBE(type) KANTE_EXPORT const type* kante_probe_##type
 PROBE(kante_str);
 PROBE(kante_event);
 PROBE(kante_host);

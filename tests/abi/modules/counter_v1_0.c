@@ -6,23 +6,24 @@
 #include <string.h>
 
 struct kante_module {
-  const kante_host *host;
-  const kante_twin_v1 *twin;
-  const kante_timers_v1 *timers;
-  const kante_state_v1 *state;
-  kante_msg *kept; /* The last input. */
+  const kante_host* host;
+  const kante_twin_v1* twin;
+  const kante_timers_v1* timers;
+  const kante_state_v1* state;
+  kante_msg* kept; /* The last input. */
   uint64_t count, ticks;
 };
 
-static kante_str text(const char *from) {
+static kante_str text(const char* from) {
   kante_str out = {from, strlen(from)};
   return out;
 }
 
-static kante_status create(const kante_host *host, kante_msg *config, kante_module **out) {
-  kante_module *m;
+static kante_status create(const kante_host* host, kante_msg* config, kante_module** out) {
+  kante_module* m;
   uint32_t words = 0;
-  if (host->abi_major != KANTE_ABI_MAJOR || host->struct_size < sizeof *host) return KANTE_E_UNSUPPORTED;
+  if (host->abi_major != KANTE_ABI_MAJOR || host->struct_size < sizeof *host)
+    return KANTE_E_UNSUPPORTED;
   if (host->msg_words(config, &words) == NULL || words == 0) return KANTE_E_INVALID;
   m = calloc(1, sizeof *m);
   if (m == NULL) return KANTE_E_LIMIT;
@@ -36,7 +37,7 @@ static kante_status create(const kante_host *host, kante_msg *config, kante_modu
   return KANTE_OK;
 }
 
-static kante_status on_input(kante_module *m, const kante_event *event) {
+static kante_status on_input(kante_module* m, const kante_event* event) {
   if (m->kept != NULL) m->host->msg_release(m->kept);
   m->kept = event->msg;
   m->host->msg_retain(m->kept);
@@ -45,12 +46,12 @@ static kante_status on_input(kante_module *m, const kante_event *event) {
 }
 
 /* Answers with the very message that held the arguments. */
-static kante_status on_method(kante_module *m, const kante_event *event) {
+static kante_status on_method(kante_module* m, const kante_event* event) {
   if (m->twin == NULL) return KANTE_E_UNSUPPORTED;
   return m->twin->reply(m->host, event->token, 200 + (int32_t)m->ticks, event->msg);
 }
 
-static kante_status on_event(kante_module *m, const kante_event *event) {
+static kante_status on_event(kante_module* m, const kante_event* event) {
   if (event->struct_size < sizeof *event) return KANTE_E_INVALID;
   switch (event->type) {
     case KANTE_EVENT_INPUT: return on_input(m, event);
@@ -72,13 +73,13 @@ static kante_status on_event(kante_module *m, const kante_event *event) {
   }
 }
 
-static void destroy(kante_module *m) {
+static void destroy(kante_module* m) {
   if (m->kept != NULL) m->host->msg_release(m->kept);
   free(m);
 }
 
-static const char *const inputs[] = {"in", NULL};
-static const char *const outputs[] = {"out", NULL};
+static const char* const inputs[] = {"in", NULL};
+static const char* const outputs[] = {"out", NULL};
 KANTE_EXPORT const kante_entry kante_module_entry = {sizeof(kante_entry),
                                                      KANTE_MAGIC,
                                                      KANTE_ABI_MAJOR,
