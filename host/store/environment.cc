@@ -7,6 +7,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
+#include <filesystem>
+#include <set>
 #include <utility>
 
 #include "host/store/page_check.h"
@@ -17,6 +20,26 @@ namespace {
 constexpr char kDataFile[] = "data.mdb";
 constexpr unsigned kFlags = MDB_NOLOCK | MDB_NOTLS | MDB_NORDAHEAD;
 constexpr std::uint64_t kFirstMapBytes = 1u << 20;
+
+// Renames the directory to .broken-N, N one more than the last, and keeps the newest few.
+Result<std::string> setAside(const std::string& directory) {
+  const std::filesystem::path path(directory);
+  const std::string prefix = path.filename().string() + ".broken-";
+  std::set<unsigned long> numbers;
+  std::error_code error;
+  for (const auto& entry : std::filesystem::directory_iterator(path.parent_path(), error)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.starts_with(prefix)) continue;
+    numbers.insert(std::strtoul(name.c_str() + prefix.size(), nullptr, 10));
+  }
+  const unsigned long next = numbers.empty() ? 1 : *numbers.rbegin() + 1;
+  for (; numbers.size() >= Environment::kBrokenKept; numbers.erase(numbers.begin())) {
+    std::filesystem::remove_all(directory + ".broken-" + std::to_string(*numbers.begin()), error);
+  }
+  const std::string aside = directory + ".broken-" + std::to_string(next);
+  if (::rename(directory.c_str(), aside.c_str()) != 0) return failErrno(directory);
+  return aside;
+}
 
 bool isBroken(const Error& error) { return error.code == Errc::kCorrupt; }
 
@@ -53,17 +76,8 @@ Result<Environment::Opened> Environment::open(const std::string& directory, std:
     if (!isBroken(status.error()) || attempt > 0) return status.error();
     opened.why = status.error().text;
     opened.environment.reset();
-    for (int n = 1; opened.set_aside.empty(); ++n) {
-      if (n > kBrokenKept) {
-        return fail(Errc::kCorrupt, directory + ": broken (" + opened.why + ") and " +
-                                        std::to_string(kBrokenKept) +
-                                        " broken stores are beside it already; remove them");
-      }
-      const std::string aside = directory + ".broken-" + std::to_string(n);
-      if (::access(aside.c_str(), F_OK) == 0) continue;
-      if (::rename(directory.c_str(), aside.c_str()) != 0) return failErrno(directory);
-      opened.set_aside = aside;
-    }
+    KANTE_TRY(aside, setAside(directory));
+    opened.set_aside = std::move(aside);
   }
 }
 

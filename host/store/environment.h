@@ -24,7 +24,8 @@ class Environment {
   static constexpr std::uint64_t kSlackBytes = 8u << 20;
   // With less room for messages, durable routes are refused.
   static constexpr std::uint64_t kDurableBytesMin = 2u << 20;
-  static constexpr int kBrokenKept = 8;
+  // Of broken stores; the oldest goes when there is one more.
+  static constexpr std::size_t kBrokenKept = 3;
 
   struct Opened {
     std::unique_ptr<Environment> environment;

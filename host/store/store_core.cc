@@ -300,8 +300,13 @@ void StoreCore::runGroup(std::span<Request> group) {
   int rc = EIO;
   if (environmentReady()) {
     rc = tryGroup(group, Appends::kTake);
+    if (rc != 0) noteFailure(rc);
     // With the disk full, what makes room may still work.
-    if (isFull(rc) && environmentReady()) rc = tryGroup(group, Appends::kRefuse);
+    if (isFull(rc) && environmentReady()) {
+      rc = tryGroup(group, Appends::kRefuse);
+    } else if (rc == 0 && wrote_) {
+      noteSuccess();
+    }
   }
   last_group_ns_ = clock_.bootNs();
   if (rc == 0) {
@@ -309,6 +314,26 @@ void StoreCore::runGroup(std::span<Request> group) {
   } else {
     failed(group, rc);
   }
+}
+
+void StoreCore::noteFailure(int rc) {
+  const Error error = lmdbError("store", rc);
+  bool first = false;
+  {
+    const std::lock_guard lock(mutex_);
+    first = !std::exchange(status_.failing, true);
+    status_.failure = error.text;
+  }
+  if (first) log_.error("store", "the store cannot be written", {{"why", error.text}});
+}
+
+void StoreCore::noteSuccess() {
+  {
+    const std::lock_guard lock(mutex_);
+    if (!std::exchange(status_.failing, false)) return;
+    status_.failure.clear();
+  }
+  log_.info("store", "the store can be written again");
 }
 
 bool StoreCore::environmentReady() {
@@ -340,6 +365,7 @@ int StoreCore::tryGroup(std::span<Request> group, Appends appends) {
   queues_->writeBack(txn);
   if (txn.wrote()) writeRoot(txn);
   const bool began = !txn.failed();
+  wrote_ = txn.wrote();
   const int rc = txn.commit();
   if (rc == 0) {
     queues_->setOtherBytes(areas_->bytes());
@@ -368,9 +394,6 @@ void StoreCore::succeeded(std::span<Request> group) {
   last_sweep_ns_ = last_group_ns_;
   {
     const std::lock_guard lock(mutex_);
-    if (status_.failing) log_.info("store", "the store can be written again");
-    status_.failing = false;
-    status_.failure.clear();
     ++status_.groups;
     for (const Request& request : group) status_.group_messages += request.queue != nullptr ? 1 : 0;
   }
@@ -392,13 +415,6 @@ void StoreCore::succeeded(std::span<Request> group) {
 void StoreCore::failed(std::span<Request> group, int rc) {
   const Error error = lmdbError("store", rc);
   retry_at_ns_ = clock_.bootNs() + kRetryNs;
-  bool first = false;
-  {
-    const std::lock_guard lock(mutex_);
-    first = !std::exchange(status_.failing, true);
-    status_.failure = error.text;
-  }
-  if (first) log_.error("store", "the store cannot be written", {{"why", error.text}});
   for (Request& request : group) {
     request.result = isFull(rc) ? CommitResult::kFull : CommitResult::kFailed;
     if (request.operation && request.operation->done) request.operation->done(error);

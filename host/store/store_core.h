@@ -95,6 +95,8 @@ class StoreCore {
   void failed(std::span<Request> group, int rc);
   void answer(std::span<Request> group);
   void release(std::span<Request> group);
+  void noteFailure(int rc);
+  void noteSuccess();
   bool environmentReady();
   void publish();
   void endTakes();
@@ -111,6 +113,7 @@ class StoreCore {
   std::unique_ptr<AreaTable> areas_;
   StoreClock store_clock_;
   bool broken_environment_ = false;  // LMDB has to be opened again.
+  bool wrote_ = false;               // The last transaction changed something.
   std::int64_t retry_at_ns_ = 0;     // BOOTTIME; 0: nothing failed.
   std::int64_t next_expiry_ns_ = 0;  // Store clock; 0: nothing expires.
   std::int64_t last_sweep_ns_ = 0;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <signal.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 
 #include "host/base/fd.h"
 #include "tests/host/store/store_fixture.h"
+#include "tests/support/eventually.h"
 
 namespace kante {
 namespace {
@@ -73,6 +75,8 @@ TEST_F(StoreFilesTest, ABrokenStoreIsSetAsideAndANewEpochBegins) {
     ++broken;
     EXPECT_EQ(store_->status().set_aside, directory() + ".broken-" + std::to_string(broken));
     EXPECT_TRUE(std::filesystem::exists(store_->status().set_aside + "/data.mdb"));
+    EXPECT_EQ(std::filesystem::exists(directory() + ".broken-1"), broken <= 3)
+        << "the newest three are kept";
     EXPECT_TRUE(epochs.insert(store_->epoch()).second) << "the epoch is not a new one";
     EXPECT_EQ(put(queue(), entryOf("works")), CommitResult::kCommitted);
   };
@@ -140,6 +144,58 @@ TEST_F(StoreFilesTest, SurvivesRandomDamage) {
     }
     store_.reset();
   }
+}
+
+// A file size limit stands for a full disk: writes fail, with or without allocation before.
+class FileSizeLimit {
+ public:
+  explicit FileSizeLimit(rlim_t bytes) {
+    ::signal(SIGXFSZ, SIG_IGN);
+    ::getrlimit(RLIMIT_FSIZE, &before_);
+    rlimit limit = before_;
+    limit.rlim_cur = bytes;
+    ::setrlimit(RLIMIT_FSIZE, &limit);
+  }
+  ~FileSizeLimit() { ::setrlimit(RLIMIT_FSIZE, &before_); }
+
+ private:
+  rlimit before_{};
+};
+
+TEST_F(StoreFilesTest, AFullDiskIsAnsweredAndWhatWaitsIsDoneWhenThereIsRoomAgain) {
+  SystemClock clock;
+  StoreOptions options;
+  options.directory = directory();
+  options.max_bytes = 4u << 20;
+  auto store = Store::open(options, clock, log_);
+  ASSERT_FALSE(store.has_error());
+  store_ = std::move(*store);
+  DurableQueue& upstream = queue();
+  put(upstream, entryOf("before"));
+  const TakenBatch batch = take(upstream);
+  {
+    const FileSizeLimit full(8192);
+    EXPECT_EQ(put(upstream, entryOf("lost")), CommitResult::kFull);
+    EXPECT_TRUE(store_->status().failing);
+    EXPECT_EQ(store_->keyValue().put("a", "k", "v").error().code, Errc::kIo);
+    upstream.acknowledge(tokens(batch));
+  }
+  EXPECT_TRUE(eventually([&] { return upstream.messages() == 0; })) << "it is tried again";
+  EXPECT_FALSE(store_->status().failing);
+  EXPECT_EQ(put(upstream, entryOf("after")), CommitResult::kCommitted);
+  EXPECT_EQ(bodies(take(upstream)), std::vector<std::string>({"after"}));
+}
+
+TEST_F(StoreFilesTest, OnASmallDiskDurableQueuesAreRefusedAndTheRestWorks) {
+  const FileSizeLimit small(3u << 20);
+  open();
+  EXPECT_FALSE(store_->status().durable);
+  EXPECT_LT(store_->status().max_bytes, 2u << 20);
+  const auto refused = store_->queue("upstream");
+  ASSERT_TRUE(refused.has_error());
+  EXPECT_EQ(refused.error().code, Errc::kLimit);
+  EXPECT_FALSE(store_->keyValue().put("a", "k", "v").has_error());
+  EXPECT_EQ(**store_->keyValue().get("a", "k"), "v");
 }
 
 TEST_F(StoreFilesTest, GroupsWhatArrivesTogether) {
