@@ -100,6 +100,17 @@ Result<DurableQueue*> Store::queue(const std::string& name, QueueSpec spec) {
   return handle;
 }
 
+Result<DurableQueue*> Store::find(const std::string& name) {
+  DurableQueue* handle = nullptr;
+  KANTE_CHECK(core_->perform([this, &name, &handle](Transaction&) -> Status {
+    QueueState* queue = core_->queues().find(name);
+    if (queue == nullptr) return fail(Errc::kNotFound, "there is no queue " + name);
+    handle = core_->handle(*queue);
+    return {};
+  }));
+  return handle;
+}
+
 Result<std::vector<QueueStats>> Store::queues() {
   std::vector<QueueStats> all;
   KANTE_CHECK(core_->perform([this, &all](Transaction& txn) -> Status {

@@ -71,6 +71,8 @@ class Store {
   // it had. Waits for the store's thread: control thread only.  kLimit: kQueuesMax, or the store is
   // not durable.
   Result<DurableQueue*> queue(const std::string& name, QueueSpec spec = {});
+  // One that is there, its spec untouched; kNotFound.  Waits: control thread only.
+  Result<DurableQueue*> find(const std::string& name);
   // All that are on disk.  Waits: control thread only.
   Result<std::vector<QueueStats>> queues();
   KeyValue& keyValue();
