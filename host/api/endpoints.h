@@ -12,10 +12,25 @@ class io_context;
 
 namespace kante {
 
+class Agent;
+class BundleStore;
 class EventLog;
 class Log;
+class Methods;
 class ModuleHost;
 class Router;
+class Store;
+class Twins;
+struct StatusParts;
+
+// /v1/status, /v1/health, /metrics
+void addStatusEndpoints(Router& router, const StatusParts& parts);
+// /v1/deployment, /v1/deployment/{history,rollback}, /v1/bundles
+void addDeploymentEndpoints(Router& router, Agent& agent, BundleStore& bundles);
+// /v1/twins, /v1/twins/PRINCIPAL, /v1/methods/PRINCIPAL/NAME
+void addHubEndpoints(Router& router, Twins& twins, Methods& methods, const ModuleHost& modules);
+// /v1/queues, /v1/queues/NAME
+void addQueueEndpoints(Router& router, Store& store, Log& log, boost::asio::io_context& control);
 
 // /v1/modules, /v1/modules/NAME/{logs,restart,stop,start}, /v1/routes
 void addModuleEndpoints(Router& router, ModuleHost& modules, Log& log,

@@ -1,0 +1,178 @@
+#include <boost/json/value.hpp>
+#include <cstdlib>
+
+#include "host/agent/agent.h"
+#include "host/agent/deployment.h"
+#include "host/api/endpoints.h"
+#include "host/api/error_reply.h"
+#include "host/api/router.h"
+#include "host/api/views.h"
+#include "host/base/json.h"
+#include "host/bundle/bundle_store.h"
+
+namespace kante {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::uint64_t kBundleFileBytesMax =
+    (std::uint64_t{1} << 30) + (1 << 20);  // P, S and head.
+constexpr JsonBounds kRollbackBounds{4096, 4};
+
+json::array texts(const std::vector<std::string>& from) {
+  return json::array(from.begin(), from.end());
+}
+
+const char* name(ApplyOutcome::Kind kind) {
+  static constexpr const char* kNames[] = {"committed", "unchanged", "dry-run"};
+  return kNames[static_cast<int>(kind)];
+}
+
+json::object toJson(const ApplyOutcome& outcome) {
+  return {{"result", name(outcome.kind)},
+          {"n", outcome.n},
+          {"id", outcome.id},
+          {"version", outcome.version},
+          {"plan", texts(outcome.plan)},
+          {"warnings", texts(outcome.warnings)},
+          {"changed", texts(outcome.changed)}};
+}
+
+json::object toJson(const HistoryEntry& entry) {
+  return {{"n", entry.n},
+          {"id", entry.id},
+          {"version", entry.version},
+          {"who", entry.who},
+          {"when", timeJson(entry.when_wall_ns)},
+          {"state", entry.state},
+          {"reason", textOrNull(entry.reason)},
+          {"changed", texts(entry.changed)}};
+}
+
+json::object toJson(const AdmittedBundle& bundle) {
+  return {{"digest", bundle.digest},
+          {"id", bundle.manifest.id},
+          {"version", bundle.manifest.version},
+          {"counter", bundle.manifest.counter},
+          {"signer", bundle.signer.subject},
+          {"bytes", bundle.payload_bytes},
+          {"admitted", timeJson(bundle.admitted_s * 1'000'000'000)},
+          {"inputs", texts(bundle.manifest.inputs)},
+          {"outputs", texts(bundle.manifest.outputs)},
+          {"methods", texts(bundle.manifest.methods)}};
+}
+
+bool asked(const HttpRequest& request, const char* what) {
+  const std::string& value = request.queryValue(what);
+  return value == "1" || value == "true";
+}
+
+// Answers when the change is committed or refused, or, with wait=0, as soon as it is under way.
+Agent::Applied answerTo(const ExchangePtr& exchange) {
+  return [exchange](Result<ApplyOutcome> outcome) {
+    exchange->respond(outcome ? jsonReply(toJson(*outcome)) : errorReply(outcome.error()));
+  };
+}
+
+void underWay(const ExchangePtr& exchange, const Agent& agent) {
+  if (exchange->request().queryValue("wait") != "0") return;
+  const DeploymentStatus status = agent.status();
+  // A second answer is not heard; whoever refused at once has answered already.
+  exchange->respond(jsonReply(
+      json::object{{"result", name(status.state)}, {"id", status.id}, {"version", status.version}},
+      202));
+}
+
+ApplyRequest requestOf(HttpRequest& request) {
+  ApplyRequest out;
+  out.document = std::move(request.body);
+  out.who = request.caller;
+  if (asked(request, "dry_run")) out.mode = ApplyRequest::Mode::kDryRun;
+  if (asked(request, "rebind")) out.rebind = ApplyRequest::Rebind::kYes;
+  return out;
+}
+
+void patch(const ExchangePtr& exchange, Agent& agent) {
+  HttpRequest& request = exchange->request();
+  Agent::PatchKind kind = Agent::PatchKind::kMerge;
+  if (request.content_type == "application/json-patch+json") {
+    kind = Agent::PatchKind::kJson;
+  } else if (request.content_type != "application/merge-patch+json") {
+    return exchange->respond(errorReply(415, fail(Errc::kUnsupported,
+                                                  "A patch is application/merge-patch+json or "
+                                                  "application/json-patch+json")));
+  }
+  agent.patch(kind, requestOf(request), answerTo(exchange));
+  underWay(exchange, agent);
+}
+
+// {"n": 3}, or nothing for the one before.
+void rollback(const ExchangePtr& exchange, Agent& agent) {
+  const HttpRequest& request = exchange->request();
+  std::uint64_t n = 0;
+  if (!request.body.empty()) {
+    const auto body = parseJsonObject(request.body, kRollbackBounds);
+    if (!body) return exchange->respond(errorReply(body.error()));
+    const json::value* given = body->if_contains("n");
+    boost::system::error_code failed;
+    if (given != nullptr) n = given->is_number() ? given->to_number<std::uint64_t>(failed) : 0;
+    if (body->size() > 1 || (given == nullptr && !body->empty()) || failed ||
+        (given != nullptr && n == 0)) {
+      return exchange->respond(
+          errorReply(fail(Errc::kInvalid, "/n: is the number of an entry of the history, from 1")));
+    }
+  }
+  agent.rollback(n, request.caller, answerTo(exchange));
+  underWay(exchange, agent);
+}
+
+void addBundleEndpoints(Router& router, Agent& agent, BundleStore& bundles) {
+  router.add(HttpMethod::kGet, "/v1/bundles", Audience::kOperators, BodyRule::none(),
+             [&bundles](const ExchangePtr& exchange) {
+               json::array out;
+               for (const std::string& digest : bundles.list()) {
+                 if (const auto bundle = bundles.find(digest)) out.push_back(toJson(*bundle));
+               }
+               exchange->respond(jsonReply(out));
+             });
+  router.add(HttpMethod::kPost, "/v1/bundles", Audience::kOperators,
+             BodyRule::file(kBundleFileBytesMax), [&agent](const ExchangePtr& exchange) {
+               const HttpRequest& request = exchange->request();
+               const auto admitted = agent.admit(
+                   request.file.get(), asked(request, "rebind") ? ApplyRequest::Rebind::kYes
+                                                                : ApplyRequest::Rebind::kNo);
+               exchange->respond(admitted ? jsonReply(toJson(*admitted), 201)
+                                          : errorReply(admitted.error()));
+             });
+}
+
+}  // namespace
+
+void addDeploymentEndpoints(Router& router, Agent& agent, BundleStore& bundles) {
+  router.add(HttpMethod::kGet, "/v1/deployment", Audience::kOperators, BodyRule::none(),
+             [&agent](const ExchangePtr& exchange) {
+               HttpResponse response;
+               response.body = agent.document() + "\n";
+               exchange->respond(std::move(response));
+             });
+  router.add(HttpMethod::kPut, "/v1/deployment", Audience::kOperators,
+             BodyRule::text(kDeploymentBytesMax), [&agent](const ExchangePtr& exchange) {
+               agent.apply(requestOf(exchange->request()), answerTo(exchange));
+               underWay(exchange, agent);
+             });
+  router.add(HttpMethod::kPatch, "/v1/deployment", Audience::kOperators,
+             BodyRule::text(kDeploymentBytesMax),
+             [&agent](const ExchangePtr& exchange) { patch(exchange, agent); });
+  router.add(HttpMethod::kGet, "/v1/deployment/history", Audience::kReaders, BodyRule::none(),
+             [&agent](const ExchangePtr& exchange) {
+               json::array out;
+               for (const HistoryEntry& entry : agent.history()) out.push_back(toJson(entry));
+               exchange->respond(jsonReply(out));
+             });
+  router.add(HttpMethod::kPost, "/v1/deployment/rollback", Audience::kOperators,
+             BodyRule::text(kRollbackBounds.bytes_max),
+             [&agent](const ExchangePtr& exchange) { rollback(exchange, agent); });
+  addBundleEndpoints(router, agent, bundles);
+}
+
+}  // namespace kante

@@ -1,0 +1,215 @@
+#include "host/api/status.h"
+
+#include <algorithm>
+#include <boost/json/value.hpp>
+
+#include "host/agent/agent.h"
+#include "host/api/metrics_text.h"
+#include "host/api/process_metrics.h"
+#include "host/api/server.h"
+#include "host/api/views.h"
+#include "host/base/clock.h"
+#include "host/base/events.h"
+#include "host/placement/module_host.h"
+#include "host/store/store.h"
+#include "host/uplink/uplink.h"
+
+namespace kante {
+
+namespace json = boost::json;
+
+namespace {
+
+constexpr const char* kDropReasons[] = {"ttl",    "overflow", "stalled", "store_full", "budget",
+                                        "denied", "no_route", "loop",    "quarantine"};
+constexpr double kStoreNearlyFull = 0.9;
+
+double uptime(const StatusParts& parts) {
+  return static_cast<double>(parts.clock.bootNs() - parts.started_boot_ns) / 1e9;
+}
+
+void moduleProblems(const StatusParts& parts, std::vector<Problem>& out) {
+  for (const ModuleStatus& module : parts.modules.modules()) {
+    const std::string about = "module/" + module.name;
+    const std::string why = module.last_exit.empty() ? "" : ": " + module.last_exit;
+    const std::string look = "kante module logs " + module.name;
+    if (module.state == ModuleState::kFailed) {
+      out.push_back({Severity::kFail, about, "Module " + module.name + " has failed" + why,
+                     look + ", then kante module restart " + module.name});
+    } else if (module.state == ModuleState::kBackoff) {
+      out.push_back({Severity::kWarn, about,
+                     "Module " + module.name + " ended and waits to be started again" + why, look});
+    }
+    if (!module.override_reason.empty()) {
+      out.push_back(
+          {Severity::kWarn, about,
+           "Module " + module.name + " does not run as deployed: " + module.override_reason, look});
+    }
+  }
+}
+
+void storeProblems(const StoreStatus& store, std::vector<Problem>& out) {
+  if (store.failing) {
+    out.push_back({Severity::kFail, "store", "The store cannot be written: " + store.failure,
+                   "look at the disk under [gateway] data_dir (df, dmesg)"});
+  }
+  if (!store.set_aside.empty()) {
+    out.push_back({Severity::kWarn, "store",
+                   "The store was broken at this start and a new one began; what it held is in " +
+                       store.set_aside,
+                   "remove that directory when it is of no use"});
+  }
+  if (!store.durable) {
+    out.push_back({Severity::kWarn, "store", "The disk is too small for durable routes",
+                   "free space, or lower [store] max_bytes"});
+  }
+  const double fill = store.max_bytes == 0
+                          ? 0
+                          : static_cast<double>(store.bytes) / static_cast<double>(store.max_bytes);
+  if (fill >= kStoreNearlyFull) {
+    out.push_back({Severity::kWarn, "store",
+                   "The store is " + std::to_string(static_cast<int>(fill * 100)) + " % full",
+                   "kante queue list says what fills it"});
+  }
+}
+
+json::object deploymentJson(const DeploymentStatus& deployment) {
+  return {{"id", textOrNull(deployment.id)},
+          {"version", deployment.version},
+          {"state", name(deployment.state)},
+          {"reason", textOrNull(deployment.reason)}};
+}
+
+json::object uplinkJson(const StatusParts& parts) {
+  if (parts.uplink == nullptr) {
+    return {{"kind", "none"},
+            {"state", "none"},
+            {"epoch", textOrNull(parts.store != nullptr ? parts.store->epoch() : "")},
+            {"seq", 0},
+            {"backlog_messages", 0},
+            {"backlog_bytes", 0},
+            {"reason", nullptr}};
+  }
+  const UplinkStatus uplink = parts.uplink->status();
+  return {{"kind", uplink.kind},
+          {"state", uplink.state},
+          {"epoch", uplink.epoch},
+          {"seq", uplink.seq},
+          {"backlog_messages", uplink.backlog_messages},
+          {"backlog_bytes", uplink.backlog_bytes},
+          {"reason", textOrNull(uplink.reason)},
+          {"in_flight", uplink.in_flight},
+          {"acknowledged", uplink.acknowledged},
+          {"connects", uplink.connects},
+          {"refused", uplink.refused},
+          {"alarm", textOrNull(uplink.alarm)}};
+}
+
+json::object storeJson(const StatusParts& parts) {
+  if (parts.store == nullptr) return {{"bytes", 0}, {"max_bytes", 0}};
+  const StoreStatus store = parts.store->status();
+  return {{"bytes", store.bytes},
+          {"max_bytes", store.max_bytes},
+          {"map_bytes", store.map_bytes},
+          {"durable", store.durable},
+          {"failing", store.failing},
+          {"failure", textOrNull(store.failure)},
+          {"set_aside", textOrNull(store.set_aside)}};
+}
+
+json::object droppedJson(const StatusParts& parts) {
+  json::object out;
+  for (const char* reason : kDropReasons) out[reason] = 0;
+  for (const auto& [reason, count] : parts.modules.dropped()) out[reason] = count;
+  return out;
+}
+
+}  // namespace
+
+std::vector<Problem> problems(const StatusParts& parts) {
+  std::vector<Problem> out;
+  const DeploymentStatus deployment = parts.agent.status();
+  if (deployment.state == DeploymentState::kFailed) {
+    out.push_back({Severity::kFail, "deployment",
+                   "The deployment could not be started: " + deployment.reason,
+                   "mend what it says and apply it again, or kante deploy rollback"});
+  } else if (deployment.state == DeploymentState::kRolledBack) {
+    out.push_back({Severity::kWarn, "deployment",
+                   "The last change was taken back: " + deployment.reason,
+                   "mend what it says and apply it again"});
+  }
+  moduleProblems(parts, out);
+  if (parts.store != nullptr) storeProblems(parts.store->status(), out);
+  if (parts.uplink != nullptr) {
+    const UplinkStatus uplink = parts.uplink->status();
+    if (uplink.state != "connected") {
+      out.push_back(
+          {Severity::kWarn, "uplink",
+           "The uplink is " + uplink.state + (uplink.reason.empty() ? "" : ": " + uplink.reason),
+           "kante check tries the broker step by step"});
+    }
+    if (!uplink.alarm.empty()) {
+      out.push_back({Severity::kWarn, "uplink", "The broker refuses messages: " + uplink.alarm,
+                     "look at the broker's access rules for this gateway"});
+    }
+  }
+  std::stable_sort(out.begin(), out.end(), [](const Problem& a, const Problem& b) {
+    return a.severity == Severity::kFail && b.severity == Severity::kWarn;
+  });
+  return out;
+}
+
+json::object statusJson(const StatusParts& parts) {
+  json::array modules;
+  for (const ModuleStatus& module : parts.modules.modules()) modules.push_back(toJson(module));
+  json::array wrong;
+  for (const Problem& problem : problems(parts)) {
+    wrong.push_back({{"severity", problem.severity == Severity::kFail ? "fail" : "warn"},
+                     {"about", problem.about},
+                     {"text", problem.text},
+                     {"hint", problem.hint}});
+  }
+  return {{"gateway", parts.gateway},
+          {"version", KANTE_VERSION},
+          {"uptime_s", static_cast<std::int64_t>(uptime(parts))},
+          {"deployment", deploymentJson(parts.agent.status())},
+          {"modules", std::move(modules)},
+          {"uplink", uplinkJson(parts)},
+          {"store", storeJson(parts)},
+          {"sandbox", json::object{{"tier", nullptr}, {"limits", nullptr}}},
+          {"dropped", droppedJson(parts)},
+          {"problems", std::move(wrong)}};
+}
+
+std::string metricsText(const StatusParts& parts) {
+  MetricsText out;
+  out.gauge("kante_info", "What runs here",
+            {{"gateway", parts.gateway}, {"version", KANTE_VERSION}}, 1);
+  out.gauge("kante_uptime_seconds", "Since the host started", {}, uptime(parts));
+  const DeploymentStatus deployment = parts.agent.status();
+  out.gauge("kante_deployment_version", "Version of the deployment that runs",
+            {{"id", deployment.id}, {"state", name(deployment.state)}},
+            static_cast<double>(deployment.version));
+  parts.modules.collect(out);
+  if (parts.store != nullptr) parts.store->collect(out);
+  if (parts.uplink != nullptr) {
+    parts.uplink->collect(out);
+  } else {
+    out.gauge("kante_uplink_connected", "1 while the uplink is connected", {}, 0);
+  }
+  const auto wrong = problems(parts);
+  out.gauge("kante_problems", "What kante status says is wrong", {},
+            static_cast<double>(wrong.size()));
+  out.counter("kante_events_total", "Events since the host started", {},
+              static_cast<double>(parts.events.count()));
+  if (parts.server != nullptr) {
+    out.gauge("kante_api_connections", "Open connections of the API", {},
+              static_cast<double>(parts.server->connections()));
+    out.counter("kante_api_refused_total", "Connections that the API did not let in", {},
+                static_cast<double>(parts.server->refused()));
+  }
+  collectProcess(out);
+  return out.text();
+}
+
+}  // namespace kante

@@ -1,0 +1,50 @@
+// How the whole gateway is: what `kante status`, /v1/health and the dashboard show.
+#pragma once
+
+#include <boost/json/fwd.hpp>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace kante {
+
+class Agent;
+class Clock;
+class EventLog;
+class ModuleHost;
+class Store;
+class Uplink;
+class ApiServer;
+
+// All borrowed.
+struct StatusParts {
+  std::string gateway;
+  const Clock& clock;
+  std::int64_t started_boot_ns = 0;
+  ModuleHost& modules;
+  Agent& agent;
+  EventLog& events;
+  Store* store = nullptr;    // Null: keeps nothing.
+  Uplink* uplink = nullptr;  // Null: kind "none".
+  const ApiServer* server = nullptr;
+};
+
+enum class Severity { kWarn, kFail };
+
+// Something that is wrong and what a person can do about it.
+struct Problem {
+  Severity severity = Severity::kWarn;
+  std::string about;  // "module/filter", "deployment", "uplink", "store".
+  std::string text;
+  std::string hint;
+};
+
+// Worst first.  kFail: the gateway does not do what it was told to; a link that is down is kWarn,
+// because that is what the store is for.
+std::vector<Problem> problems(const StatusParts& parts);
+// The object of CONTRACTS section 3, with "problems" added.
+boost::json::object statusJson(const StatusParts& parts);
+// Everything that has metrics, as Prometheus reads it.
+std::string metricsText(const StatusParts& parts);
+
+}  // namespace kante
