@@ -23,6 +23,16 @@ struct Context {
 // `context.exit_code = …`.
 int reportFailure(const std::string& command, const Error& error);
 
+void addRunCommand(CLI::App& app, Context& context);
+void addStatusCommand(CLI::App& app, Context& context);
+void addTopCommand(CLI::App& app, Context& context);
+void addEventsCommand(CLI::App& app, Context& context);
+void addCheckCommand(CLI::App& app, Context& context);
+void addDeployCommands(CLI::App& app, Context& context);  // deploy apply | patch | show | …
+void addRouteCommands(CLI::App& app, Context& context);   // route list
+void addTwinCommands(CLI::App& app, Context& context);    // twin get | patch
+void addInvokeCommand(CLI::App& app, Context& context);
+void addQueueCommands(CLI::App& app, Context& context);   // queue list | inspect | purge
 void addModuleCommands(CLI::App& app, Context& context);  // module list | logs | restart | …
 void addKeyCommands(CLI::App& app, Context& context);     // key init
 void addBundleCommands(CLI::App& app, Context& context);  // bundle pack | verify | inspect

@@ -47,6 +47,43 @@ std::uint64_t number(const json::value& object, std::string_view key) {
   return failed ? 0 : out;
 }
 
+namespace {
+void pretty(const json::value& value, std::size_t indent, std::string& out) {
+  const std::string pad(indent + 2, ' ');
+  const auto each = [&](auto& items, const char* open, const char* close, auto write) {
+    if (items.empty()) {
+      out += std::string(open) + close;
+      return;
+    }
+    out += open;
+    bool first = true;
+    for (const auto& item : items) {
+      out += (first ? "\n" : ",\n") + pad;
+      write(item);
+      first = false;
+    }
+    out += "\n" + std::string(indent, ' ') + close;
+  };
+  if (value.is_object()) {
+    each(value.as_object(), "{", "}", [&](const auto& item) {
+      out += json::serialize(json::string(item.key())) + ": ";
+      pretty(item.value(), indent + 2, out);
+    });
+  } else if (value.is_array()) {
+    each(value.as_array(), "[", "]", [&](const auto& item) { pretty(item, indent + 2, out); });
+  } else {
+    out += json::serialize(value);
+  }
+}
+
+}  // namespace
+
+std::string prettyJson(const json::value& value) {
+  std::string out;
+  pretty(value, 0, out);
+  return out;
+}
+
 std::string paintState(const std::string& state) {
   if (state == "running" || state == "connected" || state == "committed") {
     return paint(Colour::kGreen, state);

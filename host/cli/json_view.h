@@ -22,6 +22,9 @@ std::string textOf(const boost::json::value& object, std::string_view key);
 double real(const boost::json::value& object, std::string_view key);
 std::uint64_t number(const boost::json::value& object, std::string_view key);
 
+// For people: members on lines of their own.
+std::string prettyJson(const boost::json::value& value);
+
 // A module's state in the colour of how well it is.
 std::string paintState(const std::string& state);
 

@@ -28,17 +28,11 @@ struct Family {
   std::string_view name;
   void (*add)(CLI::App& app, Context& context);
 };
-void addRouteFamily(CLI::App& app, Context& context) {
-  CLI::App* route = app.add_subcommand("route", "Where messages go");
-  route->require_subcommand(1);
-  addRouteTestCommand(*route, context);
-}
-
 constexpr Family kFamilies[] = {
-    {"module", addModuleCommands},
-    {"key", addKeyCommands},
-    {"bundle", addBundleCommands},
-    {"route", addRouteFamily},
+    {"check", addCheckCommand},   {"status", addStatusCommand},  {"top", addTopCommand},
+    {"events", addEventsCommand}, {"module", addModuleCommands}, {"deploy", addDeployCommands},
+    {"route", addRouteCommands},  {"twin", addTwinCommands},     {"invoke", addInvokeCommand},
+    {"queue", addQueueCommands},  {"key", addKeyCommands},       {"bundle", addBundleCommands},
 };
 
 void addFamilies(std::string_view called, CLI::App& app, Context& context) {

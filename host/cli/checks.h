@@ -1,0 +1,36 @@
+// What `kante check` looks at, one function a subject; none needs a running host, and none changes
+// anything that stays.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace kante {
+struct Config;
+}
+
+namespace kante::cli {
+
+enum class Verdict { kOk, kWarn, kFail };
+const char* name(Verdict verdict);  // "ok", "warn", "fail"
+
+struct CheckResult {
+  std::string name;  // "clock", "broker", …
+  Verdict verdict = Verdict::kOk;
+  std::string text;
+  std::string hint;  // Empty when ok.
+};
+using CheckResults = std::vector<CheckResult>;
+
+void checkClock(CheckResults& out);
+void checkKernel(CheckResults& out);
+void checkLimits(CheckResults& out);
+// Writable, synced to the disk, with room for what [store] may take.
+void checkDataDirectory(const Config& config, CheckResults& out);
+void checkSocket(const std::string& socket, CheckResults& out);
+// Files of [trust] and of [uplink]: readable, valid, how long still.
+void checkCertificates(const Config& config, CheckResults& out);
+// Name, TCP and TLS, each with a deadline of 5 s.
+void checkBroker(const Config& config, CheckResults& out);
+
+}  // namespace kante::cli

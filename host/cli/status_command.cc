@@ -1,0 +1,111 @@
+#include <fmt/format.h>
+
+#include <CLI/CLI.hpp>
+#include <boost/json/value.hpp>
+#include <cstdio>
+
+#include "host/cli/host_command.h"
+#include "host/cli/json_view.h"
+#include "host/cli/output.h"
+#include "host/cli/status_text.h"
+
+namespace kante::cli {
+
+namespace json = boost::json;
+
+std::string problemLines(const json::value& status) {
+  std::string out;
+  const json::value& wrong = member(status, "problems");
+  if (!wrong.is_array()) return out;
+  for (const json::value& problem : wrong.as_array()) {
+    const bool fails = textOf(problem, "severity") == "fail";
+    out += paint(fails ? Colour::kRed : Colour::kYellow, fails ? "✗ " : "! ");
+    out += printable(textOf(problem, "text")) + "\n";
+    out += "  " + paint(Colour::kDim, "→ " + printable(textOf(problem, "hint"))) + "\n";
+  }
+  return out;
+}
+
+std::string deploymentLine(const json::value& status) {
+  const json::value& deployment = member(status, "deployment");
+  const std::string id = textOf(deployment, "id");
+  if (id.empty()) return "none yet; kante deploy apply FILE";
+  return fmt::format("{} version {}, {}", printable(id), textOf(deployment, "version"),
+                     paintState(textOf(deployment, "state")));
+}
+
+std::string uplinkLine(const json::value& status) {
+  const json::value& uplink = member(status, "uplink");
+  const std::string kind = textOf(uplink, "kind");
+  if (kind == "none") return "none";
+  return fmt::format("{}, {}, {} sent, backlog {} ({})", kind, paintState(textOf(uplink, "state")),
+                     formatCount(real(uplink, "seq")),
+                     formatCount(real(uplink, "backlog_messages")),
+                     formatBytes(real(uplink, "backlog_bytes")));
+}
+
+std::string storeLine(const json::value& status) {
+  const json::value& store = member(status, "store");
+  return fmt::format("{} of {}", formatBytes(real(store, "bytes")),
+                     formatBytes(real(store, "max_bytes")));
+}
+
+std::string dropLine(const json::value& status) {
+  const json::value& dropped = member(status, "dropped");
+  std::string out;
+  if (!dropped.is_object()) return "none";
+  for (const auto& reason : dropped.as_object()) {
+    const double count = reason.value().is_number() ? reason.value().to_number<double>() : 0;
+    if (count == 0) continue;
+    out += (out.empty() ? "" : ", ") + std::string(reason.key()) + " " + formatCount(count);
+  }
+  return out.empty() ? "none" : paint(Colour::kYellow, out);
+}
+
+std::string headLine(const json::value& status) {
+  return fmt::format("{}  kante {}, up {}",
+                     paint(Colour::kBold, printable(textOf(status, "gateway"))),
+                     textOf(status, "version"), formatAge(real(status, "uptime_s")));
+}
+
+namespace {
+
+std::string statusText(const json::value& status) {
+  std::string out = headLine(status) + "\n";
+  const std::string wrong = problemLines(status);
+  if (!wrong.empty()) out += "\n" + wrong;
+  out += "\n";
+  const auto line = [&out](const char* what, const std::string& text) {
+    out += paint(Colour::kDim, fmt::format("{:<12}", what)) + text + "\n";
+  };
+  line("deployment", deploymentLine(status));
+  line("uplink", uplinkLine(status));
+  line("store", storeLine(status));
+  line("dropped", dropLine(status));
+  const json::value& modules = member(status, "modules");
+  if (modules.is_array() && !modules.as_array().empty()) {
+    out += "\n" + moduleTable(modules, Detail::kShort);
+  }
+  return out;
+}
+
+Result<int> status(const HostOptions& options) {
+  KANTE_TRY(client, options.connect());
+  KANTE_TRY(body, client.get("/v1/status"));
+  if (options.json) {
+    printJson(body);
+    return 0;
+  }
+  KANTE_TRY(parsed, parseReply(body));
+  std::fputs(statusText(parsed).c_str(), stdout);
+  return 0;
+}
+
+}  // namespace
+
+void addStatusCommand(CLI::App& app, Context& context) {
+  addHostCommand(app, context, "status", "How the running host is, and what is wrong first",
+                 Prints::kData, status);
+}
+
+}  // namespace kante::cli
