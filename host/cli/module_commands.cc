@@ -92,6 +92,7 @@ void addModuleCommands(CLI::App& app, Context& context) {
   CLI::App* module = app.add_subcommand("module", "Modules: look, log, restart, make");
   module->require_subcommand(1);
   addModuleNewCommand(*module, context);
+  addModuleCheckCommand(*module, context);
   addHostCommand(*module, context, "list", "The modules of the running host", Prints::kData, list);
 
   struct LogOptions {
