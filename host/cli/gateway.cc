@@ -1,0 +1,406 @@
+#include "host/cli/gateway.h"
+
+#include <fmt/format.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <filesystem>
+#include <optional>
+#include <utility>
+
+#include "host/agent/agent.h"
+#include "host/agent/deployment.h"
+#include "host/api/endpoints.h"
+#include "host/api/router.h"
+#include "host/api/server.h"
+#include "host/api/status.h"
+#include "host/base/clock.h"
+#include "host/base/events.h"
+#include "host/bundle/bundle_store.h"
+#include "host/cli/host_lock.h"
+#include "host/cli/state_watch.h"
+#include "host/hub/methods.h"
+#include "host/hub/twins.h"
+#include "host/placement/crash_page.h"
+#include "host/placement/hub_services.h"
+#include "host/placement/local_module_host.h"
+#include "host/placement/store_sink.h"
+#include "host/store/store.h"
+#include "host/uplink/mqtt_uplink.h"
+
+namespace kante::cli {
+namespace {
+
+namespace asio = boost::asio;
+
+constexpr std::chrono::seconds kLockPatience{5};
+constexpr std::chrono::seconds kDrainMax{30};  // For modules to end.
+constexpr std::chrono::seconds kFlushMax{2};   // For the uplink to send what is left.
+constexpr std::chrono::milliseconds kFlushLook{20};
+constexpr const char* kUpstreamQueue = "upstream";
+constexpr const char* kDefaultSigners = "/etc/kante/signers.pem";
+
+// Signers that nobody configured may be missing: then nothing can be deployed yet, which is said.
+Result<TrustStore> loadTrust(const Config& config, const std::string& more_pem, Log& log) {
+  const TrustConfig& trust = config.trust;
+  const bool by_default = !config.set_at.contains("trust.signers");
+  std::error_code ignored;
+  if (by_default && !std::filesystem::exists(kDefaultSigners, ignored)) {
+    if (more_pem.empty()) {
+      log.warn("trust",
+               "no signer is trusted, so no bundle can be deployed; name certificates in "
+               "[trust] signers");
+    }
+    return TrustStore::fromPem(more_pem);
+  }
+  if (more_pem.empty()) return TrustStore::load(trust.signers, trust.revoked);
+  std::string pem = more_pem;
+  for (const std::string& file : trust.signers) {
+    KANTE_TRY(text, readFile(file, TrustStore::kFileBytesMax));
+    pem += "\n" + text;
+  }
+  return TrustStore::fromPem(pem);
+}
+
+StoreOptions storeOptions(const Config& config, const Clock& clock) {
+  StoreOptions out;
+  out.directory = config.gateway.data_dir + "/store";
+  out.max_bytes = config.store.max_bytes;
+  out.full =
+      config.store.full == StoreFull::kRefuse ? FullPolicy::kRefuse : FullPolicy::kDropLowest;
+  out.sync =
+      config.store.sync == StoreSync::kInterval ? SyncPolicy::kInterval : SyncPolicy::kAlways;
+  out.sync_ms = config.store.sync_ms;
+  out.wall_trusted = [&clock] { return clock.wallNs() / 1'000'000'000 >= buildTimeS(); };
+  return out;
+}
+
+MqttUplinkOptions uplinkOptions(const Config& config) {
+  const UplinkConfig& from = config.uplink;
+  MqttUplinkOptions out;
+  out.gateway_id = config.gateway.id;
+  out.version = KANTE_VERSION;
+  out.url = from.url;
+  out.ca = from.ca;
+  out.cert = from.cert;
+  out.key = from.key;
+  out.username = from.username;
+  out.password_file = from.password_file;
+  out.topic = from.topic;
+  out.window = from.window;
+  out.order = from.order == UplinkOrder::kFifo ? MqttUplinkOptions::Order::kFifo
+                                               : MqttUplinkOptions::Order::kLiveFirst;
+  out.commands = from.commands == Commands::kBroker ? CommandTrust::kBroker : CommandTrust::kSigned;
+  return out;
+}
+
+EventLevel levelOf(const std::string& kind) {
+  if (kind.ends_with(".failed")) return EventLevel::kError;
+  return kind.ends_with(".started") || kind.ends_with(".stopped") ? EventLevel::kInfo
+                                                                  : EventLevel::kWarn;
+}
+
+}  // namespace
+
+// In the order of construction; destroyed backwards, so that whoever borrows goes before what it
+// borrows.
+struct Gateway::State {
+  State(asio::io_context& control_, Log& log_, Options options_)
+      : control(control_),
+        log(log_),
+        options(std::move(options_)),
+        events(clock),
+        timer(control_) {}
+
+  Status openDisk();
+  Status openModules();
+  Status openAgent();
+  Status openApi();
+  void reportBlame();
+  void startDeployment(std::function<void(Status)> ready);
+  void applyFile(std::function<void(Status)> ready);
+  void afterDrain();
+  void flush(std::chrono::steady_clock::time_point deadline);
+  void post(std::function<void()> work) { asio::post(control, std::move(work)); }
+
+  asio::io_context& control;
+  Log& log;
+  Options options;
+  SystemClock clock;
+  const std::int64_t started_boot_ns = clock.bootNs();
+  EventLog events;
+  FileDescriptor data_dir;
+  FileDescriptor lock;
+  std::optional<TrustStore> trust;
+  std::unique_ptr<Store> store;
+  std::optional<BundleStore> bundles;
+  std::unique_ptr<StoreMap> twin_map;
+  std::unique_ptr<StoreMap> journal;
+  std::unique_ptr<Twins> twins;
+  std::unique_ptr<Methods> methods;
+  std::unique_ptr<HubServices> services;
+  std::unique_ptr<CrashPage> crash_page;
+  std::unique_ptr<MqttUplink> uplink;
+  std::unique_ptr<StoreSink> upstream;
+  std::unique_ptr<ModuleHost> modules;
+  std::unique_ptr<Agent> agent;
+  std::optional<StatusParts> status;
+  Router router;
+  std::unique_ptr<ApiServer> api;
+  std::unique_ptr<StateWatch> watch;
+  asio::steady_timer timer;
+  std::function<void()> stopped;
+  bool drained = false;
+};
+
+Status Gateway::State::openDisk() {
+  const Config& config = options.config;
+  const std::string& path = config.gateway.data_dir;
+  auto directory = makeDirectory(path);
+  if (!directory) return within("[gateway] data_dir", directory.error());
+  data_dir = std::move(*directory);
+  KANTE_TRY(held, lockDataDirectory(data_dir.get(), path, kLockPatience));
+  lock = std::move(held);
+
+  auto trusted = loadTrust(config, options.trust_pem, log);
+  if (!trusted) return within("[trust]", trusted.error());
+  trust.emplace(std::move(*trusted));
+
+  KANTE_TRY(opened, Store::open(storeOptions(config, clock), clock, log));
+  store = std::move(opened);
+  if (const StoreStatus now = store->status(); !now.set_aside.empty()) {
+    Event broken;
+    broken.level = EventLevel::kError;
+    broken.kind = "store.broken";
+    broken.subject = "store";
+    broken.text = "The store was broken and a new one began; what it held is in " + now.set_aside;
+    events.add(std::move(broken));
+  }
+  KANTE_TRY(kept, BundleStore::open(data_dir.get()));
+  bundles.emplace(std::move(kept));
+
+  const auto later = [this](std::function<void()> work) { post(std::move(work)); };
+  twin_map = std::make_unique<StoreMap>(store->keyValue(), "twins", later);
+  journal = std::make_unique<StoreMap>(store->keyValue(), "agent", later);
+  KANTE_TRY(all_twins, Twins::open(*twin_map));
+  twins = std::move(all_twins);
+  methods = std::make_unique<Methods>(control);
+  services = std::make_unique<HubServices>(*twins, *methods, store->keyValue(), later);
+  return {};
+}
+
+// A module that brought the last life down is named, and stays failed; the message goes to
+// quarantine.
+void Gateway::State::reportBlame() {
+  const auto& blame = crash_page->blame();
+  if (!blame) return;
+  log.error("host", "the last life was ended by module " + blame->module + ": " + blame->reason,
+            {{"module", blame->module}, {"digest", blame->digest}});
+  Event crash;
+  crash.level = EventLevel::kError;
+  crash.kind = "crash.attributed";
+  crash.subject = "module/" + blame->module;
+  crash.text = "Module " + blame->module + " brought the host down: " + blame->reason;
+  crash.fields = {{"digest", blame->digest}, {"reason", blame->reason}};
+  events.add(std::move(crash));
+}
+
+Status Gateway::State::openModules() {
+  const Config& config = options.config;
+  KANTE_TRY(page, CrashPage::open(data_dir.get()));
+  crash_page = std::move(page);
+  reportBlame();
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  crash_page->installHandlers();  // A sanitizer has its own.
+#endif
+  if (config.uplink.kind == UplinkKind::kMqtt) {
+    MqttUplink::Host host{
+        *store,      clock,
+        log,         [this](std::function<void()> work) { post(std::move(work)); },
+        twins.get(), methods.get()};
+    KANTE_TRY(made, MqttUplink::make(uplinkOptions(config), std::move(host)));
+    uplink = std::move(made);
+    KANTE_TRY(queue, store->find(kUpstreamQueue));
+    upstream = std::make_unique<StoreSink>(*store, *queue);
+  }
+  ModuleHostOptions host;
+  host.gateway_id = config.gateway.id;
+  host.shards = config.gateway.shards;
+  host.loads_max = config.runtime.in_process_loads_max;
+  host.control = &control;
+  host.log = &log;
+  host.services = services.get();
+  host.crash_page = crash_page.get();
+  host.upstream = upstream.get();
+  host.load = [this](const std::string& digest,
+                     const std::string& id) -> Result<std::shared_ptr<const LoadedModule>> {
+    KANTE_TRY(bytes, bundles->load(digest));
+    return LoadedModule::load(std::move(bytes.sealed), id);
+  };
+  host.event = [this](const std::string& kind, const std::string& module, const std::string& text) {
+    Event event;
+    event.level = levelOf(kind);
+    event.kind = kind;
+    event.subject = "module/" + module;
+    event.text = text;
+    events.add(std::move(event));
+  };
+  modules = makeModuleHost(std::move(host));
+  return {};
+}
+
+Status Gateway::State::openAgent() {
+  Agent::Parts parts{*bundles,
+                     *modules,
+                     *twins,
+                     *journal,
+                     clock,
+                     log,
+                     [this] {
+                       AdmissionPolicy policy;
+                       policy.trust = &*trust;
+                       policy.time = judgementTime(clock, buildTimeS());
+                       return policy;
+                     },
+                     upstream ? Upstream::kServed : Upstream::kAbsent};
+  KANTE_TRY(opened, Agent::open(std::move(parts)));
+  agent = std::move(opened);
+  return {};
+}
+
+Status Gateway::State::openApi() {
+  const Config& config = options.config;
+  ApiServer::Options where;
+  where.socket = config.api.socket;
+  where.group = config.api.group;
+  where.http = config.api.http;
+  where.host_names = {config.hub.hostname, config.gateway.id};
+  where.upload_dir_fd = data_dir.get();
+  api = std::make_unique<ApiServer>(control, router, log, std::move(where));
+  status.emplace(StatusParts{config.gateway.id, clock, started_boot_ns, *modules, *agent, events,
+                             store.get(), uplink.get(), api.get()});
+  addStatusEndpoints(router, *status);
+  addModuleEndpoints(router, *modules, log, control);
+  addEventEndpoints(router, events);
+  addDeploymentEndpoints(router, *agent, *bundles);
+  addHubEndpoints(router, *twins, *methods, *modules);
+  addQueueEndpoints(router, *store, log, control);
+  watch = std::make_unique<StateWatch>(
+      control, StateWatch::Parts{events, *agent, *modules, store.get(), uplink.get()});
+  return {};
+}
+
+Result<std::unique_ptr<Gateway>> Gateway::open(asio::io_context& control, Log& log,
+                                               Options options) {
+  auto state = std::make_unique<State>(control, log, std::move(options));
+  KANTE_CHECK(state->openDisk());
+  KANTE_CHECK(state->openModules());
+  KANTE_CHECK(state->openAgent());
+  KANTE_CHECK(state->openApi());
+  return std::unique_ptr<Gateway>(new Gateway(std::move(state)));
+}
+
+Gateway::Gateway(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Gateway::~Gateway() = default;
+
+Status Gateway::start(std::function<void(Status)> ready) {
+  KANTE_CHECK(state_->api->start());
+  if (state_->uplink) KANTE_CHECK(state_->uplink->start());
+  state_->watch->start();
+  State* state = state_.get();
+  state->startDeployment([state, ready = std::move(ready)](Status outcome) {
+    state->watch->look();
+    ready(std::move(outcome));
+  });
+  return {};
+}
+
+// What is stored comes up first, so that a newer file is a change like any other and can be taken
+// back.
+void Gateway::State::startDeployment(std::function<void(Status)> ready) {
+  agent->start([this, ready = std::move(ready)](Result<ApplyOutcome> outcome) mutable {
+    const bool none = !outcome && outcome.error().code == Errc::kNotFound;
+    if (!outcome && !none) log.error("agent", outcome.error().text);
+    if (!options.deployment_file.empty()) return applyFile(std::move(ready));
+    if (none) log.info("agent", "nothing is deployed yet; kante deploy apply FILE does it");
+    ready(outcome || none ? Status() : Status(outcome.error()));
+  });
+}
+
+void Gateway::State::applyFile(std::function<void(Status)> ready) {
+  const std::string& file = options.deployment_file;
+  const auto text = readFile(file, kDeploymentBytesMax);
+  const auto parsed = text ? parseDeployment(*text) : Result<Deployment>(text.error());
+  if (!parsed) return ready(within(file, parsed.error()));
+  const DeploymentStatus stored = agent->status();
+  const bool newer = stored.id == parsed->id && parsed->version > stored.version;
+  if (stored.state != DeploymentState::kNone && !newer) {
+    if (stored.id != parsed->id || stored.version != parsed->version) {
+      log.warn("agent",
+               "the given deployment is left aside, because another one is stored; kante "
+               "deploy apply replaces it",
+               {{"given", parsed->id}, {"stored", stored.id}});
+    }
+    return ready({});
+  }
+  ApplyRequest request;
+  request.document = *text;
+  request.who = "gateway";
+  request.base_directory = std::filesystem::absolute(file).parent_path();
+  agent->apply(std::move(request), [file, ready = std::move(ready)](Result<ApplyOutcome> outcome) {
+    ready(outcome ? Status() : Status(within(file, outcome.error())));
+  });
+}
+
+void Gateway::stop(std::function<void()> done) {
+  State* state = state_.get();
+  state->log.info("host", "stopping");
+  state->watch->stop();
+  state->api->stop();
+  state->stopped = std::move(done);
+  state->timer.expires_after(kDrainMax);
+  state->timer.async_wait([state](const boost::system::error_code& failed) {
+    if (failed || state->drained) return;
+    state->log.warn("host", "modules did not end in time and are left behind");
+    state->afterDrain();
+  });
+  state->modules->shutDown([state] { state->afterDrain(); });
+}
+
+// Called by the last module's end or by the deadline; whichever comes first goes on.
+void Gateway::State::afterDrain() {
+  if (std::exchange(drained, true)) return;
+  flush(std::chrono::steady_clock::now() + kFlushMax);
+}
+
+// Until everything is acknowledged, the link is down or the time is over.
+void Gateway::State::flush(std::chrono::steady_clock::time_point deadline) {
+  timer.cancel();
+  if (!uplink) return stopped();
+  const UplinkStatus now = uplink->status();
+  const bool all = now.backlog_messages == 0 && now.in_flight == 0;
+  if (all || now.state != "connected" || std::chrono::steady_clock::now() >= deadline) {
+    if (!all) {
+      log.info("uplink", "what was not sent stays in the store",
+               {{"messages", std::to_string(now.backlog_messages)}});
+    }
+    uplink->stop();
+    return stopped();
+  }
+  timer.expires_after(kFlushLook);
+  timer.async_wait([this, deadline](const boost::system::error_code& failed) {
+    if (!failed) flush(deadline);
+  });
+}
+
+Agent& Gateway::agent() { return *state_->agent; }
+ModuleHost& Gateway::modules() { return *state_->modules; }
+Methods& Gateway::methods() { return *state_->methods; }
+Twins& Gateway::twins() { return *state_->twins; }
+EventLog& Gateway::events() { return state_->events; }
+Store& Gateway::store() { return *state_->store; }
+Uplink* Gateway::uplink() { return state_->uplink.get(); }
+const StatusParts& Gateway::statusParts() const { return *state_->status; }
+
+}  // namespace kante::cli

@@ -1,0 +1,126 @@
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <csignal>
+#include <cstdio>
+
+#include "host/base/log.h"
+#include "host/cli/command.h"
+#include "host/cli/gateway.h"
+#include "host/cli/supervisor.h"
+
+namespace kante::cli {
+namespace {
+
+namespace asio = boost::asio;
+
+struct RunOptions {
+  std::string config = "/etc/kante/gateway.toml";
+  std::string deployment;
+  std::string log_format;
+  std::string log_level = "info";
+  bool no_keeper = false;
+};
+
+// Files are for this user alone, memory is not for debuggers, and descriptors are as many as
+// allowed.
+void secureProcess() {
+  ::umask(077);
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  ::prctl(PR_SET_DUMPABLE, 0);
+#endif
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) == 0) {
+    files.rlim_cur = files.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &files);
+  }
+  ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGHUP, SIG_IGN);
+}
+
+LogLevel levelOf(const std::string& text) {
+  for (const LogLevel level :
+       {LogLevel::kTrace, LogLevel::kDebug, LogLevel::kWarn, LogLevel::kError}) {
+    if (text == name(level)) return level;
+  }
+  return LogLevel::kInfo;
+}
+
+// From the first signal on the stop is orderly; a second one ends the process as it is.
+class StopSignals {
+ public:
+  StopSignals(asio::io_context& control, Gateway& gateway, std::function<void()> stopped)
+      : signals_(control, SIGTERM, SIGINT), gateway_(gateway), stopped_(std::move(stopped)) {}
+
+  void wait() {
+    signals_.async_wait([this](const boost::system::error_code& failed, int signal_number) {
+      if (failed) return;
+      if (stopping_) ::_exit(128 + signal_number);
+      stopping_ = true;
+      notifySupervisor("STOPPING=1");
+      gateway_.stop(stopped_);
+      wait();
+    });
+  }
+
+ private:
+  asio::signal_set signals_;
+  Gateway& gateway_;
+  std::function<void()> stopped_;
+  bool stopping_ = false;
+};
+
+Result<int> run(const RunOptions& options) {
+  secureProcess();
+  KANTE_TRY(config, loadConfig(options.config));
+  KANTE_CHECK(supported(config));
+  Log log(options.log_format == "json" ? Log::Format::kJson : Log::Format::kText,
+          levelOf(options.log_level));
+  asio::io_context control(1);
+  const std::string gateway_id = config.gateway.id;
+  const std::string socket = config.api.socket;
+  KANTE_TRY(gateway, Gateway::open(control, log, {std::move(config), options.deployment, {}}));
+
+  StopSignals signals(control, *gateway, [&control] { control.stop(); });
+  signals.wait();
+  const auto started = gateway->start([&](Status deployment) {
+    if (!deployment) log.error("agent", deployment.error().text);
+    log.info("host", "gateway " + gateway_id + " runs",
+             {{"version", KANTE_VERSION}, {"socket", socket}});
+    notifySupervisor("READY=1");
+  });
+  if (!started) return started.error();
+  control.run();
+  gateway.reset();
+  log.info("host", "stopped");
+  // What a module left behind in this process (threads, atexit handlers) is not waited for.
+  std::fflush(nullptr);
+  ::_exit(0);
+}
+
+}  // namespace
+
+void addRunCommand(CLI::App& app, Context& context) {
+  const auto options = std::make_shared<RunOptions>();
+  CLI::App* command = app.add_subcommand("run", "Run the gateway");
+  command->add_option("--config", options->config, "gateway.toml")->capture_default_str();
+  command->add_option("--deployment", options->deployment,
+                      "Deploy this document if none is stored, or if it is a newer version of it");
+  command->add_option("--log", options->log_format, "Log lines as text (default) or json")
+      ->check(CLI::IsMember({"text", "json"}));
+  command->add_option("--log-level", options->log_level, "Least level that is logged")
+      ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error"}))
+      ->capture_default_str();
+  command->add_flag("--no-keeper", options->no_keeper, "One process, for debugging");
+  command->callback([options, &context] {
+    const auto outcome = run(*options);
+    context.exit_code = outcome ? *outcome : reportFailure("run", outcome.error());
+  });
+}
+
+}  // namespace kante::cli

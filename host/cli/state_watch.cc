@@ -1,0 +1,106 @@
+#include "host/cli/state_watch.h"
+
+#include <boost/asio/io_context.hpp>
+
+#include "host/agent/agent.h"
+#include "host/placement/module_host.h"
+#include "host/store/store.h"
+#include "host/uplink/uplink.h"
+
+namespace kante::cli {
+namespace {
+
+constexpr std::chrono::seconds kEvery{1};
+constexpr int kDropsEvery = 60;  // Looks.
+
+Event event(EventLevel level, std::string kind, std::string subject, std::string text) {
+  Event out;
+  out.level = level;
+  out.kind = std::move(kind);
+  out.subject = std::move(subject);
+  out.text = std::move(text);
+  return out;
+}
+
+}  // namespace
+
+StateWatch::StateWatch(boost::asio::io_context& control, Parts parts)
+    : timer_(control), parts_(parts) {}
+
+void StateWatch::wait() {
+  timer_.expires_after(kEvery);
+  timer_.async_wait([this](const boost::system::error_code& failed) {
+    if (failed) return;
+    look();
+    wait();
+  });
+}
+
+void StateWatch::look() {
+  lookAtDeployment();
+  lookAtUplink();
+  lookAtStore();
+  lookAtDrops();
+}
+
+void StateWatch::lookAtUplink() {
+  if (parts_.uplink == nullptr) return;
+  const UplinkStatus now = parts_.uplink->status();
+  const std::string state =
+      now.state == "connecting" && !uplink_.empty() ? "disconnected" : now.state;
+  if (state == uplink_ || state == "connecting") return;
+  uplink_ = state;
+  if (state == "connected") {
+    Event up = event(EventLevel::kInfo, "uplink.connected", "uplink", "The uplink is connected");
+    up.fields = {{"backlog_messages", std::to_string(now.backlog_messages)}};
+    parts_.events.add(std::move(up));
+  } else {
+    parts_.events.add(
+        event(EventLevel::kWarn, "uplink." + state, "uplink",
+              "The uplink is " + state + (now.reason.empty() ? "" : ": " + now.reason)));
+  }
+}
+
+void StateWatch::lookAtDeployment() {
+  const DeploymentStatus now = parts_.agent.status();
+  const std::string state = name(now.state);
+  const std::string mark =
+      state + ' ' + now.id + ' ' + std::to_string(now.version) + ' ' + now.reason;
+  if (mark == deployment_ || now.state == DeploymentState::kNone) return;
+  deployment_ = mark;
+  const bool bad =
+      now.state == DeploymentState::kFailed || now.state == DeploymentState::kRolledBack;
+  Event change =
+      event(bad ? EventLevel::kError : EventLevel::kInfo, "deployment." + state, "deployment",
+            "Deployment " + now.id + " version " + std::to_string(now.version) + " is " + state +
+                (now.reason.empty() ? "" : ": " + now.reason));
+  change.fields = {{"id", now.id}, {"version", std::to_string(now.version)}};
+  parts_.events.add(std::move(change));
+}
+
+void StateWatch::lookAtStore() {
+  if (parts_.store == nullptr) return;
+  const StoreStatus now = parts_.store->status();
+  if (now.failing == store_failing_) return;
+  store_failing_ = now.failing;
+  parts_.events.add(now.failing ? event(EventLevel::kError, "store.failing", "store",
+                                        "The store cannot be written: " + now.failure)
+                                : event(EventLevel::kInfo, "store.recovered", "store",
+                                        "The store can be written again"));
+}
+
+void StateWatch::lookAtDrops() {
+  for (const auto& [reason, count] : parts_.modules.dropped()) {
+    Dropped& before = dropped_[reason];
+    if (before.quiet > 0) --before.quiet;
+    if (count <= before.reported || before.quiet > 0) continue;
+    Event drops =
+        event(EventLevel::kWarn, "messages.dropped", reason,
+              std::to_string(count - before.reported) + " messages dropped, reason " + reason);
+    drops.fields = {{"reason", reason}, {"total", std::to_string(count)}};
+    parts_.events.add(std::move(drops));
+    before = {count, kDropsEvery};
+  }
+}
+
+}  // namespace kante::cli
