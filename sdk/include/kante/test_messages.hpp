@@ -37,6 +37,7 @@ class TestMessages {
     bool lent = false;       // Borrowed for the running event.
   };
   static constexpr std::size_t kGravesMax = 4096;
+  static constexpr std::size_t kLeaksTold = 8;
 
   explicit TestMessages(void* owner) : owner_(owner) {}
 
@@ -99,17 +100,22 @@ class TestMessages {
     return KANTE_OK;
   }
 
-  // One sentence a leak.
+  // One sentence a leak, of many the first kLeaksTold and how many more there are.
   std::vector<std::string> leaks() const {
     std::vector<std::string> out;
+    std::size_t untold = 0;
     for (const auto& [at, record] : live_) {
       if (record->held == 0) continue;
+      if (out.size() == kLeaksTold) {
+        ++untold;
+        continue;
+      }
       const MessageView view(record->words->data(),
                              static_cast<std::uint32_t>(record->words->size()));
       out.push_back("leaked " + std::to_string(record->held) +
-                    " reference(s) to the message with body \"" +
-                    std::string(view.body().substr(0, 60)) + "\"");
+                    " reference(s) to the message with body \"" + beginning(view.body()) + "\"");
     }
+    if (untold > 0) out.push_back("leaked " + std::to_string(untold) + " more messages");
     if (!scratch_.empty()) {
       out.push_back("leaked " + std::to_string(scratch_.size()) +
                     " scratch buffer(s), neither sealed nor abandoned");
@@ -118,6 +124,14 @@ class TestMessages {
   }
 
  private:
+  // For a sentence: 60 bytes, printable.
+  static std::string beginning(std::string_view body) {
+    std::string out(body.substr(0, 60));
+    for (char& c : out) {
+      if (c < 0x20 || c > 0x7e) c = '?';
+    }
+    return out;
+  }
   void bury(Record* record) {
     if (usable(record)) return;
     const auto at = live_.find(record);
