@@ -4,10 +4,10 @@
 #include <unistd.h>
 
 struct kante_module {
-  const kante_host *host;
+  const kante_host* host;
 };
 
-static kante_status create(const kante_host *host, kante_msg *config, kante_module **out) {
+static kante_status create(const kante_host* host, kante_msg* config, kante_module** out) {
   (void)config;
 #ifdef FAULT_REFUSES
   return KANTE_E_INVALID;
@@ -18,7 +18,7 @@ static kante_status create(const kante_host *host, kante_msg *config, kante_modu
   return KANTE_OK;
 }
 
-static kante_status on_event(kante_module *m, const kante_event *event) {
+static kante_status on_event(kante_module* m, const kante_event* event) {
   switch (event->type) {
     case KANTE_EVENT_INPUT:
 #ifdef FAULT_CRASHES
@@ -47,15 +47,24 @@ static kante_status on_event(kante_module *m, const kante_event *event) {
   }
 }
 
-static void destroy(kante_module *m) { free(m); }
+static void destroy(kante_module* m) { free(m); }
 
-static const char *const inputs[] = {"in", NULL};
-static const char *const outputs[] = {NULL};
+static const char* const inputs[] = {"in", NULL};
+static const char* const outputs[] = {NULL};
 #ifdef FAULT_OTHER_VERSION
 #define VERSION "9.9.9"
 #else
 #define VERSION "1.0.0"
 #endif
-KANTE_EXPORT const kante_entry kante_module_entry = {
-    sizeof(kante_entry), KANTE_MAGIC, KANTE_ABI_MAJOR, KANTE_ABI_MINOR, "dev.kante.test.bad", VERSION,
-    inputs,              outputs,     create,          on_event,        destroy,              NULL};
+KANTE_EXPORT const kante_entry kante_module_entry = {sizeof(kante_entry),
+                                                     KANTE_MAGIC,
+                                                     KANTE_ABI_MAJOR,
+                                                     KANTE_ABI_MINOR,
+                                                     "dev.kante.test.bad",
+                                                     VERSION,
+                                                     inputs,
+                                                     outputs,
+                                                     create,
+                                                     on_event,
+                                                     destroy,
+                                                     NULL};
