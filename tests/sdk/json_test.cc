@@ -40,6 +40,8 @@ TEST(JsonTest, WritesDoublesShortAndExact) {
     EXPECT_EQ(kante::json::parse(Value(value).dump()).number(), value);
   }
   EXPECT_EQ(Value(0.1).dump(), "0.1");
+  EXPECT_EQ(roundTrip("-0e-7"), "-0.0");
+  EXPECT_EQ(roundTrip("-0.0"), "-0.0");
   EXPECT_EQ(Value(std::numeric_limits<double>::infinity()).dump(), "null");
   EXPECT_EQ(Value(std::nan("")).dump(), "null");
 }

@@ -327,10 +327,12 @@ inline void Value::dumpTo(std::string& out) const {
     case Type::kBool: out += data_.flag ? "true" : "false"; break;
     case Type::kInteger: dumpNumber(data_.integer, out); break;
     case Type::kNumber:
-      if (std::isfinite(data_.number)) {
-        dumpNumber(data_.number, out);
-      } else {
+      if (!std::isfinite(data_.number)) {
         out += "null";
+      } else if (data_.number == 0 && std::signbit(data_.number)) {
+        out += "-0.0";  // "-0" would come back as the integer 0.
+      } else {
+        dumpNumber(data_.number, out);
       }
       break;
     case Type::kString: dumpString(*data_.string, out); break;
