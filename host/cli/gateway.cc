@@ -219,6 +219,7 @@ Status Gateway::State::openModules() {
         *store,      clock,
         log,         [this](std::function<void()> work) { post(std::move(work)); },
         twins.get(), methods.get()};
+    if (options.uplink_client) host.client = options.uplink_client();
     KANTE_TRY(made, MqttUplink::make(uplinkOptions(config), std::move(host)));
     uplink = std::move(made);
     KANTE_TRY(queue, store->find(kUpstreamQueue));

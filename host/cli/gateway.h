@@ -30,6 +30,7 @@ class ModuleHost;
 class Store;
 class Twins;
 class Uplink;
+class UplinkClient;
 struct StatusParts;
 }  // namespace kante
 
@@ -41,6 +42,8 @@ class Gateway {
     Config config;
     std::string deployment_file;  // Taken if none is stored, or if it is a newer version of that.
     std::string trust_pem;        // Signers besides those of [trust]; the demo's own key.
+    // What speaks MQTT instead of libmosquitto: the demo's embedded cloud.
+    std::function<std::unique_ptr<UplinkClient>()> uplink_client;
   };
 
   static Result<std::unique_ptr<Gateway>> open(boost::asio::io_context& control, Log& log,

@@ -29,6 +29,7 @@ struct Family {
   void (*add)(CLI::App& app, Context& context);
 };
 constexpr Family kFamilies[] = {
+    {"demo", addDemoCommand},
     {"run", addRunCommand},        {"check", addCheckCommand},   {"status", addStatusCommand},
     {"top", addTopCommand},        {"events", addEventsCommand}, {"module", addModuleCommands},
     {"deploy", addDeployCommands}, {"route", addRouteCommands},  {"twin", addTwinCommands},

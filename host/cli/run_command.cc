@@ -84,7 +84,7 @@ Result<int> run(const RunOptions& options) {
   asio::io_context control(1);
   const std::string gateway_id = config.gateway.id;
   const std::string socket = config.api.socket;
-  KANTE_TRY(gateway, Gateway::open(control, log, {std::move(config), options.deployment, {}}));
+  KANTE_TRY(gateway, Gateway::open(control, log, {std::move(config), options.deployment, {}, {}}));
 
   StopSignals signals(control, *gateway, [&control] { control.stop(); });
   signals.wait();

@@ -92,8 +92,9 @@ Status LocalModuleHost::prepare(const std::set<std::string>& forced) {
   std::vector<RouteTable::Place> places;
   for (const ModuleSpec& spec : now.target.modules)
     places.push_back({&spec, slots_[spec.name].lane.get()});
-  KANTE_TRY(table, RouteTable::make(now.target.routes, places,
-                                    {options_.gateway_id, sources_, options_.upstream}));
+  KANTE_TRY(table,
+            RouteTable::make(now.target.routes, places,
+                             {options_.gateway_id, sources_, options_.upstream, table_.get()}));
   now.table = std::move(table);
   for (const ModuleSpec& spec : now.target.modules) {
     ModuleSlot& slot = slots_[spec.name];
@@ -438,10 +439,11 @@ void LocalModuleHost::releaseTables() {
                        if (table.use_count() == 1 && table->drained()) gone.push_back(table);
                      }
                      if (gone.empty()) return;
-                     for (const auto& table : gone) {
-                       table->addDropped(retired_drops_);
-                       std::erase(retired_, table);
-                     }
+                     for (const auto& table : gone) std::erase(retired_, table);
+                     RouteTable::Seen living;
+                     if (table_) table_->markSeen(living);
+                     for (const auto& table : retired_) table->markSeen(living);
+                     for (const auto& table : gone) table->addDropped(retired_drops_, living);
                      shards_.afterAll(
                          [this](std::function<void()> task) { control(std::move(task)); },
                          [gone = std::move(gone)] {});

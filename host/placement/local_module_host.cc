@@ -215,8 +215,9 @@ std::vector<RouteStatus> LocalModuleHost::routes() const {
 
 DropCounts LocalModuleHost::dropped() const {
   DropCounts counts = retired_drops_;
-  for (const auto& table : retired_) table->addDropped(counts);
-  if (table_) table_->addDropped(counts);
+  RouteTable::Seen seen;
+  for (const auto& table : retired_) table->addDropped(counts, seen);
+  if (table_) table_->addDropped(counts, seen);
   std::uint64_t no_route = retired_no_route_;
   std::uint64_t loop = retired_loop_;
   for (const auto& [slot_name, slot] : slots_) {

@@ -50,7 +50,10 @@ Result<std::shared_ptr<RouteTable>> RouteTable::make(const std::vector<RouteSpec
   table->specs_ = routes;
   KANTE_TRY(set, compileAll(routes));
   table->set_ = std::move(set);
-  table->counts_.resize(routes.size());
+  for (const RouteSpec& spec : routes) {
+    auto counts = parts.before == nullptr ? nullptr : parts.before->countsOf(spec);
+    table->counts_.push_back(counts ? std::move(counts) : std::make_shared<RouteCounts>());
+  }
   for (std::uint32_t route = 0; route < routes.size(); ++route) {
     auto added = table->addTarget(route, places, parts);
     if (added.has_error()) return within("route " + routes[route].name, added.error());
@@ -122,11 +125,18 @@ std::vector<OutputRoutes>* RouteTable::outputsOf(const std::string& module) {
   return at == outputs_.end() ? nullptr : &at->second;
 }
 
+std::shared_ptr<RouteTable::RouteCounts> RouteTable::countsOf(const RouteSpec& spec) const {
+  for (std::size_t route = 0; route < specs_.size(); ++route) {
+    if (specs_[route].name == spec.name && specs_[route].text == spec.text) return counts_[route];
+  }
+  return nullptr;
+}
+
 std::vector<RouteStatus> RouteTable::status() const {
   std::vector<RouteStatus> all;
   for (std::size_t route = 0; route < specs_.size(); ++route) {
-    RouteStatus status{specs_[route].name, specs_[route].text, counts_[route].delivered.load(), 0};
-    for (const auto& reason : counts_[route].dropped) status.dropped += reason.load();
+    RouteStatus status{specs_[route].name, specs_[route].text, counts_[route]->delivered.load(), 0};
+    for (const auto& reason : counts_[route]->dropped) status.dropped += reason.load();
     if (const Link* link = targets_[route].link; link != nullptr) {
       for (const auto& reason : link->dropped) status.dropped += reason.load();
     }
@@ -135,13 +145,20 @@ std::vector<RouteStatus> RouteTable::status() const {
   return all;
 }
 
-void RouteTable::addDropped(DropCounts& counts) const {
+void RouteTable::addDropped(DropCounts& counts, Seen& seen) const {
   for (std::size_t reason = 0; reason < kDropReasons; ++reason) {
     std::uint64_t sum = 0;
-    for (const RouteCounts& route : counts_) sum += route.dropped[reason].load();
+    for (const auto& route : counts_) {
+      if (!seen.contains(route.get())) sum += route->dropped[reason].load();
+    }
     for (const Link& link : links_) sum += link.dropped[reason].load();
     if (sum > 0) counts[name(static_cast<DropReason>(reason))] += sum;
   }
+  markSeen(seen);
+}
+
+void RouteTable::markSeen(Seen& seen) const {
+  for (const auto& route : counts_) seen.insert(route.get());
 }
 
 void RouteTable::collect(MetricWriter& out) const {
@@ -151,9 +168,9 @@ void RouteTable::collect(MetricWriter& out) const {
                 {{"from", compiled.source.text()},
                  {"to", compiled.sink.text},
                  {"route", specs_[route].name}},
-                static_cast<double>(counts_[route].delivered.load()));
+                static_cast<double>(counts_[route]->delivered.load()));
     for (std::size_t reason = 0; reason < kDropReasons; ++reason) {
-      std::uint64_t drops = counts_[route].dropped[reason].load();
+      std::uint64_t drops = counts_[route]->dropped[reason].load();
       if (const Link* link = targets_[route].link; link != nullptr)
         drops += link->dropped[reason].load();
       if (drops == 0) continue;

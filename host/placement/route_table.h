@@ -8,6 +8,7 @@
 #include <deque>
 #include <functional>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -50,6 +51,8 @@ class RouteTable {
     std::string gateway_id;
     SourceTable& sources;
     DurableSink* upstream = nullptr;  // Null: a route into $upstream is refused.
+    // Whose counts go on for routes of the same name and text; may be null.
+    const RouteTable* before = nullptr;
   };
 
   // kInvalid and kNotFound name the route.
@@ -62,7 +65,11 @@ class RouteTable {
   std::vector<OutputRoutes>* outputsOf(const std::string& module);
 
   std::vector<RouteStatus> status() const;
-  void addDropped(DropCounts& counts) const;
+  // Adds the drops of its links, and of its routes unless their counts are in `seen` already; those
+  // that it added are there afterwards.
+  using Seen = std::set<const void*>;
+  void addDropped(DropCounts& counts, Seen& seen) const;
+  void markSeen(Seen& seen) const;
   void checkStalls(std::int64_t boot_ns);
   void collect(MetricWriter& out) const;
   // Whether anything it queued is still waiting in a lane.
@@ -77,7 +84,8 @@ class RouteTable {
     std::atomic<std::uint64_t> delivered{0};
     DropCounters dropped{};
   };
-  RouteCounts& counts(std::uint32_t route) { return counts_[route]; }
+  RouteCounts& counts(std::uint32_t route) { return *counts_[route]; }
+  std::shared_ptr<RouteCounts> countsOf(const RouteSpec& spec) const;
   const RouteSet& set() const { return set_; }
   const std::vector<RouteSpec>& specs() const { return specs_; }
 
@@ -89,7 +97,7 @@ class RouteTable {
   std::vector<RouteSpec> specs_;
   RouteSet set_;
   std::deque<Link> links_;
-  std::deque<RouteCounts> counts_;  // By route.
+  std::vector<std::shared_ptr<RouteCounts>> counts_;  // By route; shared with the table before.
   std::vector<Target> targets_;     // By route.
   std::map<std::string, std::vector<OutputRoutes>> outputs_;
 };

@@ -105,7 +105,7 @@ struct MqttUplink::State final : ClientHandler, std::enable_shared_from_this<Mqt
   const Host host;
   const std::string prefix;  // "kante/v1/GATEWAY/"
   DurableQueue* queue = nullptr;
-  std::unique_ptr<MosquittoClient> client;
+  std::unique_ptr<UplinkClient> client;
   std::unique_ptr<Forwarder> forwarder;      // The client's thread.
   std::unique_ptr<BrokerCommands> commands;  // Control thread.
   std::uint64_t control_count = 0;
@@ -217,6 +217,7 @@ Result<std::unique_ptr<MqttUplink>> MqttUplink::make(MqttUplinkOptions options, 
                 "[uplink] url \"" + options.url +
                     "\": plain text leaves this machine only with insecure_plain_text = true");
   }
+  std::unique_ptr<UplinkClient> brought = std::move(host.client);
   const auto state = std::make_shared<State>(std::move(options), std::move(host));
   const MqttUplinkOptions& given = state->options;
   QueueSpec spec;
@@ -232,8 +233,12 @@ Result<std::unique_ptr<MqttUplink>> MqttUplink::make(MqttUplinkOptions options, 
   client.will_topic = state->prefix + "state";
   client.will_payload = stateJson("offline", given.version);
   client.in_flight_max = given.window + kControlInFlight;
-  KANTE_TRY(made, MosquittoClient::make(std::move(client)));
-  state->client = std::move(made);
+  if (brought != nullptr) {
+    state->client = std::move(brought);
+  } else {
+    KANTE_TRY(made, MosquittoClient::make(std::move(client)));
+    state->client = std::move(made);
+  }
   state->forwarder = std::make_unique<Forwarder>(
       Forwarder::Host{*state->client, *queue, state->host.clock, state->host.log,
                       [raw = state.get()](std::uint64_t number, const std::string& why) {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "host/base/result.h"
+#include "host/uplink/client.h"
 #include "host/uplink/uplink.h"
 
 namespace kante {
@@ -47,6 +48,7 @@ class MqttUplink final : public Uplink {
     Post post;
     Twins* twins = nullptr;  // Needed, with methods, for CommandTrust::kBroker.
     Methods* methods = nullptr;
+    std::unique_ptr<UplinkClient> client = nullptr;  // Null: libmosquitto's, to options.url.
   };
 
   // Checks the options and reads the certificates; makes the queue "upstream".  Errors name the
