@@ -1,14 +1,17 @@
 #include "host/store/environment.h"
 
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
+#include <fstream>
 #include <set>
 #include <utility>
 
@@ -86,6 +89,7 @@ Environment::~Environment() { close(); }
 void Environment::close() {
   if (env_ != nullptr) mdb_env_close(env_);
   env_ = nullptr;
+  map_ = nullptr;
 }
 
 Status Environment::openAll(const Load& load) {
@@ -154,9 +158,33 @@ Status Environment::openMap() {
   rc = mdb_env_set_mapsize(env_, map_bytes_);
   if (rc == 0) rc = mdb_env_set_maxdbs(env_, 8);
   if (rc == 0) rc = mdb_env_open(env_, directory_.c_str(), kFlags, 0600);
-  if (rc == 0) return {};
+  if (rc == 0) {
+    findMap();
+    return {};
+  }
   close();
   return lmdbError(directory_, rc);
+}
+
+// LMDB does not tell where its map is; the kernel does.
+void Environment::findMap() {
+  map_ = nullptr;
+  struct stat file {};
+  if (::fstatat(dir_.get(), kDataFile, &file, 0) != 0) return;
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    unsigned long first = 0, end = 0, inode = 0;
+    if (std::sscanf(line.c_str(), "%lx-%lx %*s %*s %*s %lu", &first, &end, &inode) != 3) continue;
+    if (inode != file.st_ino || !line.ends_with(kDataFile)) continue;
+    map_ = reinterpret_cast<void*>(first);
+    mapped_bytes_ = end - first;
+    return;
+  }
+}
+
+void Environment::releasePages() {
+  // A shared mapping of a file: what is dropped here is read again when it is needed.
+  if (map_ != nullptr) ::madvise(map_, mapped_bytes_, MADV_DONTNEED);
 }
 
 Status Environment::openTables(const Load& load) {

@@ -45,6 +45,9 @@ class Environment {
   std::uint64_t mapBytes() const { return map_bytes_; }
   // What keys and bodies may take on this disk; at most what was asked for.
   std::uint64_t maxBytes() const { return max_bytes_; }
+  // Unmaps nothing, but gives the pages that were read back to the page cache: between
+  // transactions.
+  void releasePages();
   // Closes LMDB and opens it again, after an error that it does not recover from.
   Status reopen(const Load& load);
 
@@ -57,6 +60,7 @@ class Environment {
   Status openMap();
   Status openTables(const Load& load);
   void close();
+  void findMap();
 
   const std::string directory_;
   std::uint64_t max_bytes_;
@@ -64,6 +68,8 @@ class Environment {
   FileDescriptor dir_;  // Holds the lock.
   MDB_env* env_ = nullptr;
   Tables tables_;
+  void* map_ = nullptr;  // Where LMDB mapped the data file; null: not found.
+  std::size_t mapped_bytes_ = 0;
 };
 
 // The error of an LMDB call; full disks and maps are kLimit, damage kCorrupt, the rest kIo.

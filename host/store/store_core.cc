@@ -232,6 +232,12 @@ std::int64_t StoreCore::nextWakeNs() const {
 bool StoreCore::waitForWork(std::vector<Request>& work) {
   const std::int64_t wake_ns = nextWakeNs();
   std::unique_lock lock(mutex_);
+  if (mailbox_.empty() && touched_bytes_ > kResidentBytesMax) {
+    lock.unlock();
+    environment_->releasePages();
+    touched_bytes_ = 0;
+    lock.lock();
+  }
   while (mailbox_.empty() && !closed_) {
     sleeping_ = true;
     if (wake_ns == 0) {
@@ -292,6 +298,7 @@ void StoreCore::work(std::span<Request> requests) {
       bytes += requests[count++].bytes;
     }
     runGroup(requests.first(count));
+    touched_bytes_ += bytes + kGroupTouches;
     requests = requests.subspan(count);
   }
 }
@@ -385,6 +392,7 @@ void StoreCore::fulfilTakes(Transaction& txn) {
     if (!queue->waiting || !queue->hasUntaken() || txn.failed()) continue;
     TakenBatch batch = queues_->take(txn, *queue, queue->waiting->request, now());
     if (batch.messages.empty() && batch.lost.empty()) continue;
+    for (const auto& copy : batch.memory) touched_bytes_ += copy.size() * 8;
     taken_.emplace_back(queue.get(), std::move(batch));
   }
 }

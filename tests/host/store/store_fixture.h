@@ -150,6 +150,7 @@ class StoreTest : public ::testing::Test {
 
   TempDirectory temp_;
   ManualClock clock_;
+  SystemClock real_clock_;  // For what waits by itself.
   Log log_{Log::Format::kSilent};
   std::unique_ptr<Store> store_;
 };

@@ -163,11 +163,10 @@ class FileSizeLimit {
 };
 
 TEST_F(StoreFilesTest, AFullDiskIsAnsweredAndWhatWaitsIsDoneWhenThereIsRoomAgain) {
-  SystemClock clock;
   StoreOptions options;
   options.directory = directory();
   options.max_bytes = 4u << 20;
-  auto store = Store::open(options, clock, log_);
+  auto store = Store::open(options, real_clock_, log_);
   ASSERT_FALSE(store.has_error());
   store_ = std::move(*store);
   DurableQueue& upstream = queue();
@@ -218,12 +217,11 @@ TEST_F(StoreFilesTest, WithSyncIntervalAnAcknowledgementWaitsForTheInterval) {
   options.sync_ms = 50;
   options.directory = directory();
   options.max_bytes = 4u << 20;
-  SystemClock clock;  // The interval is real time.
-  auto store = Store::open(options, clock, log_);
+  auto store = Store::open(options, real_clock_, log_);
   ASSERT_FALSE(store.has_error());
   store_ = std::move(*store);
   DurableQueue& upstream = queue();
-  const std::int64_t began = clock.bootNs();
+  const std::int64_t began = real_clock_.bootNs();
   const std::uint64_t groups = store_->status().groups;
   Answers answers;
   for (std::uint64_t i = 0; i < 100; ++i) {
@@ -231,7 +229,7 @@ TEST_F(StoreFilesTest, WithSyncIntervalAnAcknowledgementWaitsForTheInterval) {
     ASSERT_EQ(upstream.offer(entry, &answers, i), Offer::kTaken);
   }
   ASSERT_TRUE(answers.wait(100));
-  EXPECT_GE(clock.bootNs() - began, 20'000'000);
+  EXPECT_GE(real_clock_.bootNs() - began, 20'000'000);
   EXPECT_LE(store_->status().groups - groups, 2u);
 }
 
