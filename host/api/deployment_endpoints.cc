@@ -68,8 +68,9 @@ bool asked(const HttpRequest& request, const char* what) {
 }
 
 // Answers when the change is committed or refused, or, with wait=0, as soon as it is under way.
-Agent::Applied answerTo(const ExchangePtr& exchange) {
-  return [exchange](Result<ApplyOutcome> outcome) {
+Agent::Applied answerTo(const ExchangePtr& exchange, const std::function<void()>& changed) {
+  return [exchange, changed](Result<ApplyOutcome> outcome) {
+    changed();
     exchange->respond(outcome ? jsonReply(toJson(*outcome)) : errorReply(outcome.error()));
   };
 }
@@ -92,7 +93,7 @@ ApplyRequest requestOf(HttpRequest& request) {
   return out;
 }
 
-void patch(const ExchangePtr& exchange, Agent& agent) {
+void patch(const ExchangePtr& exchange, Agent& agent, const std::function<void()>& changed) {
   HttpRequest& request = exchange->request();
   Agent::PatchKind kind = Agent::PatchKind::kMerge;
   if (request.content_type == "application/json-patch+json") {
@@ -102,12 +103,12 @@ void patch(const ExchangePtr& exchange, Agent& agent) {
                                                   "A patch is application/merge-patch+json or "
                                                   "application/json-patch+json")));
   }
-  agent.patch(kind, requestOf(request), answerTo(exchange));
+  agent.patch(kind, requestOf(request), answerTo(exchange, changed));
   underWay(exchange, agent);
 }
 
 // {"n": 3}, or nothing for the one before.
-void rollback(const ExchangePtr& exchange, Agent& agent) {
+void rollback(const ExchangePtr& exchange, Agent& agent, const std::function<void()>& changed) {
   const HttpRequest& request = exchange->request();
   std::uint64_t n = 0;
   if (!request.body.empty()) {
@@ -122,7 +123,7 @@ void rollback(const ExchangePtr& exchange, Agent& agent) {
           errorReply(fail(Errc::kInvalid, "/n: is the number of an entry of the history, from 1")));
     }
   }
-  agent.rollback(n, request.caller, answerTo(exchange));
+  agent.rollback(n, request.caller, answerTo(exchange, changed));
   underWay(exchange, agent);
 }
 
@@ -148,7 +149,8 @@ void addBundleEndpoints(Router& router, Agent& agent, BundleStore& bundles) {
 
 }  // namespace
 
-void addDeploymentEndpoints(Router& router, Agent& agent, BundleStore& bundles) {
+void addDeploymentEndpoints(Router& router, Agent& agent, BundleStore& bundles,
+                            std::function<void()> changed) {
   router.add(HttpMethod::kGet, "/v1/deployment", Audience::kOperators, BodyRule::none(),
              [&agent](const ExchangePtr& exchange) {
                HttpResponse response;
@@ -156,22 +158,23 @@ void addDeploymentEndpoints(Router& router, Agent& agent, BundleStore& bundles) 
                exchange->respond(std::move(response));
              });
   router.add(HttpMethod::kPut, "/v1/deployment", Audience::kOperators,
-             BodyRule::text(kDeploymentBytesMax), [&agent](const ExchangePtr& exchange) {
-               agent.apply(requestOf(exchange->request()), answerTo(exchange));
+             BodyRule::text(kDeploymentBytesMax), [&agent, changed](const ExchangePtr& exchange) {
+               agent.apply(requestOf(exchange->request()), answerTo(exchange, changed));
                underWay(exchange, agent);
              });
   router.add(HttpMethod::kPatch, "/v1/deployment", Audience::kOperators,
              BodyRule::text(kDeploymentBytesMax),
-             [&agent](const ExchangePtr& exchange) { patch(exchange, agent); });
+             [&agent, changed](const ExchangePtr& exchange) { patch(exchange, agent, changed); });
   router.add(HttpMethod::kGet, "/v1/deployment/history", Audience::kReaders, BodyRule::none(),
              [&agent](const ExchangePtr& exchange) {
                json::array out;
                for (const HistoryEntry& entry : agent.history()) out.push_back(toJson(entry));
                exchange->respond(jsonReply(out));
              });
-  router.add(HttpMethod::kPost, "/v1/deployment/rollback", Audience::kOperators,
-             BodyRule::text(kRollbackBounds.bytes_max),
-             [&agent](const ExchangePtr& exchange) { rollback(exchange, agent); });
+  router.add(
+      HttpMethod::kPost, "/v1/deployment/rollback", Audience::kOperators,
+      BodyRule::text(kRollbackBounds.bytes_max),
+      [&agent, changed](const ExchangePtr& exchange) { rollback(exchange, agent, changed); });
   addBundleEndpoints(router, agent, bundles);
 }
 

@@ -25,8 +25,10 @@ struct StatusParts;
 
 // /v1/status, /v1/health, /metrics
 void addStatusEndpoints(Router& router, const StatusParts& parts);
-// /v1/deployment, /v1/deployment/{history,rollback}, /v1/bundles
-void addDeploymentEndpoints(Router& router, Agent& agent, BundleStore& bundles);
+// /v1/deployment, /v1/deployment/{history,rollback}, /v1/bundles.  `changed` is called after each
+// change, done or refused.
+void addDeploymentEndpoints(Router& router, Agent& agent, BundleStore& bundles,
+                            std::function<void()> changed);
 // /v1/twins, /v1/twins/PRINCIPAL, /v1/methods/PRINCIPAL/NAME
 void addHubEndpoints(Router& router, Twins& twins, Methods& methods, const ModuleHost& modules);
 // /v1/queues, /v1/queues/NAME
@@ -37,5 +39,8 @@ void addModuleEndpoints(Router& router, ModuleHost& modules, Log& log,
                         boost::asio::io_context& control);
 // /v1/events
 void addEventEndpoints(Router& router, EventLog& events);
+
+// / (the dashboard: one page, which asks the others)
+void addDashboard(Router& router);
 
 }  // namespace kante

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
@@ -19,8 +21,9 @@ void printEvent(const json::value& event) {
   const Colour colour = level == "error"  ? Colour::kRed
                         : level == "warn" ? Colour::kYellow
                                           : Colour::kPlain;
-  std::printf("%s  %s  %s\n", paint(Colour::kDim, textOf(event, "time")).c_str(),
-              paint(colour, (textOf(event, "kind") + std::string(22, ' ')).substr(0, 22)).c_str(),
+  std::printf("%s  %s  %s  %s\n", paint(Colour::kDim, textOf(event, "time")).c_str(),
+              paint(colour, fmt::format("{:<22}", textOf(event, "kind"))).c_str(),
+              fmt::format("{:<16}", printable(textOf(event, "subject"))).c_str(),
               printable(textOf(event, "text")).c_str());
 }
 

@@ -284,9 +284,10 @@ Status Gateway::State::openApi() {
   addStatusEndpoints(router, *status);
   addModuleEndpoints(router, *modules, log, control);
   addEventEndpoints(router, events);
-  addDeploymentEndpoints(router, *agent, *bundles);
+  addDeploymentEndpoints(router, *agent, *bundles, [this] { watch->look(); });
   addHubEndpoints(router, *twins, *methods, *modules);
   addQueueEndpoints(router, *store, log, control);
+  addDashboard(router);
   watch = std::make_unique<StateWatch>(
       control, StateWatch::Parts{events, *agent, *modules, store.get(), uplink.get()});
   return {};

@@ -39,7 +39,7 @@ Result<int> list(const HostOptions& options) {
 void printMessage(const json::value& message) {
   std::printf("%s  %s  %s%s\n", paint(Colour::kBold, textOf(message, "id")).c_str(),
               textOf(message, "enqueued").c_str(), printable(textOf(message, "source")).c_str(),
-              fmt::format(", {} attempts", textOf(message, "attempts")).c_str());
+              fmt::format(", attempts {}", textOf(message, "attempts")).c_str());
   if (const std::string reason = textOf(message, "reason"); !reason.empty()) {
     std::printf("  %s\n", paint(Colour::kYellow, printable(reason)).c_str());
   }
