@@ -118,6 +118,7 @@ struct Gateway::State {
   Status openAgent();
   Status openApi();
   void reportBlame();
+  void quarantine(const Blame& blame);
   void startDeployment(std::function<void(Status)> ready);
   void applyFile(std::function<void(Status)> ready);
   void afterDrain();
@@ -133,6 +134,7 @@ struct Gateway::State {
   FileDescriptor data_dir;
   FileDescriptor lock;
   std::optional<TrustStore> trust;
+  Source blamed;  // Outlives the store, which reads it when it commits.
   std::unique_ptr<Store> store;
   std::optional<BundleStore> bundles;
   std::unique_ptr<StoreMap> twin_map;
@@ -204,6 +206,21 @@ void Gateway::State::reportBlame() {
   crash.text = "Module " + blame->module + " brought the host down: " + blame->reason;
   crash.fields = {{"digest", blame->digest}, {"reason", blame->reason}};
   events.add(std::move(crash));
+  quarantine(*blame);
+}
+
+// The message that the module was handling: whoever mends it wants to see that.
+void Gateway::State::quarantine(const Blame& blame) {
+  if (blame.message.empty()) return;
+  const auto message =
+      messageFromWords(blame.message.data(), static_cast<std::uint32_t>(blame.message.size()));
+  const auto queue = store->queue("quarantine");
+  if (!message || !queue) return;
+  blamed.principal = blamed.telemetry_name = "module/" + blame.module;
+  Entry entry{*message, Hop{&blamed, clock.wallNs(), 1}};
+  if ((*queue)->offer(entry) != Offer::kTaken) {
+    log.warn("host", "the message that the module was handling found no room in quarantine");
+  }
 }
 
 Status Gateway::State::openModules() {

@@ -1,5 +1,6 @@
 #include "host/cli/metrics_view.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <optional>
 
