@@ -258,6 +258,7 @@ Result<int> demo(const std::string& wanted) {
   config.trust.signers = {};
   config.api.socket = folder.path() + "/api.sock";
   config.api.http = "";
+  config.store.max_bytes = 16u << 20;  // The file is allocated for real.
   config.uplink.kind = UplinkKind::kMqtt;
   config.uplink.url = "mqtt://127.0.0.1:1883";  // Names the embedded cloud; nothing connects there.
   const std::string deployment = folder.path() + "/deployment.json";

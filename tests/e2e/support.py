@@ -200,19 +200,20 @@ class Broker:
             f"user root\nlistener {self.port} 127.0.0.1\ncafile {tls.path('ca.pem')}\n"
             f"certfile {tls.path('server.pem')}\nkeyfile {tls.path('server.key')}\n"
             "require_certificate true\nuse_identity_as_username true\nallow_anonymous true\n"
-            "max_queued_messages 0\nmax_inflight_messages 0\n")
+            "max_queued_messages 0\nmax_inflight_messages 0\n"
+            # Sessions survive its restart, or what comes before a receiver is back would be nobody's.
+            f"persistence true\npersistence_location {pathlib.Path.cwd()}/\nlog_type all\n")
+        self.log = pathlib.Path.cwd() / "mosquitto.log"
 
     def start(self):
-        self.process = Process(["mosquitto", "-c", self.config], "mosquitto.log")
-        until("mosquitto", self._accepts)
+        # Its log, not a trial connection: one that breaks off in the TLS handshake may keep others waiting.
+        started = self._runs()
+        self.process = Process(["mosquitto", "-c", self.config], self.log)
+        until("mosquitto", lambda: self._runs() > started)
         return self
 
-    def _accepts(self):
-        try:
-            socket.create_connection(("127.0.0.1", self.port), 1).close()
-            return True
-        except OSError:
-            return False
+    def _runs(self):
+        return self.log.read_text(errors="replace").count(" running") if self.log.exists() else 0
 
     def stop(self):
         self.process.end()
@@ -230,14 +231,28 @@ class Broker:
 class Receiver:
     """mosquitto_sub with a session of its own that survives the broker's absence; a line a message."""
 
-    FORMAT = '%j'
-
     def __init__(self, broker, topic, name):
         self.path = pathlib.Path.cwd() / f"{name}.jsonl"
         self.path.touch()
-        self.process = Process(["mosquitto_sub", *broker.arguments(), "-t", topic, "-q", "1", "-i", name, "-c", "-x",
-                                "3600", "-F", self.FORMAT], self.path)
+        self.broker = broker
+        self.words = ["mosquitto_sub", *broker.arguments(), "-t", topic, "-q", "1", "-i", name, "-c", "-x", "3600",
+                      "-F", "%j"]
+        self._start()
+
+    def _start(self):
+        seen = self._subscribed()
+        self.process = Process(self.words, self.path)
         self.process.log_path = pathlib.Path("/nonexistent")
+        until("the receiver", lambda: self._subscribed() > seen)
+
+    def _subscribed(self):
+        return self.broker.log.read_text(errors="replace").count(f"Sending SUBACK to {self.words[-6]}")
+
+    def restart(self):
+        """At once, instead of when its own back-off is over; the broker kept its session."""
+        self.process.process.kill()
+        self.process.process.wait()
+        self._start()
 
     def messages(self):
         out = []
