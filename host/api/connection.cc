@@ -10,15 +10,12 @@
 #include <boost/beast/core/basic_stream.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/http/buffer_body.hpp>
-#include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/read.hpp>
-#include <boost/beast/http/string_body.hpp>
-#include <boost/beast/http/write.hpp>
+#include <boost/beast/http/status.hpp>
 #include <cstdio>
 #include <deque>
 #include <optional>
-#include <sstream>
 
 #include "host/api/error_reply.h"
 #include "host/api/router.h"
@@ -125,6 +122,7 @@ class HttpConnection final : public Connection,
   void onBody(error_code failed);
   bool takeChunk(std::size_t size);
   void dispatch();
+  void send(void (*next)(HttpConnection& self, error_code failed));
   void onAnswered(error_code failed);
   void close();
   void writeChunks();
@@ -142,10 +140,12 @@ class HttpConnection final : public Connection,
   const ApiRoute* route_ = nullptr;
   HttpRequest request_;
   std::vector<char> chunk_;
-  std::optional<http::response<http::string_body>> response_;
   After after_ = After::kKeepAlive;
   enum class Phase { kReading, kAnswering } phase_ = Phase::kReading;
   bool stopping_ = false;
+
+  std::string out_;   // Being sent, as
+  std::string body_;  // is this, after it.
 
   // While streaming.
   bool streaming_ = false;
@@ -153,7 +153,7 @@ class HttpConnection final : public Connection,
   bool writing_ = false;
   std::deque<std::string> chunks_;
   std::size_t chunk_bytes_ = 0;
-  std::string out_;
+  bool last_written_ = false;
   std::string pulse_;
   asio::steady_timer pulse_timer_;
   std::vector<std::shared_ptr<void>> sources_;
@@ -300,14 +300,11 @@ void HttpConnection::prepareBody(const ApiRoute& route) {
   if (!has_body) return dispatch();
   chunk_.resize(rule.kind == BodyRule::Kind::kFile ? kChunkBytes : kSmallChunkBytes);
   if (beast::iequals(parser_->get()[http::field::expect], "100-continue")) {
-    static constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
-    stream_.expires_after(setup_.limits.progress);
-    asio::async_write(stream_, asio::buffer(kContinue),
-                      [self = shared_from_this()](error_code failed, std::size_t) {
-                        if (failed) return self->close();
-                        self->readBody();
-                      });
-    return;
+    out_ = "HTTP/1.1 100 Continue\r\n\r\n";
+    return send([](HttpConnection& self, error_code failed) {
+      if (failed) return self.close();
+      self.readBody();
+    });
   }
   readBody();
 }
@@ -369,32 +366,40 @@ void HttpConnection::dispatch() {
   }
 }
 
-void addCommonHeaders(auto& message) {
-  message.set(http::field::cache_control, "no-store");
-  message.set("X-Content-Type-Options", "nosniff");
+// The head of an answer, up to and with its empty line.
+std::string headOf(unsigned status, const std::string& content_type, const std::string& framing,
+                   const std::vector<std::pair<std::string, std::string>>& more) {
+  const auto reason = http::obsolete_reason(http::int_to_status(status));
+  std::string out = "HTTP/1.1 " + std::to_string(status) + " ";
+  out.append(reason.data(), reason.size());
+  out += "\r\nContent-Type: " + content_type + "\r\n" + framing +
+         "Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n";
+  for (const auto& [header, value] : more) out += header + ": " + value + "\r\n";
+  return out + "\r\n";
 }
 
 void HttpConnection::answer(HttpResponse response) {
   phase_ = Phase::kAnswering;
-  auto& out = response_.emplace();
-  out.version(11);
-  out.result(response.status);
-  out.set(http::field::content_type, response.content_type);
-  addCommonHeaders(out);
-  for (const auto& [header, value] : response.headers) out.set(header, value);
-  out.body() = std::move(response.body);
-  out.keep_alive(after_ == After::kKeepAlive && !stopping_);
-  out.prepare_payload();
+  if (stopping_) after_ = After::kClose;
+  out_ = headOf(response.status, response.content_type,
+                "Content-Length: " + std::to_string(response.body.size()) + "\r\n" +
+                    (after_ == After::kClose ? "Connection: close\r\n" : ""),
+                response.headers);
+  body_ = std::move(response.body);
+  send([](HttpConnection& self, error_code failed) { self.onAnswered(failed); });
+}
+
+// out_ and body_, then `next`, which nothing else may use them before.
+void HttpConnection::send(void (*next)(HttpConnection& self, error_code failed)) {
   stream_.expires_after(setup_.limits.progress);
-  http::async_write(stream_, out, [self = shared_from_this()](error_code failed, std::size_t) {
-    self->onAnswered(failed);
-  });
+  asio::async_write(
+      stream_, std::array{asio::buffer(out_), asio::buffer(body_)},
+      [self = shared_from_this(), next](error_code failed, std::size_t) { next(*self, failed); });
 }
 
 void HttpConnection::onAnswered(error_code failed) {
-  const bool keep = response_->keep_alive();
-  response_.reset();
-  if (failed || !keep) return close();
+  std::string().swap(body_);
+  if (failed || after_ == After::kClose) return close();
   waitForRequest();
 }
 
@@ -415,25 +420,15 @@ void HttpConnection::stop() {
 
 std::shared_ptr<ResponseStream> HttpConnection::beginStream(std::string content_type,
                                                             std::string pulse) {
-  http::response<http::empty_body> header;
-  header.version(11);
-  header.set(http::field::content_type, content_type);
-  addCommonHeaders(header);
-  header.chunked(true);
-  header.keep_alive(false);
-  std::ostringstream text;
-  text << header.base();
-  out_ = text.str();
+  out_ = headOf(200, content_type, "Transfer-Encoding: chunked\r\nConnection: close\r\n", {});
   streaming_ = true;
   writing_ = true;
   pulse_ = std::move(pulse);
-  stream_.expires_after(setup_.limits.progress);
-  asio::async_write(stream_, asio::buffer(out_),
-                    [self = shared_from_this()](error_code failed, std::size_t) {
-                      self->writing_ = false;
-                      if (failed) return self->close();
-                      self->writeChunks();
-                    });
+  send([](HttpConnection& self, error_code failed) {
+    self.writing_ = false;
+    if (failed) return self.close();
+    self.writeChunks();
+  });
   watchReader();
   armPulse();
   return std::make_shared<StreamAnswer>(weak_from_this());
@@ -467,14 +462,13 @@ void HttpConnection::writeChunks() {
     chunk_bytes_ = 0;
   }
   writing_ = true;
-  stream_.expires_after(setup_.limits.progress);
-  asio::async_write(stream_, asio::buffer(out_),
-                    [self = shared_from_this(), last](error_code failed, std::size_t) {
-                      self->writing_ = false;
-                      if (failed || last) return self->close();
-                      self->armPulse();
-                      self->writeChunks();
-                    });
+  last_written_ = last;
+  send([](HttpConnection& self, error_code failed) {
+    self.writing_ = false;
+    if (failed || self.last_written_) return self.close();
+    self.armPulse();
+    self.writeChunks();
+  });
 }
 
 void HttpConnection::endStream() {

@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdio>
+#include <memory>
 #include <vector>
 
 #ifndef SO_PEERGROUPS
@@ -17,7 +19,8 @@ namespace kante {
 namespace {
 
 constexpr std::size_t kAccountBytes = 16 * 1024;
-constexpr std::size_t kGroupsMax = 65536;  // NGROUPS_MAX of Linux.
+constexpr std::size_t kGroupBytes = 256 * 1024;  // With the names of its members.
+constexpr std::size_t kGroupsMax = 65536;        // NGROUPS_MAX of Linux.
 
 // The supplementary groups that the peer had when it connected.
 bool inPeerGroups(int socket_fd, gid_t group) {
@@ -33,21 +36,34 @@ bool inPeerGroups(int socket_fd, gid_t group) {
   }
 }
 
+using File = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
+
+// The local files first: asking the name services loads them into this process, and may ask a
+// network.
 std::string userName(uid_t uid) {
   std::array<char, kAccountBytes> buffer;
   passwd entry{};
   passwd* found = nullptr;
+  const File local(std::fopen("/etc/passwd", "re"), std::fclose);
+  while (local && ::fgetpwent_r(local.get(), &entry, buffer.data(), buffer.size(), &found) == 0) {
+    if (entry.pw_uid == uid) return entry.pw_name;
+  }
   ::getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found);
   return found != nullptr ? std::string(found->pw_name) : std::to_string(uid);
 }
 
 }  // namespace
 
-gid_t findGroup(const std::string& group) {
+gid_t findGroup(const std::string& group, NameServices ask) {
   if (group.empty()) return static_cast<gid_t>(-1);
-  std::vector<char> buffer(kAccountBytes * 4);
+  std::vector<char> buffer(kGroupBytes);
   ::group entry{};
   ::group* found = nullptr;
+  const File local(std::fopen("/etc/group", "re"), std::fclose);
+  while (local && ::fgetgrent_r(local.get(), &entry, buffer.data(), buffer.size(), &found) == 0) {
+    if (group == entry.gr_name) return entry.gr_gid;
+  }
+  if (ask == NameServices::kNo) return static_cast<gid_t>(-1);
   ::getgrnam_r(group.c_str(), &entry, buffer.data(), buffer.size(), &found);
   return found != nullptr ? found->gr_gid : static_cast<gid_t>(-1);
 }

@@ -9,8 +9,11 @@
 
 namespace kante {
 
+// kNo: /etc/group alone.  kYes: then whatever else this machine asks for groups, which may take its
+// time.
+enum class NameServices { kNo, kYes };
 // The id of the group, or -1 when there is none of that name (or the name is empty).
-gid_t findGroup(const std::string& group);
+gid_t findGroup(const std::string& group, NameServices ask);
 
 // "operator/USER" for root, for the user that the host runs as, and for members of the group;
 // kDenied for all others.  The name of a user without an account is the number.

@@ -103,7 +103,11 @@ Status ApiServer::State::listenLocal() {
   local.open(endpoint.protocol(), failed);
   if (!failed) local.bind(endpoint, failed);
   if (failed) return fail(Errc::kIo, "[api] socket: cannot bind " + path + ": " + failed.message());
-  group = findGroup(options.group);
+  group = findGroup(options.group, options.group_expected ? NameServices::kYes : NameServices::kNo);
+  if (group == static_cast<gid_t>(-1) && options.group_expected && !options.group.empty()) {
+    log.warn("api", "there is no such group; only this user and root can use the socket",
+             {{"group", options.group}});
+  }
   if (group != static_cast<gid_t>(-1) &&
       ::chown(path.c_str(), static_cast<uid_t>(-1), group) != 0) {
     log.warn("api", "cannot give the socket to its group; only this user and root can use it",

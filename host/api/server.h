@@ -36,6 +36,7 @@ class ApiServer {
   };
   struct Options {
     std::string socket;                   // Path; empty: none.
+    bool group_expected = false;          // Somebody named it: then name services are asked, too.
     std::string group;                    // Its members are operators, too.
     std::string http;                     // "127.0.0.1:9180"; empty: off.
     std::vector<std::string> host_names;  // What Host may say besides addresses and localhost.

@@ -34,7 +34,7 @@ void addTwinCommands(CLI::App& app, Context& context);    // twin get | patch
 void addInvokeCommand(CLI::App& app, Context& context);
 void addQueueCommands(CLI::App& app, Context& context);   // queue list | inspect | purge
 void addModuleCommands(CLI::App& app, Context& context);  // module list | logs | restart | …
-void addDemoCommand(CLI::App& app, Context& context);  // demo
+void addDemoCommand(CLI::App& app, Context& context);     // demo
 void addKeyCommands(CLI::App& app, Context& context);     // key init
 void addBundleCommands(CLI::App& app, Context& context);  // bundle pack | verify | inspect
 void addRouteTestCommand(CLI::App& route,

@@ -292,6 +292,7 @@ Status Gateway::State::openApi() {
   ApiServer::Options where;
   where.socket = config.api.socket;
   where.group = config.api.group;
+  where.group_expected = config.set_at.contains("api.group");
   where.http = config.api.http;
   where.host_names = {config.hub.hostname, config.gateway.id};
   where.upload_dir_fd = data_dir.get();

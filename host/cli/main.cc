@@ -29,12 +29,11 @@ struct Family {
   void (*add)(CLI::App& app, Context& context);
 };
 constexpr Family kFamilies[] = {
-    {"demo", addDemoCommand},
-    {"run", addRunCommand},        {"check", addCheckCommand},   {"status", addStatusCommand},
-    {"top", addTopCommand},        {"events", addEventsCommand}, {"module", addModuleCommands},
-    {"deploy", addDeployCommands}, {"route", addRouteCommands},  {"twin", addTwinCommands},
-    {"invoke", addInvokeCommand},  {"queue", addQueueCommands},  {"key", addKeyCommands},
-    {"bundle", addBundleCommands},
+    {"demo", addDemoCommand},      {"run", addRunCommand},        {"check", addCheckCommand},
+    {"status", addStatusCommand},  {"top", addTopCommand},        {"events", addEventsCommand},
+    {"module", addModuleCommands}, {"deploy", addDeployCommands}, {"route", addRouteCommands},
+    {"twin", addTwinCommands},     {"invoke", addInvokeCommand},  {"queue", addQueueCommands},
+    {"key", addKeyCommands},       {"bundle", addBundleCommands},
 };
 
 void addFamilies(std::string_view called, CLI::App& app, Context& context) {

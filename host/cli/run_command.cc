@@ -12,6 +12,7 @@
 #include "host/base/log.h"
 #include "host/cli/command.h"
 #include "host/cli/gateway.h"
+#include "host/cli/memory.h"
 #include "host/cli/supervisor.h"
 
 namespace kante::cli {
@@ -93,6 +94,7 @@ Result<int> run(const RunOptions& options) {
     log.info("host", "gateway " + gateway_id + " runs",
              {{"version", KANTE_VERSION}, {"socket", socket}});
     notifySupervisor("READY=1");
+    shedStart();
   });
   if (!started) return started.error();
   control.run();
