@@ -9,7 +9,6 @@ target_compile_options(kante_options INTERFACE
 target_link_options(kante_options INTERFACE -Wl,-z,relro,-z,now -Wl,--as-needed)
 target_compile_definitions(kante_options INTERFACE
   BOOST_ASIO_SEPARATE_COMPILATION BOOST_BEAST_SEPARATE_COMPILATION
-  SPDLOG_FMT_EXTERNAL SPDLOG_COMPILED_LIB
   KANTE_VERSION="${PROJECT_VERSION}")
 
 if(KANTE_SANITIZE)
@@ -40,7 +39,6 @@ endif()
 find_package(Threads REQUIRED)
 find_package(Boost 1.81 REQUIRED COMPONENTS json)
 find_package(OpenSSL 3 REQUIRED)
-find_package(spdlog REQUIRED)
 find_package(fmt REQUIRED)
 find_package(CapnProto REQUIRED)
 find_package(PkgConfig REQUIRED)

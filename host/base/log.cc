@@ -1,15 +1,22 @@
 #include "host/base/log.h"
 
-#include <spdlog/sinks/stdout_sinks.h>
-#include <spdlog/spdlog.h>
 #include <unistd.h>
 
 #include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
 
 #include "host/base/clock.h"
+#include "host/base/fd.h"
 
 namespace kante {
+
+namespace {
+// One write a line, so that lines of several threads and processes do not mix.
+void toStderr(std::string line) {
+  line += '\n';
+  (void)writeAll(STDERR_FILENO, line);  // Nobody is left to tell.
+}
+}  // namespace
 
 const char* name(LogLevel level) {
   static constexpr const char* kNames[] = {"trace", "debug", "info", "warn", "error"};
@@ -21,7 +28,6 @@ struct Log::State {
   Format format = Format::kText;
   LogLevel at_least = LogLevel::kInfo;
   bool colour = false;
-  std::shared_ptr<spdlog::logger> out;
   std::map<std::string, std::deque<LogLine>, std::less<>> kept;
   std::map<std::uint64_t, std::shared_ptr<const Follower>> followers;
   std::uint64_t next_follower = 1;
@@ -32,10 +38,6 @@ Log::Log(Format format, LogLevel at_least) : state_(std::make_shared<State>()) {
   state_->format = format;
   state_->at_least = at_least;
   state_->colour = ::isatty(STDERR_FILENO) == 1;
-  state_->out =
-      std::make_shared<spdlog::logger>("kante", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-  state_->out->set_pattern("%v");
-  state_->out->set_level(spdlog::level::trace);
 }
 
 Log::~Log() = default;
@@ -62,8 +64,8 @@ void Log::write(LogLevel level, std::string_view who, std::string_view text, Fie
     }
     for (const auto& [id, follower] : state_->followers) followers.push_back(follower);
   }
-  if (state_->format == Format::kText) state_->out->info(formatText(line, state_->colour));
-  if (state_->format == Format::kJson) state_->out->info(formatJson(line));
+  if (state_->format == Format::kText) toStderr(formatText(line, state_->colour));
+  if (state_->format == Format::kJson) toStderr(formatJson(line));
   for (const auto& follower : followers) (*follower)(line);
 }
 
