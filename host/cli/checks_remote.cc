@@ -22,6 +22,7 @@ namespace kante::cli {
 namespace {
 
 constexpr int kDeadlineMs = 5000;
+constexpr int kAlertMs = 500;
 constexpr int kExpiresSoonDays = 30;
 constexpr std::size_t kPemBytesMax = 1 << 20;
 
@@ -135,6 +136,16 @@ Result<TlsContext> tlsContext(const UplinkConfig& uplink) {
   return context;
 }
 
+// With TLS 1.3 a broker that does not take our certificate says so only after the handshake.
+Status heardNoAlert(SSL* tls, int fd) {
+  pollfd ready{fd, POLLIN, 0};
+  if (::poll(&ready, 1, kAlertMs) != 1) return {};
+  char first = 0;
+  const int answer = SSL_peek(tls, &first, 1);
+  if (answer > 0 || SSL_get_error(tls, answer) == SSL_ERROR_WANT_READ) return {};
+  return fail(Errc::kDenied, "it does not take this gateway's certificate: " + opensslReason());
+}
+
 // The version that was agreed on.
 Result<std::string> shakeHands(const UplinkConfig& uplink, const Endpoint& endpoint, int fd) {
   KANTE_TRY(context, tlsContext(uplink));
@@ -148,7 +159,10 @@ Result<std::string> shakeHands(const UplinkConfig& uplink, const Endpoint& endpo
   ERR_clear_error();
   for (;;) {
     const int answer = SSL_connect(tls.get());
-    if (answer == 1) return std::string(SSL_get_version(tls.get()));
+    if (answer == 1) {
+      KANTE_CHECK(heardNoAlert(tls.get(), fd));
+      return std::string(SSL_get_version(tls.get()));
+    }
     const int why = SSL_get_error(tls.get(), answer);
     if (why != SSL_ERROR_WANT_READ && why != SSL_ERROR_WANT_WRITE) break;
     pollfd ready{fd, static_cast<short>(why == SSL_ERROR_WANT_READ ? POLLIN : POLLOUT), 0};

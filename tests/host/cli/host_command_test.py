@@ -361,6 +361,49 @@ class WithoutAHost(unittest.TestCase):
         self.assertTrue(all(check["hint"] for check in failed.values()))
         self.assertIn("Connection refused", failed["broker"]["text"])
 
+    def test_check_shakes_hands_with_the_broker(self):
+        folder = self.host.folder
+        (folder / "data").mkdir(mode=0o700)
+
+        def openssl(*words):
+            subprocess.run(["openssl", *words], cwd=folder, check=True, capture_output=True)
+
+        new_key = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "90")
+        for name in ("ca", "stranger"):
+            openssl("req", "-x509", *new_key, "-keyout", f"{name}.key", "-out", f"{name}.pem", "-subj", f"/CN={name}")
+        (folder / "ext").write_text("subjectAltName=IP:127.0.0.1")
+        for name in ("broker", "edge-1"):
+            openssl("req", *new_key, "-keyout", f"{name}.key", "-out", f"{name}.csr", "-subj", f"/CN={name}")
+            openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
+                    "-CAcreateserial", "-days", "90", "-extfile", "ext", "-out", f"{name}.pem")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        (folder / "mosquitto.conf").write_text(
+            f"listener {port} 127.0.0.1\nallow_anonymous true\nrequire_certificate true\nuser root\n"
+            f"cafile {folder}/ca.pem\ncertfile {folder}/broker.pem\nkeyfile {folder}/broker.key\n")
+        broker = subprocess.Popen(["mosquitto", "-c", folder / "mosquitto.conf"], stderr=subprocess.DEVNULL,
+                                  env={**os.environ, "PATH": os.environ["PATH"] + ":/usr/sbin"})
+        self.addCleanup(broker.wait)
+        self.addCleanup(broker.terminate)
+
+        def answers():
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", port)) == 0
+
+        until(answers, "the broker")
+        text = self.host.config.read_text()
+        for ca, identity, verdict, words in (("ca", "edge-1", "ok", "TLSv1"),
+                                             ("stranger", "edge-1", "fail", "its certificate is not good"),
+                                             ("ca", "stranger", "fail", "does not take this gateway's")):
+            self.host.config.write_text(
+                f'{text}[uplink]\nkind = "mqtt"\nurl = "mqtts://127.0.0.1:{port}"\nca = "{folder}/{ca}.pem"\n'
+                f'cert = "{folder}/{identity}.pem"\nkey = "{folder}/{identity}.key"\n')
+            done = self.host.run("check", "--config", str(self.host.config), "--json")
+            found = [c for c in json.loads(done.stdout)["checks"] if c["name"] == "broker"][0]
+            self.assertEqual(found["verdict"], verdict, found)
+            self.assertIn(words, found["text"])
+
     def test_a_start_that_fails_says_why(self):
         text = self.host.config.read_text()
         for wrong, why in ((text.replace("[store]", "[store]\nsinc = 1"), "sinc"),
