@@ -12,6 +12,9 @@
 
 namespace kante::bench {
 
+// The reference of a figure that must be 0.
+inline constexpr const char* kNone = "none allowed";
+
 struct Figure {
   std::string name;
   std::string unit;
@@ -23,6 +26,7 @@ struct Figure {
 
   double ratio() const { return reference_value == 0 ? 0 : value / reference_value; }
   bool met() const {
+    if (reference == kNone) return value == 0;
     if (target == 0) return true;
     return better == Better::kHigher ? ratio() >= target : ratio() <= target;
   }

@@ -34,7 +34,7 @@ void printTable(const std::string& bench, const std::vector<Figure>& figures) {
   fmt::print("{}\n", bench);
   for (const Figure& figure : figures) {
     const std::string verdict =
-        figure.target == 0
+        figure.target == 0 && figure.reference != kante::bench::kNone
             ? ""
             : fmt::format("  target {:.2f}  {}", figure.target, figure.met() ? "met" : "MISSED");
     fmt::print("  {:<56} {:>14.1f} {:<9} {:>12} {:>14.1f}  ratio {:>7.2f}{}\n", figure.name,
