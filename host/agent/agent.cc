@@ -374,8 +374,11 @@ Result<AdmittedBundle> Agent::admit(int fd, ApplyRequest::Rebind rebind) {
   if (!admitted) return admitted;
   auto& fresh = state_->fresh;
   std::erase(fresh, admitted->digest);
-  if (fresh.size() == State::kFreshMax) fresh.erase(fresh.begin());
   fresh.push_back(admitted->digest);
+  if (fresh.size() > State::kFreshMax) {
+    fresh.erase(fresh.begin());
+    state_->collect();
+  }
   return admitted;
 }
 

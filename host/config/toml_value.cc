@@ -73,10 +73,10 @@ class Converter {
     to.kind = TomlValue::Kind::kTable;
     for (const auto& [member, value] : from.as_table()) {
       KANTE_TRY(converted, convert(value));
-      to.members.emplace_back(member, std::move(converted));
+      to.members.push_back({member, std::move(converted)});
     }
     std::sort(to.members.begin(), to.members.end(), [](const auto& a, const auto& b) {
-      return std::tie(a.second.line, a.first) < std::tie(b.second.line, b.first);
+      return std::tie(a.value.line, a.name) < std::tie(b.value.line, b.name);
     });
     return to;
   }

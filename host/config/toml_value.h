@@ -5,12 +5,13 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "host/base/result.h"
 
 namespace kante {
+
+struct TomlMember;
 
 struct TomlValue {
   enum class Kind { kBoolean, kInteger, kFloat, kText, kTime, kArray, kTable };
@@ -21,9 +22,14 @@ struct TomlValue {
   std::int64_t integer = 0;
   std::string text;
   std::vector<TomlValue> elements;
-  std::vector<std::pair<std::string, TomlValue>> members;  // In the order of their lines.
+  std::vector<TomlMember> members;  // In the order of their lines.
 
   const TomlValue* find(std::string_view name) const;
+};
+
+struct TomlMember {
+  std::string name;
+  TomlValue value;
 };
 
 const char* name(TomlValue::Kind kind);  // "a text", "a whole number", …
