@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 #include <boost/json/basic_parser_impl.hpp>
 #include <charconv>
+#include <cmath>
 #include <unordered_set>
 #include <vector>
 
@@ -12,8 +13,10 @@ namespace {
 
 namespace json = boost::json;
 
-// Sees a document once without building it, to find what the tree would hide: members named twice.
-class DuplicateFinder {
+// Sees a document once without building it, for what the tree would hide: members named twice, and
+// the exact value of numbers with a fraction (the parser's own is off by a digit now and then, so
+// that a text would read back as another value).
+class TextReader {
  public:
   // Names of the interface that basic_parser asks for.
   static constexpr std::size_t max_object_size = static_cast<std::size_t>(-1);
@@ -50,14 +53,31 @@ class DuplicateFinder {
   }
   bool on_string_part(json::string_view, std::size_t, Code&) { return true; }
   bool on_string(json::string_view, std::size_t, Code&) { return true; }
-  bool on_number_part(json::string_view, Code&) { return true; }
-  bool on_int64(std::int64_t, json::string_view, Code&) { return true; }
-  bool on_uint64(std::uint64_t, json::string_view, Code&) { return true; }
-  bool on_double(double number, json::string_view, Code& error) {
-    if (number - number != 0) {  // 1e999 reads as infinity, which no JSON text can say again.
+  bool on_number_part(json::string_view part, Code&) {
+    number_.append(part.data(), part.size());
+    return true;
+  }
+  bool on_int64(std::int64_t, json::string_view, Code&) {
+    number_.clear();
+    return true;
+  }
+  bool on_uint64(std::uint64_t, json::string_view, Code&) {
+    number_.clear();
+    return true;
+  }
+  bool on_double(double number, json::string_view part, Code& error) {
+    number_.append(part.data(), part.size());
+    const char* const end = number_.data() + number_.size();
+    double exact = 0;
+    const auto [used, code] = std::from_chars(number_.data(), end, exact);
+    // What is too small for any but zero stays as the parser has it.
+    if (code == std::errc() && used == end) number = exact;
+    number_.clear();
+    if (!std::isfinite(number)) {  // 1e999: no JSON text can say it again.
       error = json::error::exponent_overflow;
       return false;
     }
+    doubles_.push_back(number);
     return true;
   }
   bool on_bool(bool, Code&) { return true; }
@@ -67,12 +87,37 @@ class DuplicateFinder {
 
   bool found() const { return found_; }
   const std::string& key() const { return key_; }
+  const std::vector<double>& doubles() const { return doubles_; }  // In the order of the text.
 
  private:
   std::vector<std::unordered_set<std::string>> open_;
   std::string key_;
+  std::string number_;
+  std::vector<double> doubles_;
   bool found_ = false;
 };
+
+// Puts the doubles in the order of the text, which is the order of the tree.
+void setDoubles(json::value& value, const double*& next) {
+  if (value.is_double()) {
+    value.get_double() = *next++;
+  } else if (auto* array = value.if_array()) {
+    for (json::value& element : *array) setDoubles(element, next);
+  } else if (auto* object = value.if_object()) {
+    for (auto& member : *object) setDoubles(member.value(), next);
+  }
+}
+
+std::size_t countDoubles(const json::value& value) {
+  if (value.is_double()) return 1;
+  std::size_t count = 0;
+  if (const auto* array = value.if_array()) {
+    for (const json::value& element : *array) count += countDoubles(element);
+  } else if (const auto* object = value.if_object()) {
+    for (const auto& member : *object) count += countDoubles(member.value());
+  }
+  return count;
+}
 
 std::string place(std::string_view text, std::size_t at) {
   at = std::min(at, text.size());
@@ -171,18 +216,24 @@ Result<json::value> parseJson(std::string_view text, const JsonBounds& bounds) {
   try {
     json::parse_options options;
     options.max_depth = bounds.depth_max;
-    json::basic_parser<DuplicateFinder> checker(options);
+    json::basic_parser<TextReader> reader(options);
     json::error_code error;
-    const std::size_t used = checker.write_some(false, text.data(), text.size(), error);
+    const std::size_t used = reader.write_some(false, text.data(), text.size(), error);
     if (!error && used < text.size()) error = json::error::extra_data;
     if (error == json::error::too_deep)
       return fail(Errc::kLimit, place(text, used) + ": objects and arrays are nested deeper than " +
                                     std::to_string(bounds.depth_max) + " levels");
-    if (checker.handler().found())
-      return fail(Errc::kInvalid, place(text, used) + ": the member \"" + checker.handler().key() +
+    if (reader.handler().found())
+      return fail(Errc::kInvalid, place(text, used) + ": the member \"" + reader.handler().key() +
                                       "\" is there twice in one object");
     if (error) return fail(Errc::kInvalid, place(text, used) + ": not JSON: " + error.message());
-    return json::parse(text, {}, options);
+    json::value value = json::parse(text, {}, options);
+    const std::vector<double>& doubles = reader.handler().doubles();
+    if (!doubles.empty() && countDoubles(value) == doubles.size()) {
+      const double* next = doubles.data();
+      setDoubles(value, next);
+    }
+    return value;
   } catch (const std::exception& e) {
     return fail(Errc::kInvalid, std::string("not JSON: ") + e.what());
   }

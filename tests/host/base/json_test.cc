@@ -4,6 +4,10 @@
 #include <gtest/gtest.h>
 
 #include <boost/json.hpp>
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
 
 #include "host/base/json_patch.h"
 
@@ -57,6 +61,32 @@ TEST(WriteJson, GivesEqualValuesEqualTextsAndReadsBackTheSame) {
   EXPECT_EQ(parsed(writeJson(value)), value);
   EXPECT_EQ(writeJson(parsed(R"({"x":{"b":1,"a":2}})"), MemberOrder::kSorted),
             writeJson(parsed(R"({ "x":{"a":2, "b":1}})"), MemberOrder::kSorted));
+}
+
+TEST(ParseJson, ReadsEveryNumberExactly) {
+  for (const char* text : {"0.1", "123.456", "1e23", "8.5e-300", "2.2250738585072014e-308", "-0.0",
+                           "9007199254740993.5", "1855555446744073709551615", "4.9e-324"}) {
+    const auto value = parsed(text);
+    ASSERT_TRUE(value.is_double()) << text;
+    EXPECT_EQ(value.get_double(), std::strtod(text, nullptr)) << text;
+  }
+  std::uint64_t bits = 1;
+  std::string all = "[0";
+  for (int i = 0; i < 10'000; ++i) {
+    bits = bits * 6364136223846793005u + 1442695040888963407u;
+    double number = 0;
+    std::memcpy(&number, &bits, sizeof number);
+    if (!std::isfinite(number)) continue;
+    char text[32];
+    *std::to_chars(text, text + sizeof text, number).ptr = 0;
+    all += std::string(",") + text;
+    const auto value = parsed(text);
+    if (value.is_double()) {
+      EXPECT_EQ(value.get_double(), number) << text;
+    }
+  }
+  all += "]";
+  EXPECT_EQ(writeJson(parsed(writeJson(parsed(all)))), writeJson(parsed(all)));
 }
 
 TEST(JsonPointer, EscapesItsTokens) {
