@@ -98,7 +98,7 @@ class RouteTable {
   RouteSet set_;
   std::deque<Link> links_;
   std::vector<std::shared_ptr<RouteCounts>> counts_;  // By route; shared with the table before.
-  std::vector<Target> targets_;     // By route.
+  std::vector<Target> targets_;                       // By route.
   std::map<std::string, std::vector<OutputRoutes>> outputs_;
 };
 
