@@ -61,8 +61,38 @@ std::vector<std::uint64_t> typedPart(proto::Message::Reader root) {
   return words;
 }
 
+bool overBounds(const kante_message& message) {
+  std::uint64_t bytes = message.body.size;
+  const auto over = [&bytes](kante_str text, std::uint64_t bytes_max) {
+    bytes += text.size;
+    return text.size > bytes_max;
+  };
+  if (over(message.content_type, KANTE_PROPERTY_NAME_BYTES_MAX) ||
+      over(message.content_encoding, KANTE_PROPERTY_NAME_BYTES_MAX)) {
+    return true;
+  }
+  for (const auto& [list, count] : {std::pair(message.properties, message.property_count),
+                                    std::pair(message.system, message.system_count)}) {
+    for (std::uint32_t i = 0; i < count; ++i) {
+      if (over(list[i].name, KANTE_PROPERTY_NAME_BYTES_MAX) ||
+          over(list[i].value, KANTE_BODY_BYTES_MAX)) {
+        return true;
+      }
+    }
+  }
+  // Several pointers may share one text, so the sum may be far above what came in.
+  return message.body.size > KANTE_BODY_BYTES_MAX || bytes > KANTE_MESSAGE_WORDS_MAX * 8u;
+}
+
 Result<MessageRef> assemble(const kante_message& message, const std::vector<std::uint64_t>& typed) {
-  KANTE_TRY(plain, buildMessage(message));
+  if (overBounds(message)) {
+    return fail(Errc::kLimit, "message: a text, the body or the whole is over its bound");
+  }
+  auto built = buildMessage(message);
+  if (built.has_error()) {
+    return fail(Errc::kCorrupt, "message: a text is no UTF-8, or a property has no name");
+  }
+  MessageRef plain = std::move(*built);
   if (typed.empty()) return plain;
   // typed[0] is a near pointer to the object that follows it; seen from the message's own pointer
   // word the same object lies further off by the words between.

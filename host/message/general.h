@@ -9,7 +9,8 @@
 namespace kante {
 
 // Reads `words` as a Message under limits and writes it anew in the canonical layout; a typed part
-// follows the body.  kCorrupt: not a well-formed Message.  kLimit: a field is over its bound.
+// follows the body.  kCorrupt: not a well-formed Message, or a text is no UTF-8, or a name is
+// empty. kLimit: a field is over its bound.
 Result<MessageRef> canonicalCopy(const std::uint64_t* words, std::uint32_t word_count);
 
 }  // namespace kante

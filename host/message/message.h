@@ -11,6 +11,7 @@
 #include <utility>
 
 #include "host/base/result.h"
+#include "host/message/ways.h"
 
 namespace kante {
 class MessagePool;
@@ -21,8 +22,8 @@ struct alignas(64) kante_msg {
   std::atomic<std::uint32_t> references{0};
   std::uint32_t words = 0;  // In use; 0 while it is scratch.
   std::uint32_t capacity_words = 0;
-  std::uint8_t size_class = 0;        // Of its pool; kLoose: returns to the allocator.
-  std::atomic<std::uint8_t> hops{0};  // The longest way any delivery of it came; for kept messages.
+  std::uint8_t size_class = 0;         // Of its pool; kLoose: returns to the allocator.
+  kante::Ways ways;                    // For those who keep it and send it on later.
   kante::MessagePool* home = nullptr;  // Null: from no pool.
   kante_msg* next = nullptr;           // In a free list.
 

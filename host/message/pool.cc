@@ -129,6 +129,13 @@ void MessagePool::freeRemote(kante_msg* block) {
   if (++t_chain.count == kChainMax) flushChain();
 }
 
+void MessagePool::endTurn() {
+  flushChain();
+  if (current_ != nullptr && current_->returned_.load(std::memory_order_relaxed) != nullptr) {
+    current_->takeReturned();
+  }
+}
+
 void MessagePool::flushChain() {
   if (t_chain.count == 0) return;
   const Chain chain = std::exchange(t_chain, Chain{});
@@ -169,7 +176,7 @@ kante_msg* allocateBlock(std::uint32_t words) {
   if (block == nullptr) return nullptr;
   block->references.store(1, std::memory_order_relaxed);
   block->words = 0;
-  block->hops.store(0, std::memory_order_relaxed);
+  block->ways.clear();
   return block;
 }
 

@@ -33,8 +33,11 @@ class MessagePool {
   void freeLocal(kante_msg* block);
   // From another thread.
   void freeRemote(kante_msg* block);
-  // Sends the calling thread's gathered chain home; a shard calls it at the end of each turn.
+  // Sends the calling thread's gathered chain home.
   static void flushChain();
+  // That, and takes back what others sent; a shard calls it at the end of each turn, so that
+  // neither waits for the next message.
+  static void endTurn();
 
   std::size_t keptBytes() const { return kept_bytes_; }
 

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <chrono>
 
 #include "host/base/clock.h"
@@ -54,7 +55,7 @@ Status LocalModuleHost::addSlots() {
     Shard& home = *homes.at(spec.name);
     ModuleSlot& slot = slots_[spec.name];
     slot.spec = spec;
-    slot.lane = std::make_unique<Lane>(spec.name, home);
+    slot.lane = std::make_shared<Lane>(spec.name, home.shared_from_this());
     change_->made_slots.insert(spec.name);
   }
   for (const auto& shard : shards_.all()) {
@@ -90,8 +91,9 @@ Status LocalModuleHost::prepare(const std::set<std::string>& forced) {
   for (const ModuleSpec& spec : now.target.modules) KANTE_CHECK(supported(spec));
   KANTE_CHECK(addSlots());
   std::vector<RouteTable::Place> places;
-  for (const ModuleSpec& spec : now.target.modules)
-    places.push_back({&spec, slots_[spec.name].lane.get()});
+  for (const ModuleSpec& spec : now.target.modules) {
+    places.push_back({&spec, slots_[spec.name].lane});
+  }
   KANTE_TRY(table,
             RouteTable::make(now.target.routes, places,
                              {options_.gateway_id, sources_, options_.upstream, table_.get()}));
@@ -130,28 +132,42 @@ Status LocalModuleHost::prepare(const std::set<std::string>& forced) {
 // --------------------------------------------------------------------------------------------
 
 bool LocalModuleHost::mayStart(const ModuleSpec& spec) const {
-  return std::all_of(spec.start_after.begin(), spec.start_after.end(),
-                     [&](const std::string& other) {
-                       const auto fresh = change_->fresh.find(other);
-                       return fresh == change_->fresh.end() || fresh->second.ready;
-                     });
+  return std::all_of(
+      spec.start_after.begin(), spec.start_after.end(), [&](const std::string& other) {
+        if (const auto fresh = change_->fresh.find(other); fresh != change_->fresh.end()) {
+          return fresh->second.ready;
+        }
+        const auto slot = slots_.find(other);
+        if (slot == slots_.end() || slot->second.instance) return true;
+        // What a person stopped is not waited for; what fails to start is.
+        return std::none_of(change_->target.modules.begin(), change_->target.modules.end(),
+                            [&](const ModuleSpec& wanted) {
+                              return wanted.name == other && wanted.desire == Desire::kRunning;
+                            });
+      });
 }
 
 void LocalModuleHost::startWhatCan() {
   const std::uint64_t id = change_->id;
-  std::vector<std::string> names;
-  for (const auto& [fresh_name, fresh] : change_->fresh) {
-    if (!fresh.began && mayStart(fresh.spec)) names.push_back(fresh_name);
-  }
-  for (const std::string& fresh_name : names) {
-    startFresh(fresh_name);
+  auto& fresh = change_->fresh;
+  for (;;) {
+    const auto next = std::find_if(fresh.begin(), fresh.end(), [this](const auto& entry) {
+      return !entry.second.began && mayStart(entry.second.spec);
+    });
+    if (next == fresh.end()) break;
+    startFresh(next->first);
     if (!change_ || change_->id != id) return;  // It failed at once, and all of it with it.
   }
-  const auto& fresh = change_->fresh;
-  if (std::all_of(fresh.begin(), fresh.end(),
-                  [](const auto& entry) { return entry.second.ready; })) {
-    switchOver();
-  }
+  const auto unready = std::find_if(fresh.begin(), fresh.end(),
+                                    [](const auto& entry) { return !entry.second.ready; });
+  if (unready == fresh.end()) return switchOver();
+  const bool under_way = std::any_of(fresh.begin(), fresh.end(), [](const auto& entry) {
+    return entry.second.began && !entry.second.ready;
+  });
+  if (under_way) return;
+  const std::string waiting = unready->first;
+  freshFailed(waiting,
+              {Errc::kState, "waits for what its start_after names, which does not get ready"}, id);
 }
 
 void LocalModuleHost::startFresh(const std::string& fresh_name) {
@@ -163,6 +179,7 @@ void LocalModuleHost::startFresh(const std::string& fresh_name) {
     return freshFailed(fresh_name, {Errc::kLimit, "too many module instances at once"},
                        change_->id);
   }
+  fresh.before = slot.state;
   if (!slot.instance) slot.state = ModuleState::kStarting;
   fresh.deadline = std::make_unique<boost::asio::steady_timer>(*options_.control);
   fresh.deadline->expires_after(std::chrono::milliseconds(fresh.spec.start_ms));
@@ -174,13 +191,16 @@ void LocalModuleHost::startFresh(const std::string& fresh_name) {
   if (!slot.instance) return beginFresh(fresh_name, nullptr);
   // The running one keeps its state until the new one is ready; its inputs wait in the lane.
   change_->paused.insert(fresh_name);
-  slot.instance->save([this, alive = alive_, fresh_name,
-                       id = change_->id](std::shared_ptr<const Instance::State> state) {
-    if (*alive == nullptr || !change_ || change_->id != id || !change_->fresh.contains(fresh_name))
-      return;
-    if (change_->fresh.at(fresh_name).carry == CarryState::kNo) state = nullptr;
+  const auto saved = [this, fresh_name,
+                      id = change_->id](std::shared_ptr<const Instance::State> state) {
+    if (!change_ || change_->id != id || !change_->fresh.contains(fresh_name)) return;
     beginFresh(fresh_name, std::move(state));
-  });
+  };
+  if (fresh.carry == CarryState::kYes) {
+    slot.instance->save(saved);
+  } else {
+    slot.instance->hold([saved] { saved(nullptr); });
+  }
 }
 
 void LocalModuleHost::beginFresh(const std::string& fresh_name,
@@ -196,7 +216,7 @@ std::shared_ptr<Instance> LocalModuleHost::makeInstance(const Fresh& fresh,
   if (index.has_error()) return nullptr;
   Instance::Parts parts{fresh.spec,
                         fresh.library,
-                        *slots_.at(module).lane,
+                        slots_.at(module).lane,
                         *index,
                         *options_.log,
                         *options_.services,
@@ -234,7 +254,11 @@ void LocalModuleHost::freshFailed(const std::string& fresh_name, const Error& er
     return giveUp(within("module " + fresh_name, error));
   }
   change_->backed_off.emplace(fresh_name, error);
-  if (at->second.instance) endInstance(std::move(at->second.instance), [] {});
+  if (at->second.instance) endNow(std::move(at->second.instance), fresh_name);
+  if (ModuleSlot& slot = slots_.at(fresh_name);
+      slot.instance && change_->paused.erase(fresh_name)) {
+    slot.instance->resumeEvents();
+  }
   change_->fresh.erase(at);
   startWhatCan();
 }
@@ -243,12 +267,13 @@ void LocalModuleHost::freshFailed(const std::string& fresh_name, const Error& er
 void LocalModuleHost::giveUp(const Error& error) {
   std::unique_ptr<Change> failed = std::move(change_);
   for (auto& [fresh_name, fresh] : failed->fresh) {
-    if (fresh.instance) endInstance(std::move(fresh.instance), [] {});
+    if (!fresh.instance) continue;
+    endNow(std::move(fresh.instance), fresh_name);
     ModuleSlot& slot = slots_.at(fresh_name);
-    if (!slot.instance && slot.state == ModuleState::kStarting) slot.state = ModuleState::kStopped;
+    if (!slot.instance) slot.state = fresh.before;
   }
   for (const std::string& paused : failed->paused) slots_.at(paused).instance->resumeEvents();
-  for (const std::string& made : failed->made_slots) removeSlot(made);
+  tidySlots();
   failed->applied(error);
 }
 
@@ -271,43 +296,36 @@ void LocalModuleHost::switchOver() {
     if (const auto fresh = now.fresh.find(spec.name); fresh != now.fresh.end()) {
       adopt(spec.name, fresh->second);
     } else if (spec.desire == Desire::kStopped) {
-      if (slot.instance) {
-        now.report.stopped.push_back(spec.name);
-        slot.methods.reset();
-        slot.desired_subscription.reset();
-        retire(slot, std::exchange(slot.instance, nullptr), [] {});
-      }
-      slot.state = ModuleState::kStopped;
+      stopSlot(spec.name, slot, Instance::Queued::kLeave);
     } else if (slot.instance) {
       slot.instance->activate(table_);
     }
   }
-  for (const auto& [failed, error] : now.backed_off) backOff(slots_.at(failed), error);
-  std::vector<std::string> unwanted;
-  for (const auto& [slot_name, slot] : slots_) {
-    if (!wanted.contains(slot_name) && slot.state != ModuleState::kDraining)
-      unwanted.push_back(slot_name);
-  }
-  for (const std::string& gone : unwanted) {
-    ModuleSlot& slot = slots_.at(gone);
-    now.report.stopped.push_back(gone);
-    slot.methods.reset();
-    slot.desired_subscription.reset();
-    slot.retry.reset();
-    if (!slot.instance) {
-      removeSlot(gone);
-      continue;
-    }
-    slot.state = ModuleState::kDraining;
-    retire(slot, std::exchange(slot.instance, nullptr), [this, gone] { removeSlot(gone); });
+  for (const auto& [failed, error] : now.backed_off) backOff(failed, slots_.at(failed), error);
+  for (auto& [slot_name, slot] : slots_) {
+    if (!wanted.contains(slot_name)) stopSlot(slot_name, slot, Instance::Queued::kTake);
   }
   releaseTables();
   finish(now.report);
 }
 
+// What the deployment no longer runs: its queue waits for a start (kLeave), or is handled first
+// (kTake).
+void LocalModuleHost::stopSlot(const std::string& slot_name, ModuleSlot& slot,
+                               Instance::Queued queued) {
+  slot.desired_subscription.reset();
+  slot.retry.reset();
+  if (slot.instance) {
+    change_->report.stopped.push_back(slot_name);
+    retire(slot_name, slot, std::exchange(slot.instance, nullptr), queued, std::move(slot.methods));
+  }
+  slot.state = isRetiring(slot_name) ? ModuleState::kDraining : ModuleState::kStopped;
+}
+
 void LocalModuleHost::adopt(const std::string& module, Fresh& fresh) {
   ModuleSlot& slot = slots_.at(module);
   auto old = std::exchange(slot.instance, fresh.instance);
+  std::shared_ptr<void> old_methods = slot.methods;
   slot.desired_subscription = options_.services->subscribeDesired(
       module, [weak = std::weak_ptr(fresh.instance)](MessageRef document, std::uint64_t version) {
         if (const auto instance = weak.lock()) instance->desired(std::move(document), version);
@@ -319,8 +337,10 @@ void LocalModuleHost::adopt(const std::string& module, Fresh& fresh) {
           instance->method(call, std::move(method), std::move(arguments));
         }
       });
+  if (old) old->flushForeign();
   fresh.instance->activate(table_);
   slot.state = ModuleState::kRunning;
+  slot.short_lives = 0;
   slot.override_reason.clear();
   slot.started_wall_ns = SystemClock().wallNs();
   slot.retry.reset();
@@ -332,122 +352,14 @@ void LocalModuleHost::adopt(const std::string& module, Fresh& fresh) {
     return;
   }
   change_->report.replaced.push_back(module);
-  retire(slot, std::move(old), [] {});
+  retire(module, slot, std::move(old), Instance::Queued::kLeave, std::move(old_methods));
 }
 
 void LocalModuleHost::finish(Result<ApplyReport> result) {
   std::unique_ptr<Change> finished = std::move(change_);
   current_ = std::move(finished->target);
+  tidySlots();
   finished->applied(std::move(result));
-}
-
-// ---- ends
-// ------------------------------------------------------------------------------------------------
-
-// DRAIN, then destroy when it is quiet or its time is over.
-void LocalModuleHost::retire(ModuleSlot& slot, std::shared_ptr<Instance> instance,
-                             std::function<void()> done) {
-  slot.messages_in += instance->messagesIn();
-  slot.messages_out += instance->messagesOut();
-  auto deadline = std::make_shared<boost::asio::steady_timer>(*options_.control);
-  auto once = std::make_shared<std::function<void()>>([this, instance, done] {
-    retired_no_route_ += instance->droppedNoRoute();
-    retired_loop_ += instance->droppedLoop();
-    endInstance(instance, done);
-  });
-  const auto run_once = [once] {
-    if (*once) std::exchange(*once, nullptr)();
-  };
-  deadline->expires_after(std::chrono::milliseconds(instance->spec().stop_ms));
-  deadline->async_wait([this, alive = alive_, run_once, module = instance->spec().name,
-                        deadline](const boost::system::error_code& error) {
-    if (error || *alive == nullptr) return;
-    options_.log->warn("module/" + module, "did not drain in time and is ended");
-    run_once();
-  });
-  instance->onDrained([run_once, deadline] {
-    deadline->cancel();
-    run_once();
-  });
-  instance->drain();
-}
-
-void LocalModuleHost::endInstance(std::shared_ptr<Instance> instance, std::function<void()> done) {
-  Instance* raw = instance.get();
-  raw->end([this, instance = std::move(instance), done = std::move(done)] {
-    options_.crash_page->removeModule(instance->crashIndex());
-    done();
-  });
-}
-
-void LocalModuleHost::removeSlot(const std::string& slot_name) {
-  const auto at = slots_.find(slot_name);
-  if (at == slots_.end() || at->second.instance) return;
-  if (change_) {
-    for (const ModuleSpec& spec : change_->target.modules) {
-      if (spec.name == slot_name) return;  // Wanted again meanwhile.
-    }
-  }
-  // The lane goes on its own shard, after everything that was on its way to it.
-  const std::shared_ptr<Lane> lane = std::move(at->second.lane);
-  slots_.erase(at);
-  Shard& home = lane->shard();
-  shards_.afterAll([this](std::function<void()> task) { control(std::move(task)); },
-                   [this, lane, &home] {
-                     home.post([this, lane, &home] {
-                       lane->setConsumer(nullptr);
-                       lane->clear();
-                       home.deschedule(*lane);
-                       control([this, lane, &home] { shards_.releaseDedicated(home); });
-                     });
-                   });
-}
-
-void LocalModuleHost::backOff(ModuleSlot& slot, const Error& error) {
-  if (slot.instance) return;
-  slot.last_exit = error.text;
-  if (!slot.override_reason.empty() || slot.spec.restart == Restart::kNever ||
-      ++slot.short_lives >= ModuleSlot::kShortLivesMax) {
-    slot.state = ModuleState::kFailed;
-    event("module.failed", slot.spec.name, error.text);
-    return;
-  }
-  slot.state = ModuleState::kBackoff;
-  slot.retry = std::make_unique<boost::asio::steady_timer>(*options_.control);
-  slot.retry->expires_after(std::chrono::milliseconds(slot.backoffMs()));
-  slot.retry->async_wait(
-      [this, alive = alive_, module = slot.spec.name](const boost::system::error_code& stopped) {
-        if (stopped || *alive == nullptr || shutting_down_) return;
-        ModuleSlot* again = find(module);
-        if (again == nullptr || again->instance) return;
-        if (change_) return backOff(*again, {Errc::kState, again->last_exit});
-        ++again->restarts;
-        RuntimeTarget target = current_;
-        target.on_start_failure = OnStartFailure::kBackOff;
-        change(std::move(target), {module}, [](const Result<ApplyReport>&) {});
-      });
-}
-
-// A table goes when no shard uses it and nothing that it queued waits; one more round through the
-// shards, because a callback may still hold its link.
-void LocalModuleHost::releaseTables() {
-  if (retired_.empty()) return;
-  shards_.afterAll([this](std::function<void()> task) { control(std::move(task)); },
-                   [this] {
-                     std::vector<std::shared_ptr<RouteTable>> gone;
-                     for (auto& table : retired_) {
-                       if (table.use_count() == 1 && table->drained()) gone.push_back(table);
-                     }
-                     if (gone.empty()) return;
-                     for (const auto& table : gone) std::erase(retired_, table);
-                     RouteTable::Seen living;
-                     if (table_) table_->markSeen(living);
-                     for (const auto& table : retired_) table->markSeen(living);
-                     for (const auto& table : gone) table->addDropped(retired_drops_, living);
-                     shards_.afterAll(
-                         [this](std::function<void()> task) { control(std::move(task)); },
-                         [gone = std::move(gone)] {});
-                   });
 }
 
 }  // namespace kante

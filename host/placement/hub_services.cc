@@ -42,8 +42,8 @@ void HubServices::report(const std::string& module, const MessageRef& patch, Ans
 }
 
 void HubServices::storageGet(const std::string& module, const std::string& key, Answer answer) {
-  values_.get(areaOf(module), key, [this, answer = std::move(answer)](auto got) {
-    post_([answer, got = std::move(got)] {
+  values_.get(areaOf(module), key, [post = post_, answer = std::move(answer)](auto got) {
+    post([answer, got = std::move(got)] {
       if (got.has_error()) return answer(statusOf(got.error()), MessageRef(), 0);
       if (!got->has_value()) return answer(KANTE_E_NOT_FOUND, MessageRef(), 0);
       auto message = messageOf(**got);
@@ -55,21 +55,21 @@ void HubServices::storageGet(const std::string& module, const std::string& key, 
 
 void HubServices::storagePut(const std::string& module, const std::string& key,
                              const MessageRef& value, Answer answer) {
-  values_.apply(
-      {{areaOf(module), key, bytesOf(value)}}, [this, answer = std::move(answer)](Status status) {
-        post_([answer, status] {
-          answer(status.has_error() ? statusOf(status.error()) : KANTE_OK, MessageRef(), 0);
-        });
-      });
+  values_.apply({{areaOf(module), key, bytesOf(value)}}, [post = post_, answer = std::move(answer)](
+                                                             Status status) {
+    post([answer, status] {
+      answer(status.has_error() ? statusOf(status.error()) : KANTE_OK, MessageRef(), 0);
+    });
+  });
 }
 
 void HubServices::storageErase(const std::string& module, const std::string& key, Answer answer) {
-  values_.apply(
-      {{areaOf(module), key, std::nullopt}}, [this, answer = std::move(answer)](Status status) {
-        post_([answer, status] {
-          answer(status.has_error() ? statusOf(status.error()) : KANTE_OK, MessageRef(), 0);
-        });
-      });
+  values_.apply({{areaOf(module), key, std::nullopt}}, [post = post_,
+                                                        answer = std::move(answer)](Status status) {
+    post([answer, status] {
+      answer(status.has_error() ? statusOf(status.error()) : KANTE_OK, MessageRef(), 0);
+    });
+  });
 }
 
 void HubServices::invoke(const std::string& module, const std::string& target,

@@ -3,7 +3,10 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstring>
 #include <ctime>
+
+#include "host/base/encoding.h"
 
 namespace kante {
 
@@ -21,6 +24,12 @@ std::vector<std::string> namesOf(const char* const* names) {
   return out;
 }
 
+// Tells receivers of messages apart in this process; comes round after 16 million instances.
+std::uint32_t nextReceiver() {
+  static std::atomic<std::uint32_t> last{0};
+  return last.fetch_add(1, std::memory_order_relaxed) % Ways::kReceiverMax + 1;
+}
+
 bool sameNames(std::vector<std::string> a, std::vector<std::string> b) {
   std::sort(a.begin(), a.end());
   std::sort(b.begin(), b.end());
@@ -33,8 +42,14 @@ Instance::Instance(Parts parts, Callbacks callbacks)
     : parts_(std::move(parts)),
       callbacks_(std::move(callbacks)),
       host_(makeHostTable(*this)),
+      receiver_(nextReceiver()),
       who_("module/" + parts_.spec.name),
-      again_timer_(parts_.lane.shard().io()) {}
+      again_timer_(parts_.lane->shard().io()) {
+  // Ids from the module's own threads must differ from those of every shard and every other
+  // instance.
+  const std::string random = randomBytes(8);
+  std::memcpy(&foreign_stamp_.id_high, random.data(), 8);
+}
 
 Instance::~Instance() { KANTE_ASSERT(module_ == nullptr); }
 
@@ -117,15 +132,37 @@ kante_status Instance::callCreate(kante_msg* config) {
   return status;
 }
 
-void Instance::fail(Error error) {
-  if (module_ != nullptr) {
-    shard().slot().enter(parts_.crash_index, 0, nullptr, 0);
+void Instance::callDestroy() {
+  if (module_ == nullptr) return;
+  shard().slot().enter(parts_.crash_index, 0, nullptr, 0);
+  try {
     parts_.library->entry().destroy(std::exchange(module_, nullptr));
-    shard().slot().leave();
+  } catch (...) {
+    log(4, "an exception left destroy()");
   }
+  shard().slot().leave();
+}
+
+// The module goes, and everything that waits for it is told so.
+void Instance::close() {
   phase_ = Phase::kEnded;
   timers_.clear();
-  events_.clear();
+  again_timer_.cancel();
+  callDestroy();
+  saved_ = nullptr;
+  for (Event& event : std::exchange(events_, {})) {
+    if (event.after) event.after(KANTE_E_CANCELED, "the module was ended");
+  }
+  for (Output& output : outputs_) output.routes = nullptr;
+  table_.reset();
+  const std::lock_guard lock(foreign_mutex_);
+  dropped_no_route_.fetch_add(foreign_.size(), std::memory_order_relaxed);  // Never active.
+  foreign_.clear();
+  foreign_bytes_ = 0;
+}
+
+void Instance::fail(Error error) {
+  close();
   parts_.control([self = shared_from_this(), error = std::move(error)] {
     if (self->callbacks_.failed) self->callbacks_.failed(error);
   });
@@ -143,6 +180,11 @@ void Instance::ready() {
   }
 }
 
+// Only in create(): asked for later it promises nothing.
+void Instance::promisedReady() {
+  if (onStrand() && phase_ == Phase::kCreating) promised_ready_ = true;
+}
+
 void Instance::becomeReady() {
   phase_ = Phase::kActive;
   parts_.control([self = shared_from_this()] {
@@ -151,7 +193,7 @@ void Instance::becomeReady() {
 }
 
 void Instance::activate(std::shared_ptr<RouteTable> table) {
-  onShard([this, table = std::move(table), lane_inputs = parts_.lane.inputNames()] {
+  onShard([this, table = std::move(table), lane_inputs = parts_.lane->inputNames()] {
     if (phase_ == Phase::kEnded) return;
     const auto inputs = namesOf(parts_.library->entry().inputs);
     input_map_.clear();
@@ -165,12 +207,13 @@ void Instance::activate(std::shared_ptr<RouteTable> table) {
     for (std::size_t i = 0; i < outputs_.size(); ++i) {
       const auto at = std::find(parts_.spec.outputs.begin(), parts_.spec.outputs.end(), names[i]);
       const auto index = static_cast<std::size_t>(at - parts_.spec.outputs.begin());
-      const bool first = outputs_[i].routes == nullptr;
       outputs_[i].routes = routes == nullptr ? nullptr : &(*routes)[index];
-      if (first && outputs_[i].blocked) unblock(static_cast<std::uint32_t>(i));
+      // What it waited for may be on no route any more.
+      outputs_[i].waits_for.clear();
+      unblock(static_cast<std::uint32_t>(i));
     }
     table_ = table;  // Only now may the table before it go.
-    if (drain_ == Drain::kNo) parts_.lane.setConsumer(this);
+    if (drain_ == Drain::kNo) parts_.lane->setConsumer(this);
     holding_ = false;
     shard().runLater(*this);
   });
@@ -216,6 +259,7 @@ void Instance::dispatch(Event& event) {
     raw.words = event.message.words();
     raw.word_count = event.message.wordCount();
   }
+  if (event.open != nullptr) doneDelivered(*event.open);
   if (raw.type == KANTE_EVENT_TIMER) {
     raw.arg = timerExpired(raw.id);
     if (raw.arg == 0) return;  // Cancelled meanwhile.
@@ -231,14 +275,14 @@ void Instance::dispatch(Event& event) {
 
 bool Instance::run(Shard&) {
   if (phase_ == Phase::kEnded) return false;
-  if (has_foreign_.load(std::memory_order_acquire)) (void)routeForeign();
+  if (has_foreign_.load(std::memory_order_acquire)) (void)routeForeign(Credit::kNeeded);
   for (std::uint32_t n = 0; n < Lane::kSlice && !holding_ && !events_.empty(); ++n) {
     Event event = std::move(events_.front());
     events_.pop_front();
     dispatch(event);
     if (phase_ == Phase::kEnded) return false;
   }
-  if (drain_ == Drain::kWanted && events_.empty() && (!ownsLane() || parts_.lane.size() == 0))
+  if (drain_ == Drain::kWanted && events_.empty() && (!ownsLane() || parts_.lane->size() == 0))
     sendDrain();
   return !holding_ && !events_.empty();
 }
@@ -246,7 +290,7 @@ bool Instance::run(Shard&) {
 Consumer::Outcome Instance::consume(Delivery& delivery) {
   Link& link = *delivery.link;
   Shard& here = shard();
-  if (drain_ == Drain::kWanted && parts_.lane.size() == 0) here.runLater(*this);
+  if (drain_ == Drain::kWanted && parts_.lane->size() == 0) here.runLater(*this);
   if (link.limits.ttl_s != 0 &&
       here.bootNs() - delivery.queued_boot_ns > std::int64_t{link.limits.ttl_s} * 1'000'000'000) {
     count(link.dropped, DropReason::kTtl);
@@ -263,9 +307,9 @@ Consumer::Outcome Instance::consume(Delivery& delivery) {
     count(link.dropped, DropReason::kNoRoute);
     return Outcome::kDone;
   }
-  if (message->hops.load(std::memory_order_relaxed) < delivery.hop.hops) {
-    message->hops.store(delivery.hop.hops, std::memory_order_relaxed);
-  }
+  const bool only = message->references.load(std::memory_order_relaxed) == 1;
+  message->ways.arrived(receiver_, delivery.hop.hops,
+                        only ? Ways::Holders::kOne : Ways::Holders::kSeveral);
   kante_event event{};
   event.struct_size = sizeof event;
   event.type = KANTE_EVENT_INPUT;
@@ -297,12 +341,19 @@ void Instance::rest() {
   again_timer_.expires_after(std::chrono::milliseconds(again_ms_));
   again_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
     const auto self = weak.lock();
-    if (!error && self && self->ownsLane()) self->parts_.lane.resume();
+    if (!error && self && self->phase_ != Phase::kEnded && self->ownsLane())
+      self->parts_.lane->resume();
   });
 }
 
 void Instance::desired(MessageRef document, std::uint64_t version) {
   onShard([this, document = std::move(document), version]() mutable {
+    for (Event& waiting : events_) {  // The whole document again: the newest stands for all.
+      if (waiting.event.type != KANTE_EVENT_DESIRED) continue;
+      waiting.event.arg = version;
+      waiting.message = std::move(document);
+      return;
+    }
     Event event;
     event.event.type = KANTE_EVENT_DESIRED;
     event.event.arg = version;
@@ -346,6 +397,10 @@ void Instance::method(std::uint64_t call_id, std::string name, MessageRef argume
 
 void Instance::health(std::function<void(Status)> answer) {
   onShard([this, answer = std::move(answer)] {
+    if (phase_ == Phase::kEnded) {
+      return parts_.control(
+          [answer] { answer(kante::fail(Errc::kState, "the module is not running")); });
+    }
     Event event;
     event.event.type = KANTE_EVENT_HEALTH;
     event.after = [this, answer](kante_status status, const std::string& text) {
@@ -367,7 +422,7 @@ void Instance::save(std::function<void(std::shared_ptr<const State>)> saved) {
     const auto none = [this, saved] { parts_.control([saved] { saved(nullptr); }); };
     if (phase_ != Phase::kActive) return none();
     holding_ = true;
-    parts_.lane.release(*this);
+    parts_.lane->release(*this);
     save_token_ = next_token_++;
     saved_ = saved;
     Event event;
@@ -384,21 +439,29 @@ void Instance::save(std::function<void(std::shared_ptr<const State>)> saved) {
   });
 }
 
+void Instance::hold(std::function<void()> held) {
+  onShard([this, held = std::move(held)] {
+    holding_ = true;
+    parts_.lane->release(*this);
+    parts_.control(held);
+  });
+}
+
 kante_status Instance::saveState(std::uint64_t token, std::uint64_t format, const void* data,
                                  std::size_t size) {
+  // Whoever answers first takes the token with him.
+  if (token == 0 || !save_token_.compare_exchange_strong(token, 0)) return KANTE_E_STATE;
   auto state = std::make_shared<State>();
   state->format = format;
   state->bytes.assign(static_cast<const char*>(data), size);
-  if (!onStrand()) {
-    onShard([this, token, state] {
-      if (token != save_token_ || !saved_) return;
-      parts_.control([saved = std::exchange(saved_, nullptr), state] { saved(state); });
-    });
-    return KANTE_OK;
+  const auto hand_over = [this, state] {
+    if (saved_) parts_.control([saved = std::exchange(saved_, nullptr), state] { saved(state); });
+  };
+  if (onStrand()) {
+    hand_over();
+  } else {
+    onShard(hand_over);
   }
-  if (token != save_token_ || token == 0 || !saved_) return KANTE_E_STATE;
-  save_token_ = 0;
-  parts_.control([saved = std::exchange(saved_, nullptr), state] { saved(state); });
   return KANTE_OK;
 }
 
@@ -408,22 +471,36 @@ void Instance::resumeEvents() {
     saved_ = nullptr;
     save_token_ = 0;
     holding_ = false;
-    parts_.lane.setConsumer(this);
+    parts_.lane->setConsumer(this);
     shard().runLater(*this);
   });
 }
 
-void Instance::drain() {
+void Instance::flushForeign() {
   onShard([this] {
+    if (phase_ != Phase::kEnded) (void)routeForeign(Credit::kIgnored);
+  });
+}
+
+void Instance::drain(Queued queued) {
+  onShard([this, queued] {
     if (phase_ == Phase::kEnded || drain_ != Drain::kNo) return;
     drain_ = Drain::kWanted;
-    if (holding_) sendDrain();  // It was saved: its lane is its successor's.
+    if (queued == Queued::kLeave) parts_.lane->release(*this);
+    if (holding_) sendDrain();  // It was saved: its lane and its events are its successor's.
     shard().runLater(*this);
+  });
+}
+
+void Instance::drainNow() {
+  onShard([this] {
+    if (phase_ != Phase::kEnded && drain_ == Drain::kWanted) sendDrain();
   });
 }
 
 void Instance::sendDrain() {
   drain_ = Drain::kSent;
+  parts_.lane->release(*this);
   kante_event event{};
   event.struct_size = sizeof event;
   event.type = KANTE_EVENT_DRAIN;
@@ -446,21 +523,9 @@ void Instance::drained() {
 void Instance::end(std::function<void()> ended) {
   onShard([this, ended = std::move(ended)] {
     if (phase_ != Phase::kEnded) {
-      phase_ = Phase::kEnded;
-      parts_.lane.release(*this);
-      timers_.clear();
-      again_timer_.cancel();
-      if (module_ != nullptr) {
-        shard().slot().enter(parts_.crash_index, 0, nullptr, 0);
-        parts_.library->entry().destroy(std::exchange(module_, nullptr));
-        shard().slot().leave();
-      }
-      events_.clear();
-      saved_ = nullptr;
-      for (Output& output : outputs_) output.routes = nullptr;
-      table_.reset();
-      const std::lock_guard lock(foreign_mutex_);
-      foreign_.clear();
+      parts_.lane->release(*this);
+      if (table_) (void)routeForeign(Credit::kIgnored);
+      close();
     }
     shard().deschedule(*this);
     parts_.control(ended);

@@ -36,6 +36,8 @@ class Instance final : public ModulePort,
                        public std::enable_shared_from_this<Instance> {
  public:
   static constexpr std::size_t kEventsMax = 4096;  // Waiting control events; more are refused.
+  static constexpr std::uint32_t kDonesMax =
+      4096;  // Emits with a token whose DONE is still to come.
   static constexpr std::size_t kForeignMessagesMax =
       1024;  // Emitted by the module's own threads, not routed yet.
   static constexpr std::size_t kForeignBytesMax = 16u << 20;
@@ -47,7 +49,7 @@ class Instance final : public ModulePort,
   struct Parts {
     ModuleSpec spec;
     std::shared_ptr<const LoadedModule> library;
-    Lane& lane;
+    std::shared_ptr<Lane> lane;
     std::uint32_t crash_index;  // Its name in the crash page.
     Log& log;
     ModuleServices& services;
@@ -78,8 +80,18 @@ class Instance final : public ModulePort,
   // Null when the module has no state to save or fails to; events stop until the answer and after
   // it, until resumeEvents() or end().
   void save(std::function<void(std::shared_ptr<const State>)> saved);
+  // Events stop as with save(), but the module is not asked for anything.
+  void hold(std::function<void()> held);
   void resumeEvents();
-  void drain();
+  // What the module's own threads emitted so far goes out now, before the successor says its first
+  // word; beyond the credit if need be, so at most kForeignMessagesMax.
+  void flushForeign();
+  // DRAIN comes when what waits in the lane is handled (kTake) or at once, and leaves it there
+  // (kLeave).
+  enum class Queued : std::uint8_t { kTake, kLeave };
+  void drain(Queued queued);
+  // Its time is running out: DRAIN whatever waits.
+  void drainNow();
   // destroy(); `ended` comes when the module is gone.  Nothing is called afterwards.
   void end(std::function<void()> ended);
   void desired(MessageRef document, std::uint64_t version);
@@ -90,7 +102,6 @@ class Instance final : public ModulePort,
 
   const ModuleSpec& spec() const { return parts_.spec; }
   std::uint32_t crashIndex() const { return parts_.crash_index; }
-  Lane& lane() { return parts_.lane; }
   std::uint64_t messagesIn() const { return messages_in_.load(std::memory_order_relaxed); }
   std::uint64_t messagesOut() const { return messages_out_.load(std::memory_order_relaxed); }
   std::uint64_t droppedNoRoute() const { return dropped_no_route_.load(std::memory_order_relaxed); }
@@ -131,13 +142,15 @@ class Instance final : public ModulePort,
   kante_status defer(std::uint32_t ms) override;
   kante_status invoke(std::string_view target, std::string_view name, kante_msg* arguments,
                       std::uint32_t timeout_ms, std::uint64_t token) override;
-  void promisedReady() override { promised_ready_ = true; }
+  void promisedReady() override;
 
  private:
   struct Output {
-    OutputRoutes* routes = nullptr;  // Into table_; null before activate().
-    Layout layout;                   // Of the messages that this output sends.
-    bool blocked = false;            // Said AGAIN; a waker will clear it.
+    OutputRoutes* routes = nullptr;      // Into table_; null before activate().
+    Layout layout;                       // Of the messages that this output sends.
+    bool blocked = false;                // Said AGAIN: WRITABLE is owed.
+    bool waits_for_dones = false;        // Because too many of its emits wait for DONE.
+    std::vector<const void*> waits_for;  // Links and queues whose waker is still to come.
   };
   struct Event {
     kante_event event{};
@@ -145,6 +158,8 @@ class Instance final : public ModulePort,
     MessageRef message;
     std::shared_ptr<const State> state;  // RESTORE: keeps the bytes alive.
     std::function<void(kante_status, const std::string&)> after;
+    std::atomic<std::uint32_t>* open =
+        nullptr;  // DONE: the count that goes down with its delivery.
   };
   struct Timer {
     explicit Timer(boost::asio::io_context& io) : timer(io) {}
@@ -162,9 +177,9 @@ class Instance final : public ModulePort,
   };
   enum class Phase : std::uint8_t { kNew, kCreating, kStarting, kActive, kSaving, kEnded };
 
-  Shard& shard() { return parts_.lane.shard(); }
+  Shard& shard() { return parts_.lane->shard(); }
   bool onStrand() { return shard().onThisThread(); }
-  bool ownsLane() { return parts_.lane.isConsumer(*this); }
+  bool ownsLane() { return parts_.lane->isConsumer(*this); }
   // Runs on the shard with this instance alive.
   void onShard(std::function<void()> task);
 
@@ -173,7 +188,9 @@ class Instance final : public ModulePort,
               std::uint64_t desired_version);
   void becomeReady();
   void fail(Error error);
+  void close();
   kante_status callCreate(kante_msg* config);
+  void callDestroy();
   kante_status call(const kante_event& event, const std::uint64_t* words, std::uint32_t word_count);
   void postEvent(Event event);
   void dispatch(Event& event);
@@ -181,25 +198,30 @@ class Instance final : public ModulePort,
   void rest();
 
   // Emission (instance_emit.cc)
+  enum class Credit : std::uint8_t { kNeeded, kIgnored };
   kante_status route(std::uint32_t output, MessageRef& message, std::uint8_t hops,
-                     std::uint64_t token);
+                     std::uint64_t token, Credit credit);
   std::vector<Target>& conditionalTargets(Output& output, const MessageRef& message);
   bool hasCredit(std::uint32_t output, const std::vector<Target>& targets, std::uint32_t bytes);
   struct Commits;
   void hand(const Target& target, MessageRef message, const Hop& hop,
-            const std::shared_ptr<Commits>& commits);
+            const std::shared_ptr<Commits>& commits, Credit credit);
+  void handDurable(const Target& target, const MessageRef& message, const Hop& hop,
+                   const std::shared_ptr<Commits>& commits);
   void block(std::uint32_t output, const Target& target, std::uint32_t bytes);
   void unblock(std::uint32_t output);
+  void doneDelivered(std::atomic<std::uint32_t>& open);
   std::uint8_t hopsOf(kante_msg* message) const;
   kante_status emitForeign(std::uint32_t output, MessageRef message, std::uint8_t hops,
                            std::uint64_t token);
   kante_status routeOnStrand(std::uint32_t output, MessageRef& message, std::uint8_t hops,
                              std::uint64_t token);
-  bool routeForeign();
+  bool routeForeign(Credit credit);
 
   // Extensions (instance_port.cc)
   kante_status request(std::uint64_t token, std::function<void(ModuleServices::Answer)> ask);
-  void done(std::uint64_t token, kante_status status, MessageRef result, std::uint64_t arg);
+  void done(std::uint64_t token, kante_status status, MessageRef result, std::uint64_t arg,
+            std::atomic<std::uint32_t>& open);
   void armTimer(std::uint32_t id);
   std::uint64_t timerExpired(std::uint32_t id);
 
@@ -213,7 +235,8 @@ class Instance final : public ModulePort,
   bool holding_ = false;  // Events wait: before activation, and while state is saved.
   enum class Drain : std::uint8_t { kNo, kWanted, kSent, kDone } drain_ = Drain::kNo;
   std::string explanation_;
-  std::string who_;  // "module/NAME"
+  const std::uint32_t receiver_;  // Among all instances of this process's life.
+  std::string who_;               // "module/NAME"
 
   std::shared_ptr<RouteTable> table_;
   std::vector<Output> outputs_;
@@ -227,7 +250,7 @@ class Instance final : public ModulePort,
   std::deque<Event> events_;
   std::map<std::uint32_t, std::unique_ptr<Timer>> timers_;
   std::uint64_t timer_serial_ = 0;
-  std::uint64_t save_token_ = 0;
+  std::atomic<std::uint64_t> save_token_{0};  // Of the SAVE that is open; 0: none.
   std::function<void(std::shared_ptr<const State>)> saved_;
   std::uint64_t next_token_ =
       1u << 20;  // Of what the host starts: above what modules tend to choose.
@@ -240,7 +263,8 @@ class Instance final : public ModulePort,
   std::deque<Foreign> foreign_;
   std::size_t foreign_bytes_ = 0;
   std::atomic<bool> has_foreign_{false};
-  std::vector<bool> foreign_blocked_;  // Outputs that wait for foreign_ to empty.
+  std::vector<bool>
+      foreign_blocked_;  // Outputs that wait for foreign_ to empty; with foreign_mutex_.
   Layout foreign_layout_;
   Stamp foreign_stamp_;
   SealCounters foreign_counters_;
@@ -253,6 +277,8 @@ class Instance final : public ModulePort,
   std::atomic<std::uint64_t> dropped_no_route_{0};
   std::atomic<std::uint64_t> dropped_loop_{0};
   std::atomic<std::uint64_t> errors_{0};
+  std::atomic<std::uint32_t> open_dones_{
+      0};                                   // Emits with a token whose DONE was not delivered yet.
   std::atomic<std::uint32_t> requests_{0};  // Tokens of extensions that are not answered yet.
 };
 

@@ -1,4 +1,6 @@
 // From a module's output to every sink that its routes name: all of them take the message, or none.
+#include <algorithm>
+
 #include "host/base/clock.h"
 #include "host/placement/instance.h"
 
@@ -14,7 +16,7 @@ struct Instance::Commits {
   void close() {
     if (open.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
     const kante_status status = lost.load() ? KANTE_E_LIMIT : KANTE_OK;
-    instance->done(token, status, MessageRef(), 0);
+    instance->done(token, status, MessageRef(), 0, instance->open_dones_);
   }
 };
 
@@ -28,8 +30,6 @@ kante_status Instance::sealMessage(void* scratch, std::uint32_t used_words, kant
     status = seal(block, used_words, seal_layout_, shard().stamp(), shard().sealCounters(), out);
   } else {
     const std::lock_guard lock(foreign_mutex_);
-    foreign_stamp_.id_high =
-        shard().stamp().id_high ^ (std::uint64_t{parts_.crash_index} << 40) ^ 1;
     foreign_stamp_.now_ns = SystemClock().wallNs();
     status = seal(block, used_words, foreign_layout_, foreign_stamp_, foreign_counters_, out);
   }
@@ -42,11 +42,16 @@ kante_status Instance::publish(std::uint32_t output, void* scratch, std::uint32_
   kante_msg* block = kante_msg::ofData(scratch);
   kante_msg* sealed = nullptr;
   if (!onStrand()) {
-    block->references.fetch_add(1, std::memory_order_relaxed);  // In case it stays the module's.
-    kante_status status = sealMessage(scratch, used_words, &sealed);
-    if (status == KANTE_OK) status = emitForeign(output, MessageRef::adopt(sealed), 1, token);
-    if (status != KANTE_OK) block->words = 0;
-    MessageRef::release(block);
+    const MessageRef scratch_reference =
+        MessageRef::retain(block);  // In case it stays the module's.
+    if (const kante_status status = sealMessage(scratch, used_words, &sealed); status != KANTE_OK) {
+      return status;
+    }
+    const kante_status status = emitForeign(output, MessageRef::adopt(sealed), 1, token);
+    if (status != KANTE_OK) {
+      block->words = 0;
+      MessageRef::retain(block).detach();  // The one that sealMessage() or emitForeign() gave back.
+    }
     return status;
   }
   if (output >= outputs_.size()) return KANTE_E_NOT_FOUND;
@@ -72,7 +77,7 @@ kante_status Instance::emit(std::uint32_t output, kante_msg* raw, std::uint64_t 
   if (raw->words == 0) return KANTE_E_INVALID;  // Scratch that was never sealed.
   MessageRef message = MessageRef::retain(raw);
   if (!onStrand()) {
-    const auto hops = static_cast<std::uint8_t>(raw->hops.load(std::memory_order_relaxed) + 1);
+    const auto hops = static_cast<std::uint8_t>(raw->ways.hopsOf(receiver_) + 1);
     return emitForeign(output, std::move(message), hops, token);
   }
   if (output >= outputs_.size()) return KANTE_E_NOT_FOUND;
@@ -80,8 +85,7 @@ kante_status Instance::emit(std::uint32_t output, kante_msg* raw, std::uint64_t 
 }
 
 std::uint8_t Instance::hopsOf(kante_msg* message) const {
-  const std::uint8_t before =
-      message == current_ ? current_hops_ : message->hops.load(std::memory_order_relaxed);
+  const std::uint8_t before = message == current_ ? current_hops_ : message->ways.hopsOf(receiver_);
   return static_cast<std::uint8_t>(before + 1);
 }
 
@@ -89,12 +93,13 @@ std::uint8_t Instance::hopsOf(kante_msg* message) const {
 kante_status Instance::routeOnStrand(std::uint32_t output, MessageRef& message, std::uint8_t hops,
                                      std::uint64_t token) {
   if (has_foreign_.load(std::memory_order_relaxed)) [[unlikely]] {
-    if (!routeForeign()) {
+    if (!routeForeign(Credit::kNeeded)) {
+      const std::lock_guard lock(foreign_mutex_);
       foreign_blocked_[output] = true;
       return KANTE_E_AGAIN;
     }
   }
-  return route(output, message, hops, token);
+  return route(output, message, hops, token, Credit::kNeeded);
 }
 
 // ---- routing
@@ -102,24 +107,32 @@ kante_status Instance::routeOnStrand(std::uint32_t output, MessageRef& message, 
 
 // Takes the reference on KANTE_OK only.
 kante_status Instance::route(std::uint32_t index, MessageRef& message, std::uint8_t hops,
-                             std::uint64_t token) {
+                             std::uint64_t token, Credit credit) {
   Output& output = outputs_[index];
   if (output.routes == nullptr) [[unlikely]] {
     if (phase_ == Phase::kEnded) return KANTE_E_STATE;
     output.blocked = true;  // Until activate().
     return KANTE_E_AGAIN;
   }
+  if (token != 0 && credit == Credit::kNeeded &&
+      open_dones_.load(std::memory_order_relaxed) >= kDonesMax) [[unlikely]] {
+    output.blocked = output.waits_for_dones = true;
+    return KANTE_E_AGAIN;
+  }
   const OutputRoutes& routes = *output.routes;
   const std::vector<Target>& targets =
       routes.unconditional ? routes.always : conditionalTargets(output, message);
   const auto bytes = static_cast<std::uint32_t>(message.bytes());
-  if (hops <= kHopsMax && !hasCredit(index, targets, bytes)) return KANTE_E_AGAIN;
+  if (credit == Credit::kNeeded && hops <= kHopsMax && !hasCredit(index, targets, bytes)) {
+    return KANTE_E_AGAIN;
+  }
   messages_out_.store(messages_out_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   std::shared_ptr<Commits> commits;
   if (token != 0) {
     commits = std::make_shared<Commits>();
     commits->instance = shared_from_this();
     commits->token = token;
+    open_dones_.fetch_add(1, std::memory_order_relaxed);
   }
   if (hops > kHopsMax) [[unlikely]] {
     dropped_loop_.fetch_add(1, std::memory_order_relaxed);
@@ -127,8 +140,9 @@ kante_status Instance::route(std::uint32_t index, MessageRef& message, std::uint
     dropped_no_route_.fetch_add(1, std::memory_order_relaxed);
   } else {
     const Hop hop{routes.source, shard().wallNs(), hops};
-    for (std::size_t i = 0; i + 1 < targets.size(); ++i) hand(targets[i], message, hop, commits);
-    hand(targets.back(), std::move(message), hop, commits);
+    for (std::size_t i = 0; i + 1 < targets.size(); ++i)
+      hand(targets[i], message, hop, commits, credit);
+    hand(targets.back(), std::move(message), hop, commits, credit);
   }
   if (commits) commits->close();
   message = MessageRef();
@@ -169,26 +183,24 @@ bool Instance::hasCredit(std::uint32_t output, const std::vector<Target>& target
 }
 
 void Instance::hand(const Target& target, MessageRef message, const Hop& hop,
-                    const std::shared_ptr<Commits>& commits) {
-  RouteTable::RouteCounts& counts = table_->counts(target.route);
-  if (target.link != nullptr) {
-    Link& link = *target.link;
-    const auto bytes = static_cast<std::uint32_t>(message.bytes());
-    if (!link.hasCredit(bytes)) [[unlikely]] {
-      const bool makes_room = link.when_full == WhenFull::kDropOldest &&
-                              &link.lane->shard() == &shard() && link.lane->dropOldest(link);
-      if (makes_room) {
-        count(link.dropped, DropReason::kOverflow);
-      } else {
-        count(link.dropped, link.stalled() ? DropReason::kStalled : DropReason::kOverflow);
-        return;
-      }
-    }
-    link.queued(bytes);
-    counts.delivered.fetch_add(1, std::memory_order_relaxed);
-    link.lane->offer(shard(), {std::move(message), hop, shard().bootNs(), &link});
+                    const std::shared_ptr<Commits>& commits, Credit credit) {
+  if (target.link == nullptr) return handDurable(target, message, hop, commits);
+  Link& link = *target.link;
+  const auto bytes = static_cast<std::uint32_t>(message.bytes());
+  if (!link.hasCredit(bytes) && credit == Credit::kNeeded && !link.takesBeyondCredit(bytes))
+      [[unlikely]] {
+    const bool stalled = link.when_full == WhenFull::kBlock;
+    count(link.dropped, stalled ? DropReason::kStalled : DropReason::kOverflow);
     return;
   }
+  link.queued(bytes);
+  table_->counts(target.route).delivered.fetch_add(1, std::memory_order_relaxed);
+  link.lane->offer(shard(), {std::move(message), hop, shard().bootNs(), &link});
+}
+
+void Instance::handDurable(const Target& target, const MessageRef& message, const Hop& hop,
+                           const std::shared_ptr<Commits>& commits) {
+  RouteCounts& counts = table_->counts(target.route);
   DurableSink::Committed committed;
   if (commits) {
     commits->open.fetch_add(1, std::memory_order_relaxed);
@@ -214,15 +226,24 @@ void Instance::hand(const Target& target, MessageRef message, const Hop& hop,
 // -----------------------------------------------------------------------------------
 
 void Instance::block(std::uint32_t output, const Target& target, std::uint32_t bytes) {
-  if (outputs_[output].blocked) return;  // The waker of the earlier refusal is still to come.
   outputs_[output].blocked = true;
-  auto waker = [weak = weak_from_this(), output] {
+  // One waker for each sink that refused: whichever has room first makes WRITABLE.
+  const void* sink =
+      target.link != nullptr ? static_cast<const void*>(target.link) : target.durable;
+  auto& waits_for = outputs_[output].waits_for;
+  if (std::find(waits_for.begin(), waits_for.end(), sink) != waits_for.end()) return;
+  waits_for.push_back(sink);
+  auto waker = [weak = weak_from_this(), output, sink] {
     const auto self = weak.lock();
     if (!self) return;
-    if (self->onStrand()) {
+    const auto wake = [self, output, sink] {
+      std::erase(self->outputs_[output].waits_for, sink);
       self->unblock(output);
+    };
+    if (self->onStrand()) {
+      wake();
     } else {
-      self->onShard([self, output] { self->unblock(output); });
+      self->shard().post(wake);
     }
   };
   if (target.link != nullptr) {
@@ -239,8 +260,16 @@ void Instance::unblock(std::uint32_t output) {
   event.event.type = KANTE_EVENT_WRITABLE;
   event.event.id = output;
   postEvent(std::move(event));
-  if (ownsLane()) parts_.lane.resume();
+  if (ownsLane()) parts_.lane->resume();
   if (has_foreign_.load(std::memory_order_relaxed)) shard().runLater(*this);
+}
+
+void Instance::doneDelivered(std::atomic<std::uint32_t>& open) {
+  const std::uint32_t left = open.fetch_sub(1, std::memory_order_relaxed) - 1;
+  if (&open != &open_dones_ || left > kDonesMax / 2) return;
+  for (std::uint32_t i = 0; i < outputs_.size(); ++i) {
+    if (std::exchange(outputs_[i].waits_for_dones, false)) unblock(i);
+  }
 }
 
 // ---- emits from the module's own threads
@@ -248,9 +277,9 @@ void Instance::unblock(std::uint32_t output) {
 
 kante_status Instance::emitForeign(std::uint32_t output, MessageRef message, std::uint8_t hops,
                                    std::uint64_t token) {
-  if (output >= foreign_blocked_.size()) return KANTE_E_NOT_FOUND;
   {
     const std::lock_guard lock(foreign_mutex_);
+    if (output >= foreign_blocked_.size()) return KANTE_E_NOT_FOUND;
     if (foreign_.size() >= kForeignMessagesMax ||
         foreign_bytes_ + message.bytes() > kForeignBytesMax) {
       foreign_blocked_[output] = true;
@@ -266,30 +295,40 @@ kante_status Instance::emitForeign(std::uint32_t output, MessageRef message, std
   return KANTE_OK;
 }
 
-// True when all of it is routed.
-bool Instance::routeForeign() {
-  std::vector<std::uint32_t> writable;
-  for (;;) {
+// True when all that was there is routed; what comes meanwhile is for the next time, so that a
+// thread that emits without end does not hold the strand.
+bool Instance::routeForeign(Credit credit) {
+  std::size_t there = 0;
+  {
+    const std::lock_guard lock(foreign_mutex_);
+    there = foreign_.size();
+  }
+  for (; there > 0; --there) {
     Foreign next;
     {
       const std::lock_guard lock(foreign_mutex_);
-      if (foreign_.empty()) {
-        has_foreign_.store(false, std::memory_order_release);
-        for (std::uint32_t i = 0; i < foreign_blocked_.size(); ++i) {
-          if (foreign_blocked_[i]) writable.push_back(i);
-          foreign_blocked_[i] = false;
-        }
-        break;
-      }
       next = std::move(foreign_.front());
       foreign_.pop_front();
       foreign_bytes_ -= next.message.bytes();
     }
-    if (route(next.output, next.message, next.hops, next.token) == KANTE_E_AGAIN) {
+    if (route(next.output, next.message, next.hops, next.token, credit) == KANTE_E_AGAIN) {
       const std::lock_guard lock(foreign_mutex_);
       foreign_bytes_ += next.message.bytes();
       foreign_.push_front(std::move(next));
       return false;
+    }
+  }
+  std::vector<std::uint32_t> writable;
+  {
+    const std::lock_guard lock(foreign_mutex_);
+    if (!foreign_.empty()) {
+      shard().runLater(*this);
+      return true;
+    }
+    has_foreign_.store(false, std::memory_order_release);
+    for (std::uint32_t i = 0; i < foreign_blocked_.size(); ++i) {
+      if (foreign_blocked_[i]) writable.push_back(i);
+      foreign_blocked_[i] = false;
     }
   }
   for (const std::uint32_t output : writable) {

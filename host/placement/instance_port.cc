@@ -6,10 +6,11 @@
 
 namespace kante {
 
-void Instance::done(std::uint64_t token, kante_status status, MessageRef result,
-                    std::uint64_t arg) {
-  onShard([this, token, status, result = std::move(result), arg]() mutable {
+void Instance::done(std::uint64_t token, kante_status status, MessageRef result, std::uint64_t arg,
+                    std::atomic<std::uint32_t>& open) {
+  onShard([this, token, status, result = std::move(result), arg, &open]() mutable {
     Event event;
+    event.open = &open;
     event.event.type = KANTE_EVENT_DONE;
     event.event.token = token;
     event.event.status = status;
@@ -19,7 +20,7 @@ void Instance::done(std::uint64_t token, kante_status status, MessageRef result,
   });
 }
 
-// Bounded: what is asked must be answered before much more may be asked.
+// Bounded: answers must be delivered before much more may be asked.
 kante_status Instance::request(std::uint64_t token,
                                std::function<void(ModuleServices::Answer)> ask) {
   if (requests_.fetch_add(1, std::memory_order_relaxed) >= kRequestsMax) {
@@ -28,8 +29,8 @@ kante_status Instance::request(std::uint64_t token,
   }
   parts_.control([self = shared_from_this(), token, ask = std::move(ask)] {
     ask([self, token](kante_status status, MessageRef result, std::uint64_t arg) {
+      if (token != 0) return self->done(token, status, std::move(result), arg, self->requests_);
       self->requests_.fetch_sub(1, std::memory_order_relaxed);
-      if (token != 0) self->done(token, status, std::move(result), arg);
     });
   });
   return KANTE_OK;
@@ -130,6 +131,7 @@ kante_status Instance::setTimer(std::uint32_t id, std::uint64_t first_ns, std::u
     slot->next_ns = due;
     slot->period_ns = period_ns;
     slot->serial = ++timer_serial_;
+    slot->pending = false;  // An event of the earlier setting that still waits is dropped.
     armTimer(id);
   };
   if (onStrand()) {

@@ -80,9 +80,22 @@ LocalModuleHost::LocalModuleHost(ModuleHostOptions options)
   watchdog_ = std::make_unique<Watchdog>(std::move(watch));
 }
 
+// Without shutDown() modules are destroyed undrained: only tests and failed starts end like that.
 LocalModuleHost::~LocalModuleHost() {
   *alive_ = nullptr;
   watchdog_.reset();
+  std::vector<std::shared_ptr<Instance>> left;
+  for (const auto& [slot_name, slot] : slots_) left.push_back(slot.instance);
+  for (const Retiring& retiring : retiring_) left.push_back(retiring.instance);
+  if (change_) {
+    for (const auto& [fresh_name, fresh] : change_->fresh) left.push_back(fresh.instance);
+  }
+  for (const auto& instance : left) {
+    if (instance) instance->end([] {});
+  }
+  for (const auto& [slot_name, slot] : slots_) {
+    slot.lane->shard().post([lane = slot.lane] { lane->close(); });
+  }
   shards_.stop();
 }
 
@@ -120,67 +133,49 @@ ModuleHost::Applied asDone(ModuleHost::Done done) {
 }
 }  // namespace
 
-void LocalModuleHost::restart(const std::string& name, Done done) {
+// A person waits for the answer, so a failure is told and changes nothing.
+Result<RuntimeTarget> LocalModuleHost::targetWith(const std::string& name, Desire desire) {
+  if (shutting_down_) return fail(Errc::kState, "the host is shutting down");
+  if (change_) return fail(Errc::kState, "another change is under way");
   RuntimeTarget target = current_;
+  target.on_start_failure = OnStartFailure::kRefuse;
   ModuleSpec* spec = specIn(target, name);
-  if (spec == nullptr) return done(fail(Errc::kNotFound, "there is no module '" + name + "'"));
-  spec->desire = Desire::kRunning;
-  ModuleSlot& slot = slots_.at(name);
-  slot.override_reason.clear();
-  slot.short_lives = 0;
-  ++slot.restarts;
-  change(std::move(target), {name}, asDone(std::move(done)));
+  if (spec == nullptr) return fail(Errc::kNotFound, "there is no module '" + name + "'");
+  spec->desire = desire;
+  return target;
+}
+
+void LocalModuleHost::restart(const std::string& name, Done done) {
+  auto target = targetWith(name, Desire::kRunning);
+  if (target.has_error()) return done(target.error());
+  slots_.at(name).override_reason.clear();
+  slots_.at(name).short_lives = 0;
+  change(std::move(*target), {name},
+         [this, name, done = std::move(done)](const Result<ApplyReport>& result) {
+           if (result.has_value()) ++slots_.at(name).restarts;
+           asDone(done)(result);
+         });
 }
 
 void LocalModuleHost::stop(const std::string& name, Done done) {
-  RuntimeTarget target = current_;
-  ModuleSpec* spec = specIn(target, name);
-  if (spec == nullptr) return done(fail(Errc::kNotFound, "there is no module '" + name + "'"));
-  spec->desire = Desire::kStopped;
-  slots_.at(name).retry.reset();
-  change(std::move(target), {}, asDone(std::move(done)));
+  auto target = targetWith(name, Desire::kStopped);
+  if (target.has_error()) return done(target.error());
+  change(std::move(*target), {},
+         [this, name, done = std::move(done)](const Result<ApplyReport>& result) {
+           if (result.has_error() || !isRetiring(name)) return asDone(done)(result);
+           stopped_[name].push_back(done);
+         });
 }
 
 void LocalModuleHost::start(const std::string& name, Done done) {
-  RuntimeTarget target = current_;
-  ModuleSpec* spec = specIn(target, name);
-  if (spec == nullptr) return done(fail(Errc::kNotFound, "there is no module '" + name + "'"));
-  spec->desire = Desire::kRunning;
+  auto target = targetWith(name, Desire::kRunning);
+  if (target.has_error()) return done(target.error());
   ModuleSlot& slot = slots_.at(name);
   slot.override_reason.clear();
   slot.short_lives = 0;
   std::set<std::string> forced;
   if (!slot.instance) forced.insert(name);
-  change(std::move(target), forced, asDone(std::move(done)));
-}
-
-void LocalModuleHost::shutDown(std::function<void()> done) {
-  shutting_down_ = true;
-  if (change_) {  // What was being started goes first.
-    giveUp({Errc::kState, "the host is shutting down"});
-  }
-  auto open = std::make_shared<std::size_t>(1);
-  auto one_ended = [this, open, done = std::move(done)] {
-    if (--*open != 0) return;
-    for (auto& [slot_name, slot] : slots_) {
-      if (slot.lane) slot.lane->shard().post([lane = slot.lane.get()] { lane->clear(); });
-    }
-    shards_.afterAll([this](std::function<void()> task) { control(std::move(task)); },
-                     [this, done] {
-                       shards_.stop();
-                       done();
-                     });
-  };
-  for (auto& [slot_name, slot] : slots_) {
-    slot.retry.reset();
-    slot.methods.reset();
-    slot.desired_subscription.reset();
-    if (!slot.instance) continue;
-    ++*open;
-    retire(slot, std::move(slot.instance), one_ended);
-    slot.instance = nullptr;
-  }
-  one_ended();
+  change(std::move(*target), forced, asDone(std::move(done)));
 }
 
 // ---- what people ask
@@ -203,6 +198,11 @@ std::vector<ModuleStatus> LocalModuleHost::modules() const {
     status.started_wall_ns = slot.started_wall_ns;
     status.messages_in = slot.messages_in + (slot.instance ? slot.instance->messagesIn() : 0);
     status.messages_out = slot.messages_out + (slot.instance ? slot.instance->messagesOut() : 0);
+    for (const Retiring& retiring : retiring_) {
+      if (retiring.module != slot_name) continue;
+      status.messages_in += retiring.instance->messagesIn();
+      status.messages_out += retiring.instance->messagesOut();
+    }
     status.queued = slot.lane ? slot.lane->waiting() : 0;
     all.push_back(std::move(status));
   }
@@ -214,20 +214,27 @@ std::vector<RouteStatus> LocalModuleHost::routes() const {
 }
 
 DropCounts LocalModuleHost::dropped() const {
-  DropCounts counts = retired_drops_;
-  RouteTable::Seen seen;
-  for (const auto& table : retired_) table->addDropped(counts, seen);
-  if (table_) table_->addDropped(counts, seen);
+  DropCounts sum = retired_drops_;
+  std::set<const RouteCounts*> counted;
+  const auto add = [&](const RouteTable& table) {
+    for (const auto& counts : table.allCounts()) {
+      if (counted.insert(counts.get()).second) addTo(sum, *counts);
+    }
+  };
+  for (const auto& table : retired_) add(*table);
+  if (table_) add(*table_);
   std::uint64_t no_route = retired_no_route_;
   std::uint64_t loop = retired_loop_;
-  for (const auto& [slot_name, slot] : slots_) {
-    if (!slot.instance) continue;
-    no_route += slot.instance->droppedNoRoute();
-    loop += slot.instance->droppedLoop();
-  }
-  if (no_route > 0) counts["no_route"] += no_route;
-  if (loop > 0) counts["loop"] += loop;
-  return counts;
+  const auto add_instance = [&](const std::shared_ptr<Instance>& instance) {
+    if (!instance) return;
+    no_route += instance->droppedNoRoute();
+    loop += instance->droppedLoop();
+  };
+  for (const auto& [slot_name, slot] : slots_) add_instance(slot.instance);
+  for (const Retiring& retiring : retiring_) add_instance(retiring.instance);
+  if (no_route > 0) sum["no_route"] += no_route;
+  if (loop > 0) sum["loop"] += loop;
+  return sum;
 }
 
 void LocalModuleHost::collect(MetricWriter& out) const {

@@ -1,6 +1,8 @@
 // LocalModuleHost: the class behind makeModuleHost(), shared by the files that make it up.
 #pragma once
 
+#include <chrono>
+#include <list>
 #include <map>
 #include <set>
 
@@ -37,6 +39,7 @@ class LocalModuleHost final : public ModuleHost {
     CarryState carry = CarryState::kYes;
     bool began = false;
     bool ready = false;
+    ModuleState before = ModuleState::kStopped;  // Of its slot, for when it is taken back.
   };
   // One apply() under way.
   struct Change {
@@ -45,7 +48,7 @@ class LocalModuleHost final : public ModuleHost {
     Applied applied;
     std::map<std::string, Fresh> fresh;
     std::set<std::string> paused;      // Whose running instance was saved and waits.
-    std::set<std::string> made_slots;  // New names: taken back when it fails.
+    std::set<std::string> made_slots;  // New names.
     std::map<std::string, Error> backed_off;
     std::shared_ptr<RouteTable> table;
     ApplyReport report;
@@ -54,7 +57,7 @@ class LocalModuleHost final : public ModuleHost {
   void control(std::function<void()> task);
   void event(const std::string& kind, const std::string& module, const std::string& text);
   ModuleSlot* find(const std::string& name);
-  ModuleSpec* specOf(const std::string& name);
+  Result<RuntimeTarget> targetWith(const std::string& name, Desire desire);
 
   // change.cc
   void change(RuntimeTarget target, const std::set<std::string>& forced, Applied applied);
@@ -73,14 +76,28 @@ class LocalModuleHost final : public ModuleHost {
   void giveUp(const Error& error);
   void switchOver();
   void adopt(const std::string& name, Fresh& fresh);
+  void stopSlot(const std::string& name, ModuleSlot& slot, Instance::Queued queued);
   void finish(Result<ApplyReport> result);
 
-  void retire(ModuleSlot& slot, std::shared_ptr<Instance> instance, std::function<void()> done);
-  void endInstance(std::shared_ptr<Instance> instance, std::function<void()> done);
-  void removeSlot(const std::string& name);
-  void backOff(ModuleSlot& slot, const Error& error);
-  void instanceFailed(const std::string& name, const Error& error);
+  // retire.cc
+  void retire(const std::string& name, ModuleSlot& slot, std::shared_ptr<Instance> instance,
+              Instance::Queued queued, std::shared_ptr<void> methods);
+  void armDeadline(Retiring& retiring, std::chrono::milliseconds wait, std::function<void()> over);
+  void endNow(std::shared_ptr<Instance> instance, const std::string& name);
+  std::list<Retiring>::iterator findRetiring(const Instance* instance);
+  void endRetiring(const Instance* instance);
+  void retired(const Instance* instance);
+  bool isRetiring(const std::string& name) const;
+  void tidySlots();
+  void closeSlot(ModuleSlot& slot);
   void releaseTables();
+  void releaseTablesSoon();
+  void keepDrops(const RouteTable& table);
+  static void addTo(DropCounts& sum, const RouteCounts& counts);
+  void finishShutDown();
+
+  void backOff(const std::string& name, ModuleSlot& slot, const Error& error);
+  void armRetry(const std::string& name, ModuleSlot& slot);
 
   ModuleHostOptions options_;
   SourceTable sources_;
@@ -89,13 +106,17 @@ class LocalModuleHost final : public ModuleHost {
   std::map<std::string, ModuleSlot> slots_;
   RuntimeTarget current_;
   std::shared_ptr<RouteTable> table_;
-  std::vector<std::shared_ptr<RouteTable>> retired_;  // Until nothing refers to their links.
-  DropCounts retired_drops_;
+  std::vector<std::shared_ptr<RouteTable>> retired_;    // Until nothing refers to their links.
+  std::unique_ptr<boost::asio::steady_timer> release_;  // Looks at them once a second.
+  std::list<Retiring> retiring_;
+  DropCounts retired_drops_;  // Of routes and instances that are gone.
   std::uint64_t retired_no_route_ = 0;
   std::uint64_t retired_loop_ = 0;
   std::unique_ptr<Change> change_;
   std::uint64_t next_change_ = 1;
   bool shutting_down_ = false;
+  std::function<void()> shut_down_;                   // What shutDown() calls at the end.
+  std::map<std::string, std::vector<Done>> stopped_;  // stop(): who waits for the end of which.
   // Tasks that come late find it gone and do nothing.
   std::shared_ptr<LocalModuleHost*> alive_;
   std::mutex table_mutex_;  // The watchdog's tick looks at stalls.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <boost/asio/steady_timer.hpp>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -15,10 +16,9 @@ struct ModuleSlot {
   static constexpr std::uint32_t kBackoffFirstMs = 100;
   static constexpr std::uint32_t kBackoffLastMs = 30'000;
   static constexpr std::uint32_t kShortLivesMax = 20;  // Then it is failed and left alone.
-  static constexpr std::int64_t kShortLifeNs = 10'000'000'000;
 
   ModuleSpec spec;
-  std::unique_ptr<Lane> lane;
+  std::shared_ptr<Lane> lane;
   std::shared_ptr<Instance> instance;  // Null while none runs.
   std::shared_ptr<void> desired_subscription;
   std::shared_ptr<void> methods;
@@ -34,10 +34,20 @@ struct ModuleSlot {
   std::uint64_t messages_out = 0;
 
   std::uint32_t backoffMs() const {
-    const std::uint32_t shift = short_lives > 9 ? 9 : short_lives;
+    const std::uint32_t shift = short_lives > 10 ? 9 : short_lives > 0 ? short_lives - 1 : 0;
     const std::uint32_t ms = kBackoffFirstMs << shift;
     return ms > kBackoffLastMs ? kBackoffLastMs : ms;
   }
+};
+
+// An instance on its way out: draining, then being destroyed.  Control thread.
+struct Retiring {
+  std::string module;
+  std::shared_ptr<Instance> instance;
+  std::shared_ptr<void> methods;  // Calls that it has stay its own until it is gone.
+  std::unique_ptr<boost::asio::steady_timer> deadline;
+  std::function<void()> done;
+  bool ending = false;
 };
 
 }  // namespace kante

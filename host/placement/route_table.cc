@@ -50,16 +50,56 @@ Result<std::shared_ptr<RouteTable>> RouteTable::make(const std::vector<RouteSpec
   table->specs_ = routes;
   KANTE_TRY(set, compileAll(routes));
   table->set_ = std::move(set);
-  for (const RouteSpec& spec : routes) {
-    auto counts = parts.before == nullptr ? nullptr : parts.before->countsOf(spec);
-    table->counts_.push_back(counts ? std::move(counts) : std::make_shared<RouteCounts>());
-  }
+  table->links_.resize(routes.size());
+  table->inherit(parts.previous);
   for (std::uint32_t route = 0; route < routes.size(); ++route) {
     auto added = table->addTarget(route, places, parts);
     if (added.has_error()) return within("route " + routes[route].name, added.error());
   }
   for (const Place& place : places) table->addOutputs(place, parts);
   return table;
+}
+
+// A route that is the same by name and text goes on counting.
+void RouteTable::inherit(const RouteTable* previous) {
+  for (const RouteSpec& spec : specs_) {
+    std::shared_ptr<RouteCounts> counts;
+    for (std::size_t i = 0; previous != nullptr && i < previous->specs_.size(); ++i) {
+      const RouteSpec& before = previous->specs_[i];
+      if (before.name == spec.name && before.text == spec.text) counts = previous->counts_[i];
+    }
+    counts_.push_back(counts ? counts : std::make_shared<RouteCounts>());
+  }
+}
+
+Result<std::shared_ptr<Link>> RouteTable::linkFor(std::uint32_t route,
+                                                  const std::vector<Place>& places,
+                                                  const RouteTable* previous) {
+  const Sink& sink = set_.routes()[route].sink;
+  const RouteSpec& spec = specs_[route];
+  const auto place = std::find_if(places.begin(), places.end(),
+                                  [&](const Place& p) { return p.spec->name == sink.module; });
+  if (place == places.end()) {
+    return fail(Errc::kNotFound, "there is no module '" + sink.module + "'");
+  }
+  LinkPlan plan;
+  plan.lane = place->lane;
+  plan.input = place->lane->inputIndex(sink.input);
+  plan.priority = spec.priority;
+  plan.when_full = whenFull(spec);
+  plan.limits = {spec.queue_messages, spec.queue_bytes, spec.stall_ms, spec.ttl_s};
+  plan.counts = counts_[route];
+  const bool crosses = std::any_of(places.begin(), places.end(), [&](const Place& p) {
+    return &p.lane->shard() != &place->lane->shard();
+  });
+  if (previous != nullptr) {
+    for (const auto& link : previous->links_) {
+      const bool serves =
+          link && link->plan == plan && (!crosses || link->crossing == Link::Crossing::kYes);
+      if (serves) return link;
+    }
+  }
+  return std::make_shared<Link>(plan, crosses ? Link::Crossing::kYes : Link::Crossing::kNo);
 }
 
 Status RouteTable::addTarget(std::uint32_t route, const std::vector<Place>& places,
@@ -76,24 +116,9 @@ Status RouteTable::addTarget(std::uint32_t route, const std::vector<Place>& plac
       target.durable = parts.upstream;
       break;
     case Sink::Kind::kModule: {
-      const auto place = std::find_if(places.begin(), places.end(), [&](const Place& p) {
-        return p.spec->name == compiled.sink.module;
-      });
-      if (place == places.end()) {
-        return fail(Errc::kNotFound, "there is no module '" + compiled.sink.module + "'");
-      }
-      LinkPlan plan;
-      plan.route = route;
-      plan.lane = place->lane;
-      plan.input = place->lane->inputIndex(compiled.sink.input);
-      plan.priority = spec.priority;
-      plan.when_full = whenFull(spec);
-      plan.limits = {spec.queue_messages, spec.queue_bytes, spec.stall_ms, spec.ttl_s};
-      const bool crosses = std::any_of(places.begin(), places.end(), [&](const Place& p) {
-        return &p.lane->shard() != &place->lane->shard();
-      });
-      links_.emplace_back(plan, crosses ? Link::Crossing::kYes : Link::Crossing::kNo);
-      target.link = &links_.back();
+      KANTE_TRY(link, linkFor(route, places, parts.previous));
+      target.link = link.get();
+      links_[route] = std::move(link);
       break;
     }
     case Sink::Kind::kTopic:
@@ -125,40 +150,15 @@ std::vector<OutputRoutes>* RouteTable::outputsOf(const std::string& module) {
   return at == outputs_.end() ? nullptr : &at->second;
 }
 
-std::shared_ptr<RouteTable::RouteCounts> RouteTable::countsOf(const RouteSpec& spec) const {
-  for (std::size_t route = 0; route < specs_.size(); ++route) {
-    if (specs_[route].name == spec.name && specs_[route].text == spec.text) return counts_[route];
-  }
-  return nullptr;
-}
-
 std::vector<RouteStatus> RouteTable::status() const {
   std::vector<RouteStatus> all;
   for (std::size_t route = 0; route < specs_.size(); ++route) {
-    RouteStatus status{specs_[route].name, specs_[route].text, counts_[route]->delivered.load(), 0};
-    for (const auto& reason : counts_[route]->dropped) status.dropped += reason.load();
-    if (const Link* link = targets_[route].link; link != nullptr) {
-      for (const auto& reason : link->dropped) status.dropped += reason.load();
-    }
+    const RouteCounts& counts = *counts_[route];
+    RouteStatus status{specs_[route].name, specs_[route].text, counts.delivered.load(), 0};
+    for (const auto& reason : counts.dropped) status.dropped += reason.load();
     all.push_back(std::move(status));
   }
   return all;
-}
-
-void RouteTable::addDropped(DropCounts& counts, Seen& seen) const {
-  for (std::size_t reason = 0; reason < kDropReasons; ++reason) {
-    std::uint64_t sum = 0;
-    for (const auto& route : counts_) {
-      if (!seen.contains(route.get())) sum += route->dropped[reason].load();
-    }
-    for (const Link& link : links_) sum += link.dropped[reason].load();
-    if (sum > 0) counts[name(static_cast<DropReason>(reason))] += sum;
-  }
-  markSeen(seen);
-}
-
-void RouteTable::markSeen(Seen& seen) const {
-  for (const auto& route : counts_) seen.insert(route.get());
 }
 
 void RouteTable::collect(MetricWriter& out) const {
@@ -170,9 +170,7 @@ void RouteTable::collect(MetricWriter& out) const {
                  {"route", specs_[route].name}},
                 static_cast<double>(counts_[route]->delivered.load()));
     for (std::size_t reason = 0; reason < kDropReasons; ++reason) {
-      std::uint64_t drops = counts_[route]->dropped[reason].load();
-      if (const Link* link = targets_[route].link; link != nullptr)
-        drops += link->dropped[reason].load();
+      const std::uint64_t drops = counts_[route]->dropped[reason].load();
       if (drops == 0) continue;
       out.counter(
           "kante_dropped_total", "Messages dropped, by route and reason.",
@@ -183,12 +181,15 @@ void RouteTable::collect(MetricWriter& out) const {
 }
 
 void RouteTable::checkStalls(std::int64_t boot_ns) {
-  for (Link& link : links_) link.checkStall(boot_ns);
+  for (const auto& link : links_) {
+    if (link) link->checkStall(boot_ns);
+  }
 }
 
 bool RouteTable::drained() const {
-  return std::all_of(links_.begin(), links_.end(),
-                     [](const Link& link) { return link.queuedMessages() == 0; });
+  return std::all_of(links_.begin(), links_.end(), [](const std::shared_ptr<Link>& link) {
+    return !link || link.use_count() > 1 || link->queuedMessages() == 0;
+  });
 }
 
 std::map<std::string, std::size_t> RouteTable::groups(const std::vector<RouteSpec>& routes,

@@ -5,10 +5,8 @@
 // alive until no shard uses it and nothing that it queued is waiting.
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -45,14 +43,15 @@ class RouteTable {
  public:
   struct Place {
     const ModuleSpec* spec = nullptr;
-    Lane* lane = nullptr;
+    std::shared_ptr<Lane> lane;
   };
   struct Parts {
     std::string gateway_id;
     SourceTable& sources;
     DurableSink* upstream = nullptr;  // Null: a route into $upstream is refused.
-    // Whose counts go on for routes of the same name and text; may be null.
-    const RouteTable* before = nullptr;
+    // The table that this one follows: what stays as it is keeps its link, with its credit, and its
+    // counts.
+    const RouteTable* previous = nullptr;
   };
 
   // kInvalid and kNotFound name the route.
@@ -65,14 +64,9 @@ class RouteTable {
   std::vector<OutputRoutes>* outputsOf(const std::string& module);
 
   std::vector<RouteStatus> status() const;
-  // Adds the drops of its links, and of its routes unless their counts are in `seen` already; those
-  // that it added are there afterwards.
-  using Seen = std::set<const void*>;
-  void addDropped(DropCounts& counts, Seen& seen) const;
-  void markSeen(Seen& seen) const;
   void checkStalls(std::int64_t boot_ns);
   void collect(MetricWriter& out) const;
-  // Whether anything it queued is still waiting in a lane.
+  // Whether nothing that only this table can have queued still waits in a lane.
   bool drained() const;
 
   // Which modules exchange messages through memory, for placing them on one shard: group numbers by
@@ -80,24 +74,23 @@ class RouteTable {
   static std::map<std::string, std::size_t> groups(const std::vector<RouteSpec>& routes,
                                                    const std::vector<ModuleSpec>& modules);
 
-  struct RouteCounts {
-    std::atomic<std::uint64_t> delivered{0};
-    DropCounters dropped{};
-  };
   RouteCounts& counts(std::uint32_t route) { return *counts_[route]; }
-  std::shared_ptr<RouteCounts> countsOf(const RouteSpec& spec) const;
+  const std::vector<std::shared_ptr<RouteCounts>>& allCounts() const { return counts_; }
   const RouteSet& set() const { return set_; }
   const std::vector<RouteSpec>& specs() const { return specs_; }
 
  private:
   RouteTable() = default;
+  void inherit(const RouteTable* previous);
+  Result<std::shared_ptr<Link>> linkFor(std::uint32_t route, const std::vector<Place>& places,
+                                        const RouteTable* previous);
   Status addTarget(std::uint32_t route, const std::vector<Place>& places, const Parts& parts);
   void addOutputs(const Place& place, const Parts& parts);
 
   std::vector<RouteSpec> specs_;
   RouteSet set_;
-  std::deque<Link> links_;
-  std::vector<std::shared_ptr<RouteCounts>> counts_;  // By route; shared with the table before.
+  std::vector<std::shared_ptr<Link>> links_;          // By route; null: it ends in a queue.
+  std::vector<std::shared_ptr<RouteCounts>> counts_;  // By route.
   std::vector<Target> targets_;                       // By route.
   std::map<std::string, std::vector<OutputRoutes>> outputs_;
 };

@@ -15,7 +15,7 @@ Result<Shard*> ShardPool::make() {
                                           CrashPage::kSlots));
   }
   CallbackSlot* slot = page_.slot(index);
-  shards_.push_back(std::make_unique<Shard>(index, slot));
+  shards_.push_back(std::make_shared<Shard>(index, slot));
   shards_.back()->start();
   shards_.back()->post([slot] { CrashPage::armThread(slot); });
   return shards_.back().get();

@@ -29,7 +29,7 @@ class ShardPool {
   // Its dedicated module is gone; the shard is used for the next one.
   void releaseDedicated(Shard& shard);
   void stop();
-  const std::vector<std::unique_ptr<Shard>>& all() const { return shards_; }
+  const std::vector<std::shared_ptr<Shard>>& all() const { return shards_; }
   bool isDedicated(const Shard& shard) const;
   // Calls `done` on the caller's thread once every shard has finished what it is doing now.
   void afterAll(const std::function<void(std::function<void()>)>& control,
@@ -39,7 +39,7 @@ class ShardPool {
   Result<Shard*> make();
   const std::uint32_t shared_max_;
   CrashPage& page_;
-  std::vector<std::unique_ptr<Shard>> shards_;
+  std::vector<std::shared_ptr<Shard>> shards_;
   std::map<const Shard*, std::size_t> load_;  // Lanes on each shared shard.
   std::map<const Shard*, bool> dedicated_;    // Present: dedicated; false: free again.
 };

@@ -15,6 +15,9 @@ std::string_view view(kante_str text) {
   return text.data == nullptr ? std::string_view() : std::string_view(text.data, text.size);
 }
 
+// Something to send, store or answer with: there, and sealed.
+bool isMessage(const kante_msg* message) { return message != nullptr && message->words != 0; }
+
 // ---- messages ----
 
 kante_status msgAlloc(const kante_host*, std::uint32_t words, std::uint32_t flags, void** scratch) {
@@ -38,6 +41,10 @@ void msgAbandon(const kante_host*, void* scratch) {
 }
 
 const void* msgWords(const kante_msg* message, std::uint32_t* words) {
+  if (message == nullptr) {
+    if (words != nullptr) *words = 0;
+    return nullptr;
+  }
   if (words != nullptr) *words = message->words;
   return message->data();
 }
@@ -54,7 +61,7 @@ void msgRelease(kante_msg* message) {
 
 kante_status emit(const kante_host* host, std::uint32_t output, kante_msg* message,
                   std::uint64_t token) {
-  return message == nullptr ? KANTE_E_INVALID : port(host).emit(output, message, token);
+  return !isMessage(message) ? KANTE_E_INVALID : port(host).emit(output, message, token);
 }
 
 kante_status publish(const kante_host* host, std::uint32_t output, void* scratch,
@@ -78,10 +85,11 @@ void explain(const kante_host* host, kante_status code, kante_str text) {
 // ---- extensions ----
 
 kante_status report(const kante_host* host, kante_msg* patch, std::uint64_t token) {
-  return patch == nullptr ? KANTE_E_INVALID : port(host).report(patch, token);
+  return !isMessage(patch) ? KANTE_E_INVALID : port(host).report(patch, token);
 }
 kante_status reply(const kante_host* host, std::uint64_t token, std::int32_t code,
                    kante_msg* result) {
+  if (result != nullptr && !isMessage(result)) return KANTE_E_INVALID;
   return port(host).reply(token, code, result);
 }
 
@@ -112,7 +120,7 @@ kante_status storageGet(const kante_host* host, kante_str key, std::uint64_t tok
 }
 kante_status storagePut(const kante_host* host, kante_str key, kante_msg* value,
                         std::uint64_t token) {
-  return isKey(key) && value != nullptr ? port(host).storagePut(view(key), value, token)
+  return isKey(key) && isMessage(value) ? port(host).storagePut(view(key), value, token)
                                         : KANTE_E_INVALID;
 }
 kante_status storageErase(const kante_host* host, kante_str key, std::uint64_t token) {
@@ -131,7 +139,7 @@ kante_status defer(const kante_host* host, std::uint32_t ms) { return port(host)
 
 kante_status invoke(const kante_host* host, kante_str target, kante_str name, kante_msg* arguments,
                     std::uint32_t timeout_ms, std::uint64_t token) {
-  if (token == 0 || arguments == nullptr) return KANTE_E_INVALID;
+  if (token == 0 || !isMessage(arguments)) return KANTE_E_INVALID;
   return port(host).invoke(view(target), view(name), arguments, timeout_ms, token);
 }
 

@@ -66,19 +66,15 @@ Result<std::shared_ptr<const LoadedModule>> LoadedModule::load(FileDescriptor se
     return fail(Errc::kCorrupt, "module library does not load: " +
                                     (detail != nullptr ? std::string(detail) : error.message()));
   }
+  // From here on the descriptor's number names these bytes in the dynamic linker: it is never
+  // closed, whatever the checks below say.
+  (void)sealed.release();
   if (!library.has("kante_module_entry")) {
     return fail(Errc::kCorrupt, "module library has no symbol kante_module_entry");
   }
   std::shared_ptr<LoadedModule> module(new LoadedModule);
   module->entry_ = &library.get<const kante_entry>("kante_module_entry");
-  // From here on the descriptor's number names these bytes in the dynamic linker: it is never
-  // closed.
-  module->sealed_ = std::move(sealed);
-  auto checked = checkEntry(*module->entry_, expected_id);
-  if (checked.has_error()) {
-    (void)module->sealed_.release();
-    return checked.error();
-  }
+  KANTE_CHECK(checkEntry(*module->entry_, expected_id));
   return std::shared_ptr<const LoadedModule>(std::move(module));
 }
 

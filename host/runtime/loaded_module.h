@@ -31,7 +31,6 @@ class LoadedModule {
 
  private:
   LoadedModule() = default;
-  FileDescriptor sealed_;
   const kante_entry* entry_ = nullptr;
 };
 

@@ -5,21 +5,27 @@
 
 namespace kante {
 
-void Lane::Ring::push(Delivery&& delivery) {
-  if (size() == slots_.size()) {
-    std::vector<Delivery> larger(slots_.empty() ? 16 : slots_.size() * 2);
-    const std::size_t count = size();
-    for (std::size_t i = 0; i < count; ++i) larger[i] = std::move(*at(i));
-    slots_.swap(larger);
-    head_ = 0;
-    tail_ = count;
+void Lane::Ring::growIfFull() {
+  if (size() != slots_.size()) [[likely]] {
+    return;
   }
+  std::vector<Delivery> larger(slots_.empty() ? 16 : slots_.size() * 2);
+  const std::size_t count = size();
+  for (std::size_t i = 0; i < count; ++i) larger[i] = std::move(*at(i));
+  slots_.swap(larger);
+  head_ = 0;
+  tail_ = count;
+}
+
+void Lane::Ring::push(Delivery&& delivery) {
+  growIfFull();
   slots_[tail_++ & (slots_.size() - 1)] = std::move(delivery);
 }
 
 Delivery Lane::Ring::pop() { return std::move(slots_[head_++ & (slots_.size() - 1)]); }
 
 void Lane::Ring::pushFront(Delivery&& delivery) {
+  growIfFull();
   slots_[--head_ & (slots_.size() - 1)] = std::move(delivery);
 }
 
@@ -39,18 +45,33 @@ std::uint16_t Lane::inputIndex(const std::string& input) {
 }
 
 void Lane::push(Delivery&& delivery) {
-  const std::uint8_t priority = delivery.link->priority;
+  Link& link = *delivery.link;
+  if (closed_) [[unlikely]] {
+    drop(delivery, DropReason::kNoRoute);
+    return;
+  }
+  const std::uint8_t priority = link.priority;
   rings_[priority].push(std::move(delivery));
   nonempty_ |= 1u << priority;
-  waiting_.store(++size_, std::memory_order_relaxed);
+  ++size_;
+  if (link.when_full == WhenFull::kDropOldest) [[unlikely]] {
+    while (link.isOver() && dropOldest(link)) {
+    }
+  }
+  noteWaiting();
   if (consumer_ != nullptr && !resting_) shard_.runLater(*this);
+}
+
+void Lane::drop(const Delivery& delivery, DropReason reason) {
+  count(delivery.link->dropped, reason);
+  delivery.link->taken(static_cast<std::uint32_t>(delivery.message.bytes()));
 }
 
 bool Lane::dropOldest(Link& link) {
   Ring& ring = rings_[link.priority];
   for (std::size_t i = 0; i < ring.size(); ++i) {
     if (ring.at(i)->link != &link) continue;
-    link.taken(static_cast<std::uint32_t>(ring.at(i)->message.bytes()));
+    drop(*ring.at(i), DropReason::kOverflow);
     ring.erase(i);
     --size_;
     if (ring.empty()) nonempty_ &= ~(1u << link.priority);
@@ -72,21 +93,21 @@ void Lane::resume() {
   if (consumer_ != nullptr && size_ > 0) shard_.runLater(*this);
 }
 
-void Lane::clear() {
-  for (std::size_t priority = 0; priority < kPriorities; ++priority) {
-    while (!rings_[priority].empty()) {
-      const Delivery delivery = rings_[priority].pop();
-      count(delivery.link->dropped, DropReason::kNoRoute);
-      delivery.link->taken(static_cast<std::uint32_t>(delivery.message.bytes()));
-      --size_;
-    }
+void Lane::close() {
+  closed_ = true;
+  setConsumer(nullptr);
+  for (Ring& ring : rings_) {
+    while (!ring.empty()) drop(ring.pop(), DropReason::kNoRoute);
   }
   nonempty_ = 0;
+  size_ = 0;
+  noteWaiting();
+  shard_.deschedule(*this);
 }
 
 bool Lane::run(Shard&) {
   for (std::uint32_t n = 0; n < kSlice && nonempty_ != 0; ++n) {
-    if (consumer_ == nullptr || resting_) return false;
+    if (consumer_ == nullptr || resting_) break;
     const auto priority = static_cast<std::uint32_t>(std::countr_zero(nonempty_));
     Delivery delivery = rings_[priority].pop();
     if (rings_[priority].empty()) nonempty_ &= ~(1u << priority);
@@ -94,13 +115,13 @@ bool Lane::run(Shard&) {
     // Credit comes back before the callback: what it frees may be used by what the callback emits.
     delivery.link->taken(static_cast<std::uint32_t>(delivery.message.bytes()));
     if (consumer_->consume(delivery) == Consumer::Outcome::kDone) continue;
-    delivery.link->queued(static_cast<std::uint32_t>(delivery.message.bytes()));
+    delivery.link->returned(static_cast<std::uint32_t>(delivery.message.bytes()));
     rings_[priority].pushFront(std::move(delivery));
     nonempty_ |= 1u << priority;
     ++size_;
     resting_ = true;
   }
-  waiting_.store(size_, std::memory_order_relaxed);
+  noteWaiting();
   return nonempty_ != 0 && consumer_ != nullptr && !resting_;
 }
 

@@ -5,7 +5,9 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -31,11 +33,15 @@ class Lane final : public Runnable {
   static constexpr std::uint32_t kSlice = 64;  // Deliveries handed over before others run.
   static constexpr std::size_t kPriorities = 10;
 
-  Lane(std::string name, Shard& shard) : name_(std::move(name)), shard_(shard) {}
+  // Owned by its module's slot and by the links that lead to it, so that a table which an instance
+  // still sends by never leads to nowhere.
+  Lane(std::string name, std::shared_ptr<Shard> shard)
+      : name_(std::move(name)), home_(std::move(shard)), shard_(*home_) {}
   ~Lane() override;
 
   const std::string& name() const { return name_; }
   Shard& shard() const { return shard_; }
+  const std::shared_ptr<Shard>& home() const { return home_; }
 
   // The index of an input's name, made when it is new; never changes for this lane's life.  Control
   // thread.
@@ -45,7 +51,7 @@ class Lane final : public Runnable {
   // Names by index.  Control thread.
   const std::vector<std::string>& inputNames() const { return input_names_; }
 
-  // From any shard; credit was taken on delivery.link.
+  // From any shard; credit was taken on delivery.link.  Also on a closed lane: it counts the drop.
   void offer(Shard& from, Delivery&& delivery) {
     if (&from == &shard_) {
       push(std::move(delivery));
@@ -55,10 +61,8 @@ class Lane final : public Runnable {
   }
 
   // ---- the lane's shard only ----
+  // Over the limits of a kDropOldest link its oldest deliveries here go, reason `overflow`.
   void push(Delivery&& delivery);
-  // Makes room on a full link by dropping its oldest delivery of this lane; false if it has none
-  // here.
-  bool dropOldest(Link& link);
   // Nobody consumes while null; what comes is kept within its credit.
   void setConsumer(Consumer* consumer);
   bool isConsumer(const Consumer& consumer) const { return consumer_ == &consumer; }
@@ -69,8 +73,9 @@ class Lane final : public Runnable {
   // Goes on after a consumer said kAgain.
   void resume();
   std::size_t size() const { return size_; }
-  // Drops everything, reason `no_route`: the module is gone from the deployment.
-  void clear();
+  // Drops everything, now and from now on, reason `no_route`: the module is gone from the
+  // deployment.
+  void close();
 
   bool run(Shard& shard) override;
 
@@ -82,20 +87,27 @@ class Lane final : public Runnable {
     std::size_t size() const { return tail_ - head_; }
     void push(Delivery&& delivery);
     Delivery pop();
-    void pushFront(Delivery&& delivery);  // Only what was just popped.
+    void pushFront(Delivery&& delivery);
     Delivery* at(std::size_t i) { return &slots_[(head_ + i) & (slots_.size() - 1)]; }
     void erase(std::size_t i);
 
    private:
+    void growIfFull();
     std::vector<Delivery> slots_;
     std::size_t head_ = 0;
     std::size_t tail_ = 0;
   };
 
+  bool dropOldest(Link& link);
+  void drop(const Delivery& delivery, DropReason reason);
+  void noteWaiting() { waiting_.store(size_, std::memory_order_relaxed); }
+
   const std::string name_;
+  const std::shared_ptr<Shard> home_;
   Shard& shard_;
   Consumer* consumer_ = nullptr;
   bool resting_ = false;
+  bool closed_ = false;
   std::uint32_t nonempty_ = 0;  // Bit i: rings_[i] has deliveries.
   std::size_t size_ = 0;
   std::atomic<std::size_t> waiting_{0};

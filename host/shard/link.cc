@@ -10,27 +10,45 @@ const char* name(DropReason reason) {
   return kNames[static_cast<std::size_t>(reason)];
 }
 
+bool Link::takesBeyondCredit(std::uint32_t bytes) const {
+  switch (when_full) {
+    case WhenFull::kBlock: return !stalled();
+    case WhenFull::kDropNewest: return false;
+    case WhenFull::kDropOldest: break;
+  }
+  const std::uint64_t waiting = queuedMessages();
+  return waiting < std::uint64_t{limits.messages} * 2 &&
+         (waiting == 0 || queuedBytes() + bytes <= std::uint64_t{limits.bytes} * 2);
+}
+
+bool Link::hasRoom() const {
+  return queuedMessages() <= limits.messages / 2 && queuedBytes() <= limits.bytes / 2 &&
+         hasCredit(wanted_bytes_.load(std::memory_order_relaxed));
+}
+
 void Link::wait(std::uint32_t bytes, std::int64_t boot_ns, Waker waker) {
   {
     const std::lock_guard lock(wait_mutex_);
     if (wakers_.empty()) {
       taken_at_wait_ = taken_.load(std::memory_order_relaxed);
       waiting_since_ns_ = boot_ns;
+      wanted_bytes_.store(0, std::memory_order_relaxed);
     }
     wakers_.push_back(std::move(waker));
+    if (bytes > wanted_bytes_.load(std::memory_order_relaxed)) {
+      wanted_bytes_.store(bytes, std::memory_order_relaxed);
+    }
     waiting_.store(true, std::memory_order_seq_cst);
   }
-  // The lane may have taken everything between the sender's look and waiting_.
+  // The lane may have taken everything between the sender's look and waiting_, or been found
+  // stalled.
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (hasCredit(bytes) && queuedMessages() <= limits.messages / 2) wakeAll();
+  if (stalled() || hasRoom()) wakeAll();
 }
 
 void Link::wakeIfRoom() {
-  stalled_.store(false, std::memory_order_relaxed);
-  if (queuedMessages() <= limits.messages / 2 &&
-      bytes_.load(std::memory_order_relaxed) <= limits.bytes / 2) {
-    wakeAll();
-  }
+  if (stalled()) stalled_.store(false, std::memory_order_relaxed);
+  if (hasRoom()) wakeAll();
 }
 
 void Link::wakeAll() {
@@ -44,23 +62,19 @@ void Link::wakeAll() {
 }
 
 void Link::checkStall(std::int64_t boot_ns) {
-  if (stalled()) {
-    if (taken_.load(std::memory_order_relaxed) != taken_at_wait_) {
-      stalled_.store(false, std::memory_order_relaxed);
-    }
-    return;
-  }
-  if (!waiting_.load(std::memory_order_relaxed) || limits.stall_ms == 0) return;
+  if (limits.stall_ms == 0) return;
   {
     const std::lock_guard lock(wait_mutex_);
     const std::uint64_t taken_now = taken_.load(std::memory_order_relaxed);
     if (taken_now != taken_at_wait_) {
       taken_at_wait_ = taken_now;
       waiting_since_ns_ = boot_ns;
+      stalled_.store(false, std::memory_order_relaxed);
       return;
     }
+    if (!waiting_.load(std::memory_order_relaxed)) return;
     if (boot_ns - waiting_since_ns_ < std::int64_t{limits.stall_ms} * 1'000'000) return;
-    stalled_.store(true, std::memory_order_relaxed);
+    stalled_.store(true, std::memory_order_seq_cst);
   }
   wakeAll();
 }

@@ -1,16 +1,16 @@
 // One route into one sink, with the credit and the counts that belong to it.
 //
-// A link is made with a route table and lives until nothing queued refers to it.  Senders and the
-// sink may be on different shards: then its counts are atomic additions; on one shard they are
-// plain.
+// A link lives until no route table has it and nothing queued refers to it.  Senders and the sink
+// may be on different shards: then its counts are atomic additions; on one shard they are plain.
 #pragma once
 
 #include <array>
 #include <atomic>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <mutex>
-#include <string>
+#include <utility>
 #include <vector>
 
 namespace kante {
@@ -37,6 +37,12 @@ inline void count(DropCounters& counters, DropReason reason) {
   counters[static_cast<std::size_t>(reason)].fetch_add(1, std::memory_order_relaxed);
 }
 
+// What became of a route's messages, over all tables that have the route.
+struct RouteCounts {
+  std::atomic<std::uint64_t> delivered{0};  // Handed to the sink.
+  DropCounters dropped{};
+};
+
 // What a full link does with the next message.
 enum class WhenFull : std::uint8_t { kBlock, kDropOldest, kDropNewest };
 
@@ -45,58 +51,85 @@ struct LinkLimits {
   std::uint32_t bytes = 16u << 20;
   std::uint32_t stall_ms = 1000;  // 0: never stalled.
   std::uint32_t ttl_s = 0;        // 0: does not expire.
+  friend bool operator==(const LinkLimits&, const LinkLimits&) = default;
 };
 
 struct LinkPlan {
-  std::uint32_t route = 0;
-  Lane* lane = nullptr;
+  std::shared_ptr<Lane> lane;
   std::uint16_t input = 0;
   std::uint8_t priority = 9;
   WhenFull when_full = WhenFull::kBlock;
   LinkLimits limits;
+  std::shared_ptr<RouteCounts> counts;
+  friend bool operator==(const LinkPlan&, const LinkPlan&) = default;
 };
 
+// Shared by the route tables that have it: a link goes on, credit and all, when a route stays as it
+// is.
 class Link {
  public:
-  // crossing: whether a sender may be on another shard than the lane.
+  // Whether a sender may be on another shard than the lane.
   enum class Crossing : std::uint8_t { kNo, kYes };
 
-  Link(const LinkPlan& plan, Crossing crossing)
-      : route(plan.route),
-        lane(plan.lane),
-        input(plan.input),
-        priority(plan.priority),
-        when_full(plan.when_full),
-        limits(plan.limits),
-        crossing_(crossing) {}
+  Link(const LinkPlan& from, Crossing crosses)
+      : lane(from.lane.get()),
+        input(from.input),
+        priority(from.priority),
+        when_full(from.when_full),
+        limits(from.limits),
+        dropped(from.counts->dropped),
+        plan(from),
+        crossing(crosses) {}
 
-  const std::uint32_t route;  // Index in its table.
   Lane* const lane;
   const std::uint16_t input;    // The lane's index of the input's name.
   const std::uint8_t priority;  // 0 first, 9 last.
   const WhenFull when_full;
   const LinkLimits limits;
+  DropCounters& dropped;  // The route's.
+  const LinkPlan plan;    // What it was made from; keeps the lane and the counts.
+  const Crossing crossing;
 
+  // A message larger than the whole limit passes when nothing else waits.
   bool hasCredit(std::uint32_t bytes) const {
-    return messages_.load(std::memory_order_relaxed) < limits.messages &&
-           bytes_.load(std::memory_order_relaxed) + bytes <= limits.bytes;
+    const std::uint32_t waiting = messages_.load(std::memory_order_relaxed);
+    return waiting < limits.messages &&
+           (waiting == 0 || bytes_.load(std::memory_order_relaxed) + bytes <= limits.bytes);
   }
-  // By the sender, after hasCredit() or when dropping the oldest.
+  // Whether a message without credit is queued all the same.  A blocking link: the sender looked,
+  // and a sender on another shard was faster; each can be one message over.  kDropOldest: the lane
+  // makes room when the message arrives, and what is on its way to another shard may be as much
+  // again.
+  bool takesBeyondCredit(std::uint32_t bytes) const;
+  // Over its limits by what has arrived: the lane of a kDropOldest link drops until it is not.
+  bool isOver() const {
+    const std::uint32_t waiting = messages_.load(std::memory_order_relaxed);
+    return waiting > limits.messages ||
+           (waiting > 1 && bytes_.load(std::memory_order_relaxed) > limits.bytes);
+  }
+
+  // By the sender, after hasCredit() or takesBeyondCredit().
   void queued(std::uint32_t bytes) {
     add(messages_, 1);
     add(bytes_, bytes);
   }
   // By the lane, when a delivery leaves it.  Wakes senders once half of the credit is back.
   void taken(std::uint32_t bytes) {
-    add(messages_, static_cast<std::uint32_t>(-1));
-    add(bytes_, static_cast<std::uint32_t>(-static_cast<std::int32_t>(bytes)));
+    add(messages_, -1);
+    add(bytes_, -std::int64_t{bytes});
     taken_.store(taken_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
-    if (waiting_.load(std::memory_order_relaxed)) [[unlikely]]
+    // In one order with add() and wait(): either the sender sees the room or we see the sender.
+    if (waiting_.load(std::memory_order_seq_cst)) [[unlikely]]
       wakeIfRoom();
   }
+  // By the lane: what was just taken came back untouched, so nothing was taken.
+  void returned(std::uint32_t bytes) {
+    queued(bytes);
+    taken_.store(taken_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
+  }
 
-  // A blocked sender asks to be called, from whatever thread, once there is room again or the sink
-  // is found stalled.  Called at once if there is room by now.
+  // A blocked sender asks to be called, from whatever thread, once there is room for `bytes` or the
+  // sink is found stalled.  Called at once if that is so by now.
   using Waker = std::function<void()>;
   void wait(std::uint32_t bytes, std::int64_t boot_ns, Waker waker);
   // For whoever keeps time: marks the sink as stalled when it took nothing for stall_ms while
@@ -105,29 +138,30 @@ class Link {
   bool stalled() const { return stalled_.load(std::memory_order_relaxed); }
 
   std::uint32_t queuedMessages() const { return messages_.load(std::memory_order_relaxed); }
+  std::uint64_t queuedBytes() const { return bytes_.load(std::memory_order_relaxed); }
   std::uint64_t takenCount() const { return taken_.load(std::memory_order_relaxed); }
 
-  std::atomic<std::uint64_t> delivered{0};
-  DropCounters dropped{};
-
  private:
-  void add(std::atomic<std::uint32_t>& counter, std::uint32_t delta) {
-    if (crossing_ == Crossing::kYes) {
-      counter.fetch_add(delta, std::memory_order_relaxed);
+  template <typename Number>
+  void add(std::atomic<Number>& counter, std::int64_t delta) {
+    const auto change = static_cast<Number>(delta);
+    if (crossing == Crossing::kYes) {
+      counter.fetch_add(change, std::memory_order_seq_cst);
     } else {
-      counter.store(counter.load(std::memory_order_relaxed) + delta, std::memory_order_relaxed);
+      counter.store(counter.load(std::memory_order_relaxed) + change, std::memory_order_relaxed);
     }
   }
+  bool hasRoom() const;
   void wakeIfRoom();
   void wakeAll();
 
-  const Crossing crossing_;
   std::atomic<std::uint32_t> messages_{0};
-  std::atomic<std::uint32_t> bytes_{0};
+  std::atomic<std::uint64_t> bytes_{0};
   std::atomic<std::uint64_t> taken_{0};
   std::atomic<bool> waiting_{false};
   std::atomic<bool> stalled_{false};
-  std::mutex wait_mutex_;  // Only when a sender is blocked.
+  std::atomic<std::uint32_t> wanted_bytes_{0};  // The largest that a sender waits to queue.
+  std::mutex wait_mutex_;                       // Only when a sender is blocked.
   std::vector<Waker> wakers_;
   std::uint64_t taken_at_wait_ = 0;  // taken_ when somebody began to wait, and when that was.
   std::int64_t waiting_since_ns_ = 0;

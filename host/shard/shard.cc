@@ -40,7 +40,10 @@ Shard::Shard(std::uint32_t index, CallbackSlot* slot) : index_(index), slot_(slo
   readClocks();
 }
 
-Shard::~Shard() { KANTE_ASSERT(!thread_.joinable()); }
+Shard::~Shard() {
+  KANTE_ASSERT(!thread_.joinable());
+  discardMail();  // What other shards sent after the end.
+}
 
 void Shard::start() {
   thread_ = std::thread([this] { loop(); });
@@ -67,6 +70,7 @@ void Shard::wake() {
 void Shard::post(Task task) {
   {
     const std::lock_guard lock(tasks_mutex_);
+    if (closed_) return;
     tasks_.push_back(std::move(task));
   }
   has_tasks_.store(true, std::memory_order_seq_cst);
@@ -123,7 +127,7 @@ void Shard::flushTo(std::size_t target) {
 
 void Shard::flush() {
   for (std::size_t i = 0; i < outbox_.size(); ++i) flushTo(i);
-  MessagePool::flushChain();
+  MessagePool::endTurn();
 }
 
 void Shard::takeMail() {
@@ -172,6 +176,18 @@ void Shard::turn() {
   turns_.store(turns_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
 
+// What was posted before stop() still runs, and what that posts; after it nothing is taken.
+bool Shard::closeIfIdle() {
+  const std::lock_guard lock(tasks_mutex_);
+  closed_ = tasks_.empty();
+  return closed_;
+}
+
+void Shard::discardMail() {
+  Batch* batch = batches_.exchange(nullptr, std::memory_order_acquire);
+  while (batch != nullptr) delete std::exchange(batch, batch->next);
+}
+
 void Shard::loop() {
   current_ = this;
   MessagePool::bind();
@@ -192,8 +208,9 @@ void Shard::loop() {
     }
     turn();
   }
-  turn();  // What was posted before stop() still runs.
-  for (auto& [shard, batch] : outbox_) delete batch;
+  do {
+    turn();
+  } while (!closeIfIdle());
   MessagePool::unbind();
   current_ = nullptr;
 }

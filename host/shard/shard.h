@@ -38,7 +38,7 @@ class Runnable {
   bool scheduled_ = false;
 };
 
-class Shard {
+class Shard : public std::enable_shared_from_this<Shard> {
  public:
   static constexpr std::int64_t kTurnNs = 50'000;
   static constexpr std::uint32_t kBatch = 64;  // Deliveries that cross to another shard at once.
@@ -52,11 +52,11 @@ class Shard {
   Shard& operator=(const Shard&) = delete;
 
   void start();
-  // Ends the loop after the turn that is running and joins.  Any other thread.
+  // Ends the loop once every task that was posted has run, and joins.  Any other thread.
   void stop();
 
-  // Runs the task on this shard's thread, in order of posting.  Any thread; wakes the shard if
-  // needed.
+  // Runs the task on this shard's thread, in order of posting; once the loop has ended it is
+  // discarded instead.  Any thread; wakes the shard if needed.
   void post(Task task);
 
   // ---- this shard's thread only ----
@@ -82,6 +82,8 @@ class Shard {
  private:
   struct Batch;
   void loop();
+  bool closeIfIdle();
+  void discardMail();
   void turn();
   void takeMail();
   void flush();
@@ -109,6 +111,7 @@ class Shard {
   std::atomic<Batch*> batches_{nullptr};  // Last in first out; reversed when taken.
   std::mutex tasks_mutex_;                // Control only: no message passes it.
   std::vector<Task> tasks_;
+  bool closed_ = false;  // With tasks_.
   std::atomic<bool> has_tasks_{false};
   std::atomic<bool> asleep_{false};  // Whoever clears it owes the wake-up.
   std::atomic<bool> stopping_{false};
