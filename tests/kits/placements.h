@@ -1,0 +1,26 @@
+// The ways of running a module that must pass the conformance suite.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <ostream>
+#include <vector>
+
+#include "host/placement/local_module_host.h"
+
+namespace kante {
+
+struct PlacementUnderTest {
+  const char* name;
+  Placement placement;
+  std::function<std::unique_ptr<ModuleHost>(ModuleHostOptions)> host;
+};
+inline void PrintTo(const PlacementUnderTest& placement, std::ostream* out) {
+  *out << placement.name;
+}
+
+inline std::vector<PlacementUnderTest> placementsUnderTest() {
+  return {{"InProcess", Placement::kInProcess, makeModuleHost}};
+}
+
+}  // namespace kante
