@@ -38,11 +38,10 @@ class TempDirectory {
 class Answers final : public CommitSink {
  public:
   void onCommitted(std::span<const Done> done) override {
-    {
-      const std::lock_guard lock(mutex_);
-      for (const Done& one : done) results_[one.ticket] = one.result;
-    }
-    changed_.notify_all();
+    const std::lock_guard lock(mutex_);
+    for (const Done& one : done) results_[one.ticket] = one.result;
+    changed_
+        .notify_all();  // Under the lock: whoever waits may end this object as soon as it has it.
   }
   // Waits until `count` tickets were answered.
   bool wait(std::size_t count) {
