@@ -55,7 +55,7 @@ std::string_view TelemetryWriter::keep(std::string text) {
 }
 
 void TelemetryWriter::add(std::string_view name, std::string_view value) {
-  if (!speakable(name) || !speakable(value)) {
+  if (form_ == TelemetryForm::kMqtt5 && (!speakable(name) || !speakable(value))) {
     if (!encoded_names_.empty()) encoded_names_ += '&';
     encoded_names_ += percentEncode(name);
     name = keep(percentEncode(name));
@@ -81,6 +81,23 @@ void TelemetryWriter::addSystem(const MessageView& message) {
   }
   if (!message.contentEncoding().empty()) add("$.ce", message.contentEncoding());
   if (message.createdNs() != 0) add("$.ctime", keep(formatUtc(message.createdNs())));
+}
+
+// What MQTT 5 says by properties of its own goes into the bag by IoT Hub's names.
+void TelemetryWriter::toBag(const MessageView& message) {
+  if (!message.contentType().empty()) add("$.ct", message.contentType());
+  if (message.expiryNs() != 0) add("$.exp", keep(formatUtc(message.expiryNs())));
+  char separator = '/';
+  for (const auto& [name, value] : publication_.properties) {
+    publication_.topic += separator;
+    publication_.topic += percentEncode(name);
+    publication_.topic += '=';
+    publication_.topic += percentEncode(value);
+    separator = '&';
+  }
+  publication_.properties.clear();
+  publication_.content_type = {};
+  publication_.expiry_s = 0;
 }
 
 Result<Publication> TelemetryWriter::write(const TakenMessage& taken, std::int64_t wall_ns) {
@@ -110,6 +127,7 @@ Result<Publication> TelemetryWriter::write(const TakenMessage& taken, std::int64
   const auto [trace_high, trace_low] = message.trace();
   if ((trace_high | trace_low) != 0) add("kante-trace", keep(formatId({trace_high, trace_low})));
   if (!encoded_names_.empty()) add("kante-encoded", keep(encoded_names_));
+  if (form_ == TelemetryForm::kMqtt311) toBag(message);
   if (too_long_ || publication_.topic.size() > kTopicBytesMax) {
     return fail(Errc::kLimit, "a property or the topic is longer than MQTT's 65535 bytes");
   }

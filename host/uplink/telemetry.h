@@ -1,4 +1,7 @@
 // A stored message as what the broker gets: topic, payload, properties.  docs/uplink.md lists them.
+//
+// MQTT 5 has user properties.  In MQTT 3.1.1 a last topic level carries the same names and values
+// as IoT Hub's property bag: `key=value` joined by `&`, percent-encoded.
 #pragma once
 
 #include <string>
@@ -12,10 +15,15 @@
 
 namespace kante {
 
+enum class TelemetryForm { kMqtt5, kMqtt311 };
+
 class TelemetryWriter {
  public:
   TelemetryWriter(TelemetryTopic topic, std::string gateway, std::string epoch)
       : topic_(std::move(topic)), gateway_(std::move(gateway)), epoch_(std::move(epoch)) {}
+
+  // For what is written from now on.
+  void setForm(TelemetryForm form) { form_ = form; }
 
   // Borrows from the message and from this writer until the next call.  kLimit: a property that
   // MQTT has no room for; such a message can never be sent.
@@ -26,10 +34,12 @@ class TelemetryWriter {
   std::string_view keep(std::string text);
   void addOwn(const MessageView& message);
   void addSystem(const MessageView& message);
+  void toBag(const MessageView& message);
 
   const TelemetryTopic topic_;
   const std::string gateway_;
   const std::string epoch_;
+  TelemetryForm form_ = TelemetryForm::kMqtt5;
   Publication publication_;
   std::vector<std::string> kept_;  // What the views point into; reserved, so that nothing moves.
   std::string encoded_names_;

@@ -75,6 +75,57 @@ TEST(TopicsTest, PropertiesThatMqttCannotCarryAreEncodedAndNamed) {
   EXPECT_THAT(publication->properties, Contains(Pair("kante-seq", "9")));
 }
 
+// IOTHUB.md 2.6: keys and values percent-encoded, `=` between them, `&` between pairs, `/` before.
+TEST(TopicsTest, WithMqtt311ALastLevelCarriesTheSameAsIotHubsPropertyBag) {
+  kante_property properties[2] = {{{"note", 4}, {"two\nlines", 9}},
+                                  {{"a/b+#=&", 7}, {"\xc3\xa4 ?", 4}}};
+  kante_property system[1] = {{{"cid", 3}, {"c-1", 3}}};
+  kante_message message{};
+  message.id_low = 5;
+  message.properties = properties;
+  message.property_count = 2;
+  message.system = system;
+  message.system_count = 1;
+  message.content_type = {"application/json", 16};
+  message.content_encoding = {"utf-8", 5};
+  message.expiry_ns = 1'760'000'000'000'000'000;
+  const MessageRef reference = *buildMessage(message);
+  TakenMessage taken;
+  taken.number = 9;
+  taken.dropped = 3;
+  taken.record.message = reference.view();
+  taken.record.source = SourceView::of(testSource());
+  TelemetryWriter writer(*TelemetryTopic::parse("up/{gateway}/{source}", "g"), "g", "e");
+  writer.setForm(TelemetryForm::kMqtt311);
+  const auto publication = writer.write(taken, 0);
+  ASSERT_FALSE(publication.has_error());
+  EXPECT_EQ(publication->topic,
+            "up/g/module/a/out/note=two%0Alines&a%2Fb%2B%23%3D%26=%C3%A4%20%3F&%24.cid=c-1&"
+            "%24.ce=utf-8&kante-gateway=g&kante-epoch=e&kante-seq=9&kante-dropped=3&"
+            "kante-id=00000000000000000000000000000005&%24.ct=application%2Fjson&"
+            "%24.exp=2025-10-09T08%3A53%3A20.000Z");
+  EXPECT_TRUE(publication->properties.empty());
+  EXPECT_TRUE(publication->content_type.empty());
+  EXPECT_EQ(publication->expiry_s, 0u);
+  writer.setForm(TelemetryForm::kMqtt5);
+  EXPECT_EQ(writer.write(taken, 0)->topic, "up/g/module/a/out");
+}
+
+TEST(TopicsTest, ABagThatATopicHasNoRoomForCannotBeSent) {
+  const std::string value(40'000, '/');  // Three bytes each.
+  kante_property property{{"long", 4}, {value.data(), value.size()}};
+  kante_message message{};
+  message.properties = &property;
+  message.property_count = 1;
+  const MessageRef reference = *buildMessage(message);
+  TakenMessage taken;
+  taken.record.message = reference.view();
+  TelemetryWriter writer(*TelemetryTopic::parse("{source}", "g"), "g", "e");
+  EXPECT_FALSE(writer.write(taken, 0).has_error());
+  writer.setForm(TelemetryForm::kMqtt311);
+  EXPECT_EQ(writer.write(taken, 0).error().code, Errc::kLimit);
+}
+
 TEST(TopicsTest, APropertyLongerThanMqttsStringsCannotBeSent) {
   const std::string longer(70'000, 'x');
   kante_property property{{"long", 4}, {longer.data(), longer.size()}};
