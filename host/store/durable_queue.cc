@@ -22,6 +22,13 @@ void DurableQueue::cancelTake() {
   core_.post(std::move(operation));
 }
 
+void DurableQueue::cancelTake(std::function<void()> done) {
+  StoreCore::Operation operation;
+  operation.apply = [this](Transaction&) { core_.state(*this).waiting.reset(); };
+  operation.done = [done = std::move(done)](const Status&) { done(); };
+  core_.post(std::move(operation));
+}
+
 void DurableQueue::acknowledge(std::vector<QueueToken> tokens) {
   if (tokens.empty()) return;
   const auto shared = std::make_shared<std::vector<QueueToken>>(std::move(tokens));
@@ -30,17 +37,17 @@ void DurableQueue::acknowledge(std::vector<QueueToken> tokens) {
   });
 }
 
-void DurableQueue::giveBack(std::vector<QueueToken> tokens) {
+void DurableQueue::giveBack(std::vector<QueueToken> tokens, Return how) {
   if (tokens.empty()) return;
   const auto shared = std::make_shared<std::vector<QueueToken>>(std::move(tokens));
-  core_.postUntilDone([this, shared](Transaction& txn) {
-    core_.queues().giveBack(txn, core_.state(*this), *shared);
+  core_.postUntilDone([this, shared, how](Transaction& txn) {
+    core_.queues().giveBack(txn, core_.state(*this), *shared, how);
   });
 }
 
-void DurableQueue::quarantine(QueueToken token, std::string reason) {
-  core_.postUntilDone([this, token, reason = std::move(reason)](Transaction& txn) {
-    core_.queues().quarantine(txn, core_.state(*this), token, reason);
+void DurableQueue::quarantine(QueueToken token, std::string reason, Return how) {
+  core_.postUntilDone([this, token, how, reason = std::move(reason)](Transaction& txn) {
+    core_.queues().quarantine(txn, core_.state(*this), token, reason, how);
   });
 }
 

@@ -97,6 +97,13 @@ struct TakenMessage {
   RecordView record;
 };
 
+// Names a stored message also after a restart.
+struct StoredMessage {
+  std::uint32_t queue = 0;  // DurableQueue::id(); 0: none.
+  QueueToken token;
+  MessageId id;  // Another store, or another message in that place, is not meant.
+};
+
 // Messages copied out of the store, with the memory that their views borrow from.
 struct TakenBatch {
   std::vector<TakenMessage> messages;
@@ -106,10 +113,22 @@ struct TakenBatch {
 
 enum class Numbering : std::uint8_t { kNone, kNumbers };
 
+// Whether it is remembered on disk what was handed out, so that after a crash each message says how
+// often it came already.
+enum class Handing : std::uint8_t { kForgotten, kRemembered };
+
+// How a message comes back.
+enum class Return : std::uint8_t {
+  kUntouched,  // Nobody saw it.
+  kDelivered,  // It was seen and did not fail: put off, or its consumer went.
+  kFailed,     // One attempt more.
+};
+
 struct TakeRequest {
   std::uint32_t messages_max = 64;    // At most kTakeMessagesMax.
   std::uint32_t bytes_max = 262'144;  // At most kTakeBytesMax; one message always fits.
   Numbering numbering = Numbering::kNone;
+  Handing handing = Handing::kForgotten;
 };
 inline constexpr std::uint32_t kTakeMessagesMax = 4096;
 inline constexpr std::uint32_t kTakeBytesMax = 256u << 10;
@@ -140,6 +159,7 @@ struct InspectedMessage {
 class DurableQueue {
  public:
   const std::string& name() const { return name_; }
+  std::uint32_t id() const { return id_; }  // For good, also over restarts.
 
   // Takes the entry over when the answer is kTaken; leaves it alone otherwise.
   Offer offer(Entry& entry, CommitSink* sink = nullptr, std::uint64_t ticket = 0);
@@ -150,13 +170,16 @@ class DurableQueue {
   using OnTaken = std::function<void(Result<TakenBatch>)>;
   void take(TakeRequest request, OnTaken on_taken);
   void cancelTake();
+  // `done`: from now on no callback of an earlier take comes.
+  void cancelTake(std::function<void()> done);
   // Done with them: they are removed.  Unknown tokens are ignored.
   void acknowledge(std::vector<QueueToken> tokens);
-  // Not delivered: they come again, before others of their priority, with one attempt more;
-  // numbered ones with their number and before everything else.
-  void giveBack(std::vector<QueueToken> tokens);
-  // Moves it to the queue `quarantine` with the reason, in one transaction.
-  void quarantine(QueueToken token, std::string reason);
+  // Not done: they come again, before others of their priority; numbered ones with their number
+  // and before everything else, as they were.
+  void giveBack(std::vector<QueueToken> tokens, Return how = Return::kFailed);
+  // Moves it to the queue `quarantine` with the reason, in one transaction; kFailed counts one
+  // attempt more.
+  void quarantine(QueueToken token, std::string reason, Return how = Return::kUntouched);
   // kLiveFirst: everything in the queue now is backlog.
   void markBacklog();
 
@@ -171,6 +194,8 @@ class DurableQueue {
   std::uint64_t messages() const { return messages_.load(std::memory_order_relaxed); }
   std::uint64_t bytes() const { return bytes_.load(std::memory_order_relaxed); }
   std::uint64_t nextNumber() const { return next_number_.load(std::memory_order_relaxed); }
+  // Offers without a sink that were taken and then not committed: full or failing.  Of this life.
+  std::uint64_t refused() const { return refused_.load(std::memory_order_relaxed); }
   std::uint64_t dropped(StoreDrop reason) const {
     return dropped_[static_cast<std::size_t>(reason)].load(std::memory_order_relaxed);
   }
@@ -191,6 +216,7 @@ class DurableQueue {
   std::atomic<std::uint64_t> bytes_{0};
   std::atomic<std::uint64_t> next_number_{1};
   std::array<std::atomic<std::uint64_t>, kStoreDrops> dropped_{};
+  std::atomic<std::uint64_t> refused_{0};
   std::atomic<bool> refusing_{false};  // Full, and the policy is `refuse`.
 };
 

@@ -124,6 +124,10 @@ Status QueueTable::loadNumbers(Transaction& txn) {
     QueueState* queue = byId(readBig<std::uint32_t>(key, 0));
     if (queue == nullptr) continue;
     const auto first = readBig<std::uint64_t>(key, 4);
+    if (first == 0) {
+      loadHanded(*queue, value.substr(12, std::size_t{count} * 9));
+      continue;
+    }
     QueueState::Range range{0, readBig<std::uint64_t>(value, 0)};
     for (std::uint32_t i = 0; i < count; ++i) {
       const QueueToken token = tokenOf(value, 12 + std::size_t{i} * 9);
@@ -362,76 +366,6 @@ void QueueTable::settle(Transaction& txn, QueueState& queue, QueueToken token) {
 void QueueTable::acknowledge(Transaction& txn, QueueState& queue,
                              const std::vector<QueueToken>& tokens) {
   for (const QueueToken token : tokens) settle(txn, queue, token);
-}
-
-void QueueTable::giveBack(Transaction& txn, QueueState& queue,
-                          const std::vector<QueueToken>& tokens) {
-  touch(queue);
-  for (const QueueToken token : tokens) {
-    const auto it = queue.taken.find(token);
-    if (it == queue.taken.end()) continue;
-    if (const std::uint64_t number = it->second; number != 0) {
-      // A number is for good: it comes again with it, before what has a later one or none.
-      const auto later =
-          std::find_if(queue.again.begin(), queue.again.end(),
-                       [number](const auto& again) { return again.number > number; });
-      queue.again.insert(later, {token, number});
-      undo_.push_back([&queue, token] {
-        std::erase_if(queue.again, [token](const auto& again) { return again.token == token; });
-      });
-      continue;
-    }
-    queue.taken.erase(it);
-    undo_.push_back([&queue, token] { queue.taken[token] = 0; });
-    auto& next =
-        token.position >= queue.reading.live_from ? queue.reading.live : queue.reading.backlog;
-    next[token.priority] = std::min(next[token.priority], token.position);
-    const KeyBuilder key = entryKey(queue.counts.id, token);
-    std::string_view bytes;
-    if (!txn.get(txn.tables.entries, key, bytes)) continue;
-    std::vector<std::uint64_t> copy((bytes.size() + 7) / 8);
-    std::memcpy(copy.data(), bytes.data(), bytes.size());
-    auto record = decodeRecord({reinterpret_cast<const char*>(copy.data()), bytes.size()});
-    if (record.has_error()) continue;  // The next take finds it, too.
-    if (record->attempts < std::numeric_limits<std::uint16_t>::max()) ++record->attempts;
-    std::uint8_t* to = txn.reserve(txn.tables.entries, key, bytes.size());
-    if (to != nullptr) encodeRecord(*record, to);
-  }
-}
-
-void QueueTable::quarantine(Transaction& txn, QueueState& queue, QueueToken token,
-                            const std::string& reason) {
-  const auto it = queue.taken.find(token);
-  if (it == queue.taken.end()) return;
-  touch(queue);
-  std::string_view bytes;
-  if (!txn.get(txn.tables.entries, entryKey(queue.counts.id, token), bytes)) return;
-  std::vector<std::uint64_t> copy((bytes.size() + 7) / 8);
-  std::memcpy(copy.data(), bytes.data(), bytes.size());
-  auto record = decodeRecord({reinterpret_cast<const char*>(copy.data()), bytes.size()});
-  const std::uint64_t number = it->second;
-  queue.counts.dropped[static_cast<std::size_t>(StoreDrop::kQuarantine)] += 1;
-  if (number == 0) ++queue.counts.unnumbered_drops;
-  settle(txn, queue, token);
-  if (record.has_error()) return;
-  QueueState* to = find("quarantine");
-  if (to == nullptr) {
-    QueueSpec spec;
-    spec.messages_max = kQuarantineMessagesMax;
-    spec.bytes_max = kQuarantineBytesMax;
-    spec.full = QueueSpec::Full::kDropLowest;
-    to = make(txn, "quarantine", spec);
-  }
-  if (to == nullptr) return;
-  touch(*to);
-  record->reason = reason;
-  record->origin = queue.name;
-  record->number = number;
-  record->expires_ns = 0;
-  const std::uint64_t size = kKeyBytes + recordBytes(*record);
-  if (makeRoom(txn, *to, size, kPriorities - 1) == Room::kYes) {
-    insert(txn, *to, kPriorities - 1, *record);
-  }
 }
 
 void QueueTable::markBacklog(QueueState& queue) {

@@ -48,6 +48,8 @@ struct QueueState {
     std::array<std::uint64_t, kPriorities> backlog{};
     std::array<std::uint64_t, kPriorities> live{};
     std::uint64_t live_from = kNoLive;  // Positions from here on are read first.
+    // Of what an earlier life had handed out: up to where it is counted in the records.
+    std::array<std::uint64_t, kPriorities> recounted{};
   };
   // A run of numbers given together; `open` of them are not acknowledged.
   struct Range {
@@ -69,6 +71,11 @@ struct QueueState {
   Reading reading;
   std::map<QueueToken, std::uint64_t> taken;  // Not to be taken again, with their number (0: none).
   std::map<std::uint64_t, Range> ranges;      // By first number.
+  // Handing::kRemembered: highest position that is out, by priority, as on disk; and what an
+  // earlier life left there.
+  std::array<std::uint64_t, kPriorities> handed{};
+  std::array<std::uint64_t, kPriorities> handed_before{};
+  bool remembers = false;
   std::deque<Again> again;  // Numbered in an earlier life, not handed out in this.
   std::optional<Waiting> waiting;
   std::unique_ptr<DurableQueue> handle;
@@ -109,8 +116,13 @@ class QueueTable {
 
   CommitResult append(Transaction& txn, QueueState& queue, const Entry& entry, StoreTime now);
   void acknowledge(Transaction& txn, QueueState& queue, const std::vector<QueueToken>& tokens);
-  void giveBack(Transaction& txn, QueueState& queue, const std::vector<QueueToken>& tokens);
-  void quarantine(Transaction& txn, QueueState& queue, QueueToken token, const std::string& reason);
+  void giveBack(Transaction& txn, QueueState& queue, const std::vector<QueueToken>& tokens,
+                Return how);
+  void quarantine(Transaction& txn, QueueState& queue, QueueToken token, const std::string& reason,
+                  Return how);
+  // A delivery that ended with an earlier life.  False when the message is not there any more.
+  bool failStored(Transaction& txn, const StoredMessage& message, std::uint32_t attempts_max,
+                  const std::string& reason);
   // Empty when there is nothing to take.
   TakenBatch take(Transaction& txn, QueueState& queue, const TakeRequest& request, StoreTime now);
   void markBacklog(QueueState& queue);
@@ -152,6 +164,11 @@ class QueueTable {
   void takeRegion(Transaction& txn, QueueState& queue, std::uint8_t priority, std::uint64_t& next,
                   std::uint64_t end, const TakeRequest& request, StoreTime now, TakenBatch& batch,
                   std::uint64_t& bytes);
+  void recount(Transaction& txn, QueueState& queue, QueueToken token, Return how);
+  // Inside the transaction of a take: what was handed out in an earlier life says so from now on.
+  void remember(Transaction& txn, QueueState& queue, TakenBatch& batch);
+  void writeHanded(Transaction& txn, QueueState& queue);
+  static void loadHanded(QueueState& queue, std::string_view entries);
   void giveNumbers(Transaction& txn, QueueState& queue, TakenBatch& batch, std::size_t first);
   Status loadNumbers(Transaction& txn);
 

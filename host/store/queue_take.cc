@@ -138,6 +138,7 @@ TakenBatch QueueTable::take(Transaction& txn, QueueState& queue, const TakeReque
                batch, bytes);
   }
   if (request.numbering == Numbering::kNumbers) giveNumbers(txn, queue, batch, first);
+  if (request.handing == Handing::kRemembered) remember(txn, queue, batch);
   return batch;
 }
 

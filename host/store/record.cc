@@ -16,7 +16,8 @@ struct Header {
   std::uint32_t crc;  // Of everything after it.
   std::uint8_t version;
   std::uint8_t hops;
-  std::uint16_t attempts;
+  std::uint8_t attempts;
+  std::uint8_t deliveries;
   std::uint32_t words;
   std::uint32_t text_bytes;
   std::int64_t enqueued_ns;
@@ -124,6 +125,7 @@ void encodeRecord(const RecordView& record, std::uint8_t* to) {
   header.version = kRecordVersion;
   header.hops = record.hops;
   header.attempts = record.attempts;
+  header.deliveries = record.deliveries;
   header.words = record.message.wordCount();
   header.text_bytes = static_cast<std::uint32_t>(textBytes(texts));
   header.enqueued_ns = record.enqueued_ns;
@@ -174,6 +176,7 @@ Result<RecordView> decodeRecord(std::string_view bytes) {
   record.arrived_ns = header.arrived_ns;
   record.number = header.number;
   record.attempts = header.attempts;
+  record.deliveries = header.deliveries;
   record.hops = header.hops;
   return record;
 }

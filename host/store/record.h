@@ -40,7 +40,8 @@ struct RecordView {
   std::int64_t expires_ns = 0;   // Store clock; 0: never.
   std::int64_t arrived_ns = 0;   // Wall time, as the hop had it.
   std::uint64_t number = 0;      // What a quarantined message had; 0: none.
-  std::uint16_t attempts = 0;    // Failed deliveries so far.
+  std::uint8_t attempts = 0;     // Failed deliveries so far; both stay at 255.
+  std::uint8_t deliveries = 0;   // Others that did not end: put off, or cut short by a crash.
   std::uint8_t hops = 1;
   std::string_view reason;  // Of quarantine, else empty.
   std::string_view origin;  // The queue that a quarantined message came from, else empty.

@@ -123,6 +123,16 @@ Result<std::vector<QueueStats>> Store::queues() {
   return all;
 }
 
+Result<bool> Store::failStored(const StoredMessage& message, std::uint32_t attempts_max,
+                               const std::string& reason) {
+  bool found = false;
+  KANTE_CHECK(core_->perform([&](Transaction& txn) -> Status {
+    found = core_->queues().failStored(txn, message, attempts_max, reason);
+    return {};
+  }));
+  return found;
+}
+
 KeyValue& Store::keyValue() { return core_->keyValue(); }
 void Store::whenRoom(std::function<void()> again) { core_->whenRoom(std::move(again)); }
 const std::string& Store::epoch() const { return core_->epoch(); }

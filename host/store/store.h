@@ -75,6 +75,11 @@ class Store {
   Result<DurableQueue*> find(const std::string& name);
   // All that are on disk.  Waits: control thread only.
   Result<std::vector<QueueStats>> queues();
+  // A delivery that an earlier life of the process did not survive: one failed attempt more, and to
+  // `quarantine` with the reason when that makes attempts_max.  False when the message is not
+  // there (any more).  Before anything is taken from its queue.  Waits: control thread only.
+  Result<bool> failStored(const StoredMessage& message, std::uint32_t attempts_max,
+                          const std::string& reason);
   KeyValue& keyValue();
 
   // `again` is called once, on the store's thread, when the mailbox is half empty (at once if it

@@ -439,6 +439,8 @@ void StoreCore::answer(std::span<Request> group) {
   for (const Request& request : group) {
     if (request.sink != nullptr) {
       answers_.emplace_back(request.sink, CommitSink::Done{request.ticket, request.result});
+    } else if (request.queue != nullptr && request.result != CommitResult::kCommitted) {
+      request.queue->refused_.fetch_add(1, std::memory_order_relaxed);
     }
   }
   std::stable_sort(answers_.begin(), answers_.end(), [](const auto& a, const auto& b) {
