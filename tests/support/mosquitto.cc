@@ -211,7 +211,8 @@ MqttPeer::MqttPeer(const Mosquitto& broker, PeerOptions options) : options_(std:
 
 MqttPeer::~MqttPeer() {
   mosquitto_disconnect(client_);
-  mosquitto_loop_stop(client_, true);
+  // Not by force: that is pthread_cancel(), which leaves the library's mutexes locked.
+  mosquitto_loop_stop(client_, false);
   mosquitto_destroy(client_);
 }
 
