@@ -17,12 +17,26 @@ struct Stamp {
   std::int64_t now_ns = 0;
 };
 
-// Which check decided.  `general` should stay 0 for modules that use the SDK.
+// Counted by one thread at a time, read by any.
+class SealCount {
+ public:
+  SealCount& operator++() {
+    count_.store(count_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    return *this;
+  }
+  std::uint64_t value() const { return count_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<std::uint64_t> count_{0};
+};
+
+// Which check decided.  `general` should stay 0 for modules that use the SDK, and `walk` at one a
+// layout.
 struct SealCounters {
-  std::uint64_t same = 0;
-  std::uint64_t walk = 0;
-  std::uint64_t general = 0;
-  std::uint64_t refused = 0;
+  SealCount same;
+  SealCount walk;
+  SealCount general;
+  SealCount refused;
 };
 
 // On KANTE_OK *out is the message, with one reference: `block` itself, or, for an odd layout, a

@@ -19,6 +19,7 @@
 
 #include "host/base/log.h"
 #include "host/message/layout.h"
+#include "host/message/seal.h"
 #include "host/placement/module_metrics.h"
 #include "host/placement/module_services.h"
 #include "host/placement/module_spec.h"
@@ -108,6 +109,14 @@ class Instance final : public ModulePort,
   std::uint64_t droppedLoop() const { return dropped_loop_.load(std::memory_order_relaxed); }
   std::uint64_t errors() const { return errors_.load(std::memory_order_relaxed); }
   const ModuleMetrics& metrics() const { return metrics_; }
+  // Which check its messages passed, summed over its threads.
+  struct Seals {
+    std::uint64_t same = 0;
+    std::uint64_t walk = 0;
+    std::uint64_t general = 0;
+    std::uint64_t refused = 0;
+  };
+  Seals seals() const;
   // How long callbacks took: one in kSampleEvery was timed.
   const CallbackTimes& callbackTimes() const { return times_; }
 
@@ -244,6 +253,7 @@ class Instance final : public ModulePort,
   MatchScratch scratch_;
   std::vector<Target> matched_;
   Layout seal_layout_;
+  SealCounters seal_counters_;
   kante_msg* current_ = nullptr;  // The message of the INPUT being handled, and how far it came.
   std::uint8_t current_hops_ = 0;
 

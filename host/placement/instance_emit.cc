@@ -27,7 +27,7 @@ kante_status Instance::sealMessage(void* scratch, std::uint32_t used_words, kant
   kante_msg* block = kante_msg::ofData(scratch);
   kante_status status = KANTE_OK;
   if (onStrand()) {
-    status = seal(block, used_words, seal_layout_, shard().stamp(), shard().sealCounters(), out);
+    status = seal(block, used_words, seal_layout_, shard().stamp(), seal_counters_, out);
   } else {
     const std::lock_guard lock(foreign_mutex_);
     foreign_stamp_.now_ns = SystemClock().wallNs();
@@ -35,6 +35,17 @@ kante_status Instance::sealMessage(void* scratch, std::uint32_t used_words, kant
   }
   if (status == KANTE_OK && *out != block) MessageRef::release(block);
   return status;
+}
+
+Instance::Seals Instance::seals() const {
+  Seals sum;
+  for (const SealCounters* counters : {&seal_counters_, &foreign_counters_}) {
+    sum.same += counters->same.value();
+    sum.walk += counters->walk.value();
+    sum.general += counters->general.value();
+    sum.refused += counters->refused.value();
+  }
+  return sum;
 }
 
 kante_status Instance::publish(std::uint32_t output, void* scratch, std::uint32_t used_words,
@@ -56,7 +67,7 @@ kante_status Instance::publish(std::uint32_t output, void* scratch, std::uint32_
   }
   if (output >= outputs_.size()) return KANTE_E_NOT_FOUND;
   if (const kante_status status = seal(block, used_words, outputs_[output].layout, shard().stamp(),
-                                       shard().sealCounters(), &sealed);
+                                       seal_counters_, &sealed);
       status != KANTE_OK) {
     return status;
   }

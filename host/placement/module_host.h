@@ -41,6 +41,9 @@ struct ModuleStatus {
   std::uint64_t messages_in = 0;
   std::uint64_t messages_out = 0;
   std::uint64_t queued = 0;  // Waiting in its lane now.
+  // Messages of this life that were not like the one before them from the same output, so that more
+  // than a comparison had to check them; 1 an output is the least.
+  std::uint64_t slow_seals = 0;
 };
 
 struct RouteStatus {

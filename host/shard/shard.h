@@ -71,7 +71,6 @@ class Shard : public std::enable_shared_from_this<Shard> {
   std::uint32_t index() const { return index_; }
   boost::asio::io_context& io() { return io_; }
   Stamp& stamp() { return stamp_; }
-  SealCounters& sealCounters() { return seal_counters_; }
   CallbackSlot& slot() { return *slot_; }
   // Both as of the beginning of this turn.
   std::int64_t bootNs() const { return boot_ns_; }
@@ -98,7 +97,6 @@ class Shard : public std::enable_shared_from_this<Shard> {
   boost::asio::io_context io_{1};
   std::thread thread_;
   Stamp stamp_;
-  SealCounters seal_counters_;
   std::int64_t boot_ns_ = 0;
 
   Runnable* first_ = nullptr;  // Run queue, first in first out.

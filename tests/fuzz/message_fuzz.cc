@@ -188,7 +188,7 @@ void checkSeal(const Words& words, bool accepted, std::uint32_t flags, kante::La
   const bool reserved = (flags & KANTE_CHECK_FLAG_RESERVED) != 0;
   if (accepted) KANTE_ASSERT(status == (reserved ? KANTE_E_DENIED : KANTE_OK));
   if (status == KANTE_OK) {
-    KANTE_ASSERT(counters.same + counters.walk + counters.general == 1);
+    KANTE_ASSERT(counters.same.value() + counters.walk.value() + counters.general.value() == 1);
     KANTE_ASSERT((sealed == block) == accepted);
     const MessageView view(sealed->data(), sealed->words);
     KANTE_ASSERT(view.id() != kante::MessageId{} && view.createdNs() != 0);

@@ -164,7 +164,7 @@ class LookingAtAHost(WithHost):
                 self.assertTrue(name.startswith(current), line)
                 float(value)
         self.assertLessEqual({"kante_messages_total", "kante_uplink_connected", "kante_queue_messages",
-                              "kante_module_restarts_total", "kante_callback_seconds",
+                              "kante_module_restarts_total", "kante_callback_seconds", "kante_module_seals_total",
                               "process_open_fds", "process_cpu_seconds_total"}, set(families))
 
     def test_events_are_kept_and_followed(self):
