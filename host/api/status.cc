@@ -10,6 +10,7 @@
 #include "host/api/views.h"
 #include "host/base/clock.h"
 #include "host/base/events.h"
+#include "host/base/trusted_clock.h"
 #include "host/placement/module_host.h"
 #include "host/store/store.h"
 #include "host/uplink/uplink.h"
@@ -71,6 +72,26 @@ void storeProblems(const StoreStatus& store, std::vector<Problem>& out) {
                    "The store is " + std::to_string(static_cast<int>(fill * 100)) + " % full",
                    "kante queue list says what fills it"});
   }
+}
+
+void clockProblems(const StatusParts& parts, std::vector<Problem>& out) {
+  if (parts.wall == nullptr) return;
+  const ClockReading now = parts.wall->read();
+  if (now.trusted) return;
+  out.push_back({Severity::kWarn, "clock", "The wall clock is not trusted: " + now.reason(),
+                 "set the time, and let chrony or systemd-timesyncd keep it; timers, TTLs and "
+                 "modules go on without it"});
+}
+
+json::object clockJson(const StatusParts& parts) {
+  if (parts.wall == nullptr) return {};
+  const ClockReading now = parts.wall->read();
+  return {{"trusted", now.trusted},
+          {"now", formatUtc(now.wall_ns)},
+          {"floor", formatUtc(now.floor_s * 1'000'000'000)},
+          {"floor_from", name(now.floor_from)},
+          {"reason", textOrNull(now.reason())},
+          {"synchronised", now.synchronised}};
 }
 
 json::object deploymentJson(const DeploymentStatus& deployment) {
@@ -140,6 +161,7 @@ std::vector<Problem> problems(const StatusParts& parts) {
   }
   moduleProblems(parts, out);
   if (parts.store != nullptr) storeProblems(parts.store->status(), out);
+  clockProblems(parts, out);
   if (parts.uplink != nullptr) {
     const UplinkStatus uplink = parts.uplink->status();
     if (uplink.state != "connected") {
@@ -176,6 +198,7 @@ json::object statusJson(const StatusParts& parts) {
           {"modules", std::move(modules)},
           {"uplink", uplinkJson(parts)},
           {"store", storeJson(parts)},
+          {"clock", clockJson(parts)},
           {"sandbox", json::object{{"tier", nullptr}, {"limits", nullptr}}},
           {"dropped", droppedJson(parts)},
           {"problems", std::move(wrong)}};
@@ -196,6 +219,10 @@ std::string metricsText(const StatusParts& parts) {
     parts.uplink->collect(out);
   } else {
     out.gauge("kante_uplink_connected", "1 while the uplink is connected", {}, 0);
+  }
+  if (parts.wall != nullptr) {
+    out.gauge("kante_clock_trusted", "1 while the wall clock is not before its floor", {},
+              parts.wall->trusted() ? 1 : 0);
   }
   const auto wrong = problems(parts);
   out.gauge("kante_problems", "What kante status says is wrong", {},

@@ -13,6 +13,7 @@ class Clock;
 class EventLog;
 class ModuleHost;
 class Store;
+class TrustedClock;
 class Uplink;
 class ApiServer;
 
@@ -27,6 +28,7 @@ struct StatusParts {
   Store* store = nullptr;    // Null: keeps nothing.
   Uplink* uplink = nullptr;  // Null: kind "none".
   const ApiServer* server = nullptr;
+  const TrustedClock* wall = nullptr;  // Null: the wall clock is not judged.
 };
 
 enum class Severity { kWarn, kFail };
@@ -34,7 +36,7 @@ enum class Severity { kWarn, kFail };
 // Something that is wrong and what a person can do about it.
 struct Problem {
   Severity severity = Severity::kWarn;
-  std::string about;  // "module/filter", "deployment", "uplink", "store".
+  std::string about;  // "module/filter", "deployment", "uplink", "store", "clock".
   std::string text;
   std::string hint;
 };

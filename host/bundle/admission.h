@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
 
 #include "host/bundle/frame.h"
@@ -25,6 +26,8 @@ struct AdmissionPolicy {
   Counter counter = Counter::kAtFloor;
   Rebind rebind = Rebind::kNo;
   Libraries libraries = Libraries::kDeclared;
+  // Told of the signer of what the store admitted; may be empty.
+  std::function<void(const Signer&)> admitted;
 };
 
 struct AdmittedBundle {

@@ -228,6 +228,7 @@ Result<AdmittedBundle> BundleStore::admit(int fd, const AdmissionPolicy& policy)
     return bundle;
   }();
   if (admitted.has_error()) (void)removeTree(directory_.get(), staged);  // Else at the next start.
+  if (admitted && policy.admitted) policy.admitted(admitted->signer);
   return admitted;
 }
 

@@ -10,22 +10,15 @@
 #include <string_view>
 #include <vector>
 
-#include "host/base/clock.h"
 #include "host/base/result.h"
+#include "host/base/trusted_clock.h"
 
 namespace kante {
 
 // What a certificate must be made for (extended key usage), always said explicitly.
 enum class SignerUse { kBundles, kDocuments };  // codeSigning, documentSigning
 
-// The moment at which certificates are judged.  When the wall clock is behind the floor it is not
-// trusted: then the floor is that moment, and "not yet valid" is no reason.
-struct JudgementTime {
-  std::int64_t at_s = 0;  // Since 1970, UTC.
-  enum class Clock { kTrusted, kUntrusted } clock = Clock::kTrusted;
-};
-// The floor is the latest of kBuildTime_s and what the caller knows: the time saved last, the
-// not-before of an accepted certificate (Signer::not_before_s).
+// For commands that know no floor but the build's; a host asks its TrustedClock.
 JudgementTime judgementTime(const Clock& clock, std::int64_t floor_s);
 std::int64_t buildTimeS();  // When this build was configured.
 

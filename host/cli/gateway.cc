@@ -17,6 +17,7 @@
 #include "host/api/status.h"
 #include "host/base/clock.h"
 #include "host/base/events.h"
+#include "host/base/trusted_clock.h"
 #include "host/bundle/bundle_store.h"
 #include "host/cli/host_lock.h"
 #include "host/cli/state_watch.h"
@@ -63,7 +64,7 @@ Result<TrustStore> loadTrust(const Config& config, const std::string& more_pem, 
   return TrustStore::fromPem(pem);
 }
 
-StoreOptions storeOptions(const Config& config, const Clock& clock) {
+StoreOptions storeOptions(const Config& config, const TrustedClock& wall) {
   StoreOptions out;
   out.directory = config.gateway.data_dir + "/store";
   out.max_bytes = config.store.max_bytes;
@@ -72,7 +73,7 @@ StoreOptions storeOptions(const Config& config, const Clock& clock) {
   out.sync =
       config.store.sync == StoreSync::kInterval ? SyncPolicy::kInterval : SyncPolicy::kAlways;
   out.sync_ms = config.store.sync_ms;
-  out.wall_trusted = [&clock] { return clock.wallNs() / 1'000'000'000 >= buildTimeS(); };
+  out.wall_trusted = [&wall] { return wall.trusted(); };
   return out;
 }
 
@@ -129,6 +130,7 @@ struct Gateway::State {
   Log& log;
   Options options;
   SystemClock clock;
+  TrustedClock wall{clock, buildTimeS()};
   const std::int64_t started_boot_ns = clock.bootNs();
   EventLog events;
   FileDescriptor data_dir;
@@ -165,11 +167,13 @@ Status Gateway::State::openDisk() {
   KANTE_TRY(held, lockDataDirectory(data_dir.get(), path, kLockPatience));
   lock = std::move(held);
 
+  if (const Status kept = wall.keepIn(data_dir.get()); !kept) log.warn("clock", kept.error().text);
+
   auto trusted = loadTrust(config, options.trust_pem, log);
   if (!trusted) return within("[trust]", trusted.error());
   trust.emplace(std::move(*trusted));
 
-  KANTE_TRY(opened, Store::open(storeOptions(config, clock), clock, log));
+  KANTE_TRY(opened, Store::open(storeOptions(config, wall), clock, log));
   store = std::move(opened);
   if (const StoreStatus now = store->status(); !now.set_aside.empty()) {
     Event broken;
@@ -236,6 +240,7 @@ Status Gateway::State::openModules() {
         *store,      clock,
         log,         [this](std::function<void()> work) { post(std::move(work)); },
         twins.get(), methods.get()};
+    host.wall = &wall;
     if (options.uplink_client) host.client = options.uplink_client();
     KANTE_TRY(made, MqttUplink::make(uplinkOptions(config), std::move(host)));
     uplink = std::move(made);
@@ -278,7 +283,10 @@ Status Gateway::State::openAgent() {
                      [this] {
                        AdmissionPolicy policy;
                        policy.trust = &*trust;
-                       policy.time = judgementTime(clock, buildTimeS());
+                       policy.time = wall.judgement();
+                       policy.admitted = [this](const Signer& signer) {
+                         wall.accepted(signer.not_before_s);
+                       };
                        return policy;
                      },
                      upstream ? Upstream::kServed : Upstream::kAbsent};
@@ -298,7 +306,7 @@ Status Gateway::State::openApi() {
   where.upload_dir_fd = data_dir.get();
   api = std::make_unique<ApiServer>(control, router, log, std::move(where));
   status.emplace(StatusParts{config.gateway.id, clock, started_boot_ns, *modules, *agent, events,
-                             store.get(), uplink.get(), api.get()});
+                             store.get(), uplink.get(), api.get(), &wall});
   addStatusEndpoints(router, *status);
   addModuleEndpoints(router, *modules, log, control);
   addEventEndpoints(router, events);
@@ -307,7 +315,7 @@ Status Gateway::State::openApi() {
   addQueueEndpoints(router, *store, log, control);
   addDashboard(router);
   watch = std::make_unique<StateWatch>(
-      control, StateWatch::Parts{events, *agent, *modules, store.get(), uplink.get()});
+      control, StateWatch::Parts{events, *agent, *modules, store.get(), uplink.get(), &wall, &log});
   return {};
 }
 

@@ -1,8 +1,12 @@
 #include "host/cli/state_watch.h"
 
 #include <boost/asio/io_context.hpp>
+#include <cstdlib>
 
 #include "host/agent/agent.h"
+#include "host/base/clock.h"
+#include "host/base/log.h"
+#include "host/base/trusted_clock.h"
 #include "host/placement/module_host.h"
 #include "host/store/store.h"
 #include "host/uplink/uplink.h"
@@ -11,6 +15,8 @@ namespace kante::cli {
 namespace {
 
 constexpr std::chrono::seconds kEvery{1};
+// What keeps a clock right slews it by less between two looks.
+constexpr std::int64_t kStepNs = 1'000'000'000;
 constexpr int kDropsEvery = 60;  // Looks.
 
 Event event(EventLevel level, std::string kind, std::string subject, std::string text) {
@@ -39,6 +45,7 @@ void StateWatch::wait() {
 void StateWatch::look() {
   lookAtDeployment();
   lookAtUplink();
+  lookAtClock();
   lookAtStore();
   lookAtDrops();
 }
@@ -87,6 +94,29 @@ void StateWatch::lookAtStore() {
                                         "The store cannot be written: " + now.failure)
                                 : event(EventLevel::kInfo, "store.recovered", "store",
                                         "The store can be written again"));
+}
+
+void StateWatch::lookAtClock() {
+  if (parts_.wall == nullptr) return;
+  if (const Status saved = parts_.wall->tick(); !saved && parts_.log != nullptr)
+    parts_.log->warn("clock", saved.error().text);
+  const Clock& clock = parts_.wall->clock();
+  const std::int64_t offset_ns = clock.wallNs() - clock.bootNs();
+  const std::int64_t step_ns = wall_offset_ns_ == 0 ? 0 : offset_ns - wall_offset_ns_;
+  wall_offset_ns_ = offset_ns;
+  if (step_ns > kStepNs || step_ns < -kStepNs) {
+    parts_.events.add(event(EventLevel::kInfo, "clock.stepped", "clock",
+                            "The wall clock was set " +
+                                std::string(step_ns > 0 ? "forward" : "back") + " by " +
+                                std::to_string(std::abs(step_ns) / 1'000'000'000) + " s"));
+  }
+  const ClockReading now = parts_.wall->read();
+  if (now.trusted == clock_trusted_) return;
+  clock_trusted_ = now.trusted;
+  parts_.events.add(
+      now.trusted ? event(EventLevel::kInfo, "clock.trusted", "clock", "The wall clock is trusted")
+                  : event(EventLevel::kWarn, "clock.untrusted", "clock",
+                          "The wall clock is not trusted: " + now.reason()));
 }
 
 void StateWatch::lookAtDrops() {

@@ -1,4 +1,5 @@
-// Makes events of what changes without telling anybody: the uplink, the deployment, drops.
+// Makes events of what changes without telling anybody: the uplink, the deployment, the clock,
+// drops; and lets the clock save what it must.
 //
 // Looks once a second; a drop is reported at most once a minute and reason.  Control thread only.
 #pragma once
@@ -12,7 +13,9 @@
 namespace kante {
 class Agent;
 class ModuleHost;
+class Log;
 class Store;
+class TrustedClock;
 class Uplink;
 }  // namespace kante
 
@@ -20,13 +23,15 @@ namespace kante::cli {
 
 class StateWatch {
  public:
-  // All borrowed; store and uplink may be null.
+  // All borrowed; the last four may be null.
   struct Parts {
     EventLog& events;
     Agent& agent;
     ModuleHost& modules;
     Store* store = nullptr;
     Uplink* uplink = nullptr;
+    TrustedClock* wall = nullptr;
+    Log* log = nullptr;
   };
   StateWatch(boost::asio::io_context& control, Parts parts);
   void start() { wait(); }
@@ -40,6 +45,7 @@ class StateWatch {
   void lookAtDeployment();
   void lookAtStore();
   void lookAtDrops();
+  void lookAtClock();
 
   struct Dropped {
     std::uint64_t reported = 0;
@@ -50,6 +56,8 @@ class StateWatch {
   std::string uplink_;
   std::string deployment_;
   bool store_failing_ = false;
+  bool clock_trusted_ = true;
+  std::int64_t wall_offset_ns_ = 0;  // Wall less BOOTTIME at the last look; 0: not yet looked.
   std::map<std::string, Dropped> dropped_;
 };
 

@@ -50,6 +50,19 @@ std::string storeLine(const json::value& status) {
                      formatBytes(real(store, "max_bytes")));
 }
 
+std::string clockLine(const json::value& status) {
+  const json::value& clock = member(status, "clock");
+  const json::value& trusted = member(clock, "trusted");
+  if (!trusted.is_bool()) return "-";
+  const json::value& synchronised = member(clock, "synchronised");
+  const bool kept = synchronised.is_bool() && synchronised.as_bool();
+  if (trusted.as_bool()) {
+    return textOf(clock, "now") + (kept ? ", synchronised" : ", trusted, nobody keeps it right");
+  }
+  return paint(Colour::kYellow, "not trusted") + ", certificates are judged at " +
+         textOf(clock, "floor");
+}
+
 std::string dropLine(const json::value& status) {
   const json::value& dropped = member(status, "dropped");
   std::string out;
@@ -81,6 +94,7 @@ std::string statusText(const json::value& status) {
   line("deployment", deploymentLine(status));
   line("uplink", uplinkLine(status));
   line("store", storeLine(status));
+  line("clock", clockLine(status));
   line("dropped", dropLine(status));
   const json::value& modules = member(status, "modules");
   if (modules.is_array() && !modules.as_array().empty()) {

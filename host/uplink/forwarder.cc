@@ -4,6 +4,7 @@
 
 #include "host/base/clock.h"
 #include "host/base/log.h"
+#include "host/base/trusted_clock.h"
 #include "host/uplink/reason.h"
 
 namespace kante {
@@ -111,8 +112,17 @@ void Forwarder::send() {
   }
 }
 
+// What was stamped before the clock was set stays doubtful when it is right again.
+WallTime Forwarder::wallTimeOf(const TakenMessage& message) const {
+  if (host_.wall == nullptr) return WallTime::kTrusted;
+  return host_.wall->trusted() && host_.wall->plausible(message.record.arrived_ns)
+             ? WallTime::kTrusted
+             : WallTime::kUntrusted;
+}
+
 void Forwarder::sendOne(const TakenMessage& message) {
-  const Result<Publication> publication = writer_.write(message, host_.clock.wallNs());
+  const Result<Publication> publication =
+      writer_.write(message, host_.clock.wallNs(), wallTimeOf(message));
   if (publication.has_error()) return giveUp(message, publication.error().text);
   const std::uint64_t bytes = message.record.message.wordCount() * std::uint64_t{8};
   // Before publish(): an answer must find it.

@@ -24,6 +24,7 @@ namespace kante {
 
 class Clock;
 class Log;
+class TrustedClock;
 
 class Forwarder {
  public:
@@ -42,6 +43,7 @@ class Forwarder {
     const Clock& clock;
     Log& log;
     OnLost on_lost;
+    const TrustedClock* wall = nullptr;  // Null: the wall clock is believed.
   };
 
   Forwarder(Host host, TelemetryWriter writer, std::uint32_t window);
@@ -77,6 +79,7 @@ class Forwarder {
   void takeMore();
   void taken(Result<TakenBatch> batch);
   void send();
+  WallTime wallTimeOf(const TakenMessage& message) const;
   void sendOne(const TakenMessage& message);
   void flush();
   void giveUp(const TakenMessage& message, const std::string& reason);

@@ -210,7 +210,8 @@ Result<std::unique_ptr<MqttUplink>> MqttUplink::make(MqttUplinkOptions options, 
   KANTE_TRY(topic, TelemetryTopic::parse(options.topic, options.gateway_id));
   MosquittoOptions client;
   if (endpoint.tls) {
-    KANTE_TRY(tls, TlsContext::make({options.ca, options.cert, options.key}, endpoint.host));
+    KANTE_TRY(tls,
+              TlsContext::make({options.ca, options.cert, options.key}, endpoint.host, host.wall));
     client.tls = std::move(tls);
   } else if (options.plain_text != PlainText::kAnywhere && !isLoopback(endpoint.host)) {
     return fail(Errc::kDenied,
@@ -243,7 +244,8 @@ Result<std::unique_ptr<MqttUplink>> MqttUplink::make(MqttUplinkOptions options, 
       Forwarder::Host{*state->client, *queue, state->host.clock, state->host.log,
                       [raw = state.get()](std::uint64_t number, const std::string& why) {
                         raw->lost(number, why);
-                      }},
+                      },
+                      state->host.wall},
       TelemetryWriter(std::move(topic), given.gateway_id, state->host.store.epoch()), given.window);
   if (given.commands == CommandTrust::kBroker) {
     if (state->host.twins == nullptr || state->host.methods == nullptr) {

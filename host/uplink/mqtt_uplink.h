@@ -16,6 +16,7 @@ class Clock;
 class Log;
 class Methods;
 class Store;
+class TrustedClock;
 class Twins;
 
 enum class CommandTrust { kSigned, kBroker };
@@ -49,6 +50,7 @@ class MqttUplink final : public Uplink {
     Twins* twins = nullptr;  // Needed, with methods, for CommandTrust::kBroker.
     Methods* methods = nullptr;
     std::unique_ptr<UplinkClient> client = nullptr;  // Null: libmosquitto's, to options.url.
+    TrustedClock* wall = nullptr;                    // Null: the wall clock is believed.
   };
 
   // Checks the options and reads the certificates; makes the queue "upstream".  Errors name the

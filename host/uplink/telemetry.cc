@@ -100,7 +100,8 @@ void TelemetryWriter::toBag(const MessageView& message) {
   publication_.expiry_s = 0;
 }
 
-Result<Publication> TelemetryWriter::write(const TakenMessage& taken, std::int64_t wall_ns) {
+Result<Publication> TelemetryWriter::write(const TakenMessage& taken, std::int64_t wall_ns,
+                                           WallTime worth) {
   const MessageView& message = taken.record.message;
   publication_ = Publication();
   kept_.clear();
@@ -126,6 +127,7 @@ Result<Publication> TelemetryWriter::write(const TakenMessage& taken, std::int64
   add("kante-id", keep(formatId(message.id())));
   const auto [trace_high, trace_low] = message.trace();
   if ((trace_high | trace_low) != 0) add("kante-trace", keep(formatId({trace_high, trace_low})));
+  if (worth == WallTime::kUntrusted) add("kante-time", "untrusted");
   if (!encoded_names_.empty()) add("kante-encoded", keep(encoded_names_));
   if (form_ == TelemetryForm::kMqtt311) toBag(message);
   if (too_long_ || publication_.topic.size() > kTopicBytesMax) {

@@ -16,6 +16,9 @@
 namespace kante {
 
 enum class TelemetryForm { kMqtt5, kMqtt311 };
+// Whether the times in a message may be believed; those that may not carry
+// `kante-time: untrusted`.
+enum class WallTime { kTrusted, kUntrusted };
 
 class TelemetryWriter {
  public:
@@ -27,7 +30,8 @@ class TelemetryWriter {
 
   // Borrows from the message and from this writer until the next call.  kLimit: a property that
   // MQTT has no room for; such a message can never be sent.
-  Result<Publication> write(const TakenMessage& message, std::int64_t wall_ns);
+  Result<Publication> write(const TakenMessage& message, std::int64_t wall_ns,
+                            WallTime worth = WallTime::kTrusted);
 
  private:
   void add(std::string_view name, std::string_view value);

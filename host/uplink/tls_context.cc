@@ -4,6 +4,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include <ctime>
 #include <utility>
 
 namespace kante {
@@ -20,6 +21,11 @@ Error bad(const char* option, const std::string& file) {
   return fail(Errc::kInvalid, std::string("[uplink] ") + option + " " + file + ": " + lastReason());
 }
 
+std::int64_t secondsOf(const ASN1_TIME* time) {
+  std::tm utc{};
+  return ASN1_TIME_to_tm(time, &utc) == 1 ? ::timegm(&utc) : 0;
+}
+
 }  // namespace
 
 struct TlsCallbacks {
@@ -33,6 +39,11 @@ struct TlsCallbacks {
         static_cast<SSL*>(X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx()));
     TlsContext* self = of(SSL_get_SSL_CTX(ssl));
     const int why = X509_STORE_CTX_get_error(store);
+    if (why == X509_V_ERR_CERT_NOT_YET_VALID &&
+        self->judged_at_.clock == JudgementTime::Clock::kUntrusted) {
+      X509_STORE_CTX_set_error(store, X509_V_OK);
+      return 1;
+    }
     self->refusal_ = "the certificate of " + self->host_ + " is refused: ";
     self->refusal_ += X509_verify_cert_error_string(why);
     return 0;
@@ -48,21 +59,33 @@ struct TlsCallbacks {
                          : SSL_alert_desc_string_long(code);
   }
 
+  static void done(const TlsContext& self, const SSL* ssl) {
+    const X509* server = SSL_get0_peer_certificate(ssl);
+    if (self.wall_ == nullptr || server == nullptr || SSL_get_verify_result(ssl) != X509_V_OK)
+      return;
+    self.wall_->accepted(secondsOf(X509_get0_notBefore(server)));
+  }
+
   // The name to ask for is ours, not that of the address that the library was told to connect to.
   static void info(const SSL* ssl, int where, int code) {
     if ((where & SSL_CB_READ_ALERT) == SSL_CB_READ_ALERT) {
       return alert(*of(SSL_get_SSL_CTX(ssl)), code);
     }
+    if ((where & SSL_CB_HANDSHAKE_DONE) != 0) return done(*of(SSL_get_SSL_CTX(ssl)), ssl);
     if ((where & SSL_CB_HANDSHAKE_START) == 0) return;
-    const TlsContext* self = of(SSL_get_SSL_CTX(ssl));
+    TlsContext* self = of(SSL_get_SSL_CTX(ssl));
     auto* handshake = const_cast<SSL*>(ssl);
+    if (self->wall_ != nullptr) {
+      self->judged_at_ = self->wall_->judgement();
+      X509_VERIFY_PARAM_set_time(SSL_get0_param(handshake), self->judged_at_.at_s);
+    }
     char* name = self->host_is_name_ ? const_cast<char*>(self->host_.c_str()) : nullptr;
     SSL_set_tlsext_host_name(handshake, name);
   }
 };
 
-Result<std::unique_ptr<TlsContext>> TlsContext::make(const TlsFiles& files,
-                                                     const std::string& host) {
+Result<std::unique_ptr<TlsContext>> TlsContext::make(const TlsFiles& files, const std::string& host,
+                                                     TrustedClock* wall) {
   if (files.ca.empty()) {
     return fail(Errc::kInvalid,
                 "[uplink] ca: mqtts needs the file of the CA that signs the broker");
@@ -73,7 +96,7 @@ Result<std::unique_ptr<TlsContext>> TlsContext::make(const TlsFiles& files,
   ERR_clear_error();
   SSL_CTX* raw = SSL_CTX_new(TLS_client_method());
   if (raw == nullptr) return fail(Errc::kIo, "TLS: " + lastReason());
-  std::unique_ptr<TlsContext> context(new TlsContext(raw, host));
+  std::unique_ptr<TlsContext> context(new TlsContext(raw, host, wall));
   SSL_CTX_set_app_data(raw, context.get());
   SSL_CTX_set_min_proto_version(raw, TLS1_2_VERSION);
   SSL_CTX_set_mode(raw, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "host/base/result.h"
+#include "host/base/trusted_clock.h"
 
 struct ssl_ctx_st;
 
@@ -17,12 +18,16 @@ struct TlsFiles {
   std::string key;
 };
 
-// TLS 1.2 or later.  The server's certificate must be valid for the host, a name or an address.
+// TLS 1.2 or later.  The server's certificate must be valid for the host, a name or an address, and
+// at the time that the trusted clock judges by: with a wall clock that is not trusted, expiry is
+// judged at the floor and "not yet valid" is no reason.
 // Used by one thread at a time.
 class TlsContext {
  public:
   // kIo, kInvalid: which file, and why.
-  static Result<std::unique_ptr<TlsContext>> make(const TlsFiles& files, const std::string& host);
+  // `wall`, if given, outlives it; without it the machine's clock is believed.
+  static Result<std::unique_ptr<TlsContext>> make(const TlsFiles& files, const std::string& host,
+                                                  TrustedClock* wall = nullptr);
   ~TlsContext();
   TlsContext(const TlsContext&) = delete;
   TlsContext& operator=(const TlsContext&) = delete;
@@ -33,10 +38,13 @@ class TlsContext {
 
  private:
   friend struct TlsCallbacks;
-  TlsContext(ssl_ctx_st* context, std::string host) : context_(context), host_(std::move(host)) {}
+  TlsContext(ssl_ctx_st* context, std::string host, TrustedClock* wall)
+      : context_(context), host_(std::move(host)), wall_(wall) {}
 
   ssl_ctx_st* const context_;
   const std::string host_;
+  TrustedClock* const wall_;
+  JudgementTime judged_at_;  // Of the handshake under way.
   bool host_is_name_ = true;
   std::string refusal_;
 };

@@ -122,6 +122,8 @@ class LookingAtAHost(WithHost):
         self.assertLessEqual({"kind", "state", "epoch", "seq", "backlog_messages", "backlog_bytes"},
                              set(status["uplink"]))
         self.assertLessEqual({"bytes", "max_bytes"}, set(status["store"]))
+        self.assertLessEqual({"trusted", "floor", "reason", "synchronised"}, set(status["clock"]))
+        self.assertTrue(status["clock"]["trusted"])
         self.assertLessEqual({"tier", "limits"}, set(status["sandbox"]))
         self.assertEqual(set(status["dropped"]), {"ttl", "overflow", "stalled", "store_full", "budget",
                                                   "denied", "no_route", "loop", "quarantine"})

@@ -15,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include "host/base/trusted_clock.h"
 #include "host/hub/methods.h"
 #include "host/hub/twins.h"
 #include "host/uplink/mqtt_uplink.h"
@@ -71,7 +72,9 @@ class UplinkTest : public ::testing::Test {
                           log_,
                           [this](std::function<void()> work) { boost::asio::post(control_, std::move(work)); },
                           twins_.get(),
-                          methods_.get()};
+                          methods_.get(),
+                          nullptr,
+                          wall_.get()};
     return MqttUplink::make(std::move(options), std::move(host));
   }
   void startUplink(MqttUplinkOptions options) {
@@ -158,6 +161,7 @@ class UplinkTest : public ::testing::Test {
   SystemClock clock_;
   Log log_{Log::Format::kSilent};
   QueueSpec spec_;
+  std::unique_ptr<TrustedClock> wall_;  // Null: the wall clock is believed.
   boost::asio::io_context control_;
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_;
   std::thread control_thread_;
