@@ -14,6 +14,9 @@
 namespace kante {
 
 namespace {
+// How often a module is told that its callbacks are slow.
+constexpr std::int64_t kSlowToldMs = 10'000;
+
 std::uint32_t shardsFor(std::uint32_t wanted) {
   if (wanted != 0) return std::min(wanted, CrashPage::kSlots);
   return std::clamp(std::thread::hardware_concurrency(), 1u, 4u);
@@ -42,14 +45,30 @@ LocalModuleHost::LocalModuleHost(ModuleHostOptions options)
   Watchdog::Options watch;
   watch.warn_ms = options_.callback_warn_ms;
   watch.limit_ms = options_.callback_limit_ms;
-  watch.slow = [this](std::uint32_t module, std::uint32_t event_type, std::int64_t ms) {
+  // On the watchdog's thread alone, so what it remembers needs no lock.
+  struct Told {
+    std::int64_t at_ms = 0;
+    std::uint64_t untold = 0;
+  };
+  watch.slow = [this, told = std::map<std::uint32_t, Told>()](
+                   std::uint32_t module, std::uint32_t event_type, std::int64_t ms) mutable {
+    const std::int64_t now_ms = SystemClock().bootNs() / 1'000'000;
+    Told& last = told[module];
+    if (last.at_ms != 0 && now_ms - last.at_ms < kSlowToldMs) {
+      ++last.untold;
+      return;
+    }
+    last.at_ms = now_ms;
+    const std::uint64_t more = std::exchange(last.untold, 0);
+    const std::string since =
+        more == 0 ? "" : fmt::format(" ({} more since it was last said)", more);
     const std::string named = options_.crash_page->moduleName(module);
     const std::string module_name = named.substr(0, named.find(' '));
     options_.log->warn(
         "module/" + module_name,
         fmt::format("a callback (event {}) has held its shard for {} ms: say \"execution\": "
-                    "\"dedicated\" in the deployment, or do less at once",
-                    event_type, ms));
+                    "\"dedicated\" in the deployment, or do less at once{}",
+                    event_type, ms, since));
   };
   watch.over_limit = [this](CallbackSlot& slot, std::uint32_t shard, std::int64_t ms) {
     const std::string named = options_.crash_page->moduleName(slot.module.load());
