@@ -137,6 +137,8 @@ void Mosquitto::end(int signal) {
 
 void Mosquitto::stop() { end(SIGTERM); }
 void Mosquitto::kill() { end(SIGKILL); }
+void Mosquitto::pause() { ::kill(pid_, SIGSTOP); }
+void Mosquitto::resume() { ::kill(pid_, SIGCONT); }
 
 // ---- MqttPeer ----
 

@@ -36,6 +36,8 @@ class Mosquitto {
   void start();  // Returns when it accepts connections; ends the test program when it never does.
   void stop();   // SIGTERM: it writes its sessions down.
   void kill();   // SIGKILL.
+  void pause();  // SIGSTOP: connections stay, and nobody answers.
+  void resume();
   bool running() const { return pid_ > 0; }
   std::uint16_t port() const { return port_; }
   // mqtt://127.0.0.1:PORT or mqtts://localhost:PORT
