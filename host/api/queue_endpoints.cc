@@ -25,11 +25,9 @@ json::object toJson(const QueueStats& queue) {
   for (std::size_t i = 0; i < kStoreDrops; ++i) {
     if (queue.dropped[i] > 0) dropped[name(static_cast<StoreDrop>(i))] = queue.dropped[i];
   }
-  return {{"name", queue.name},
-          {"messages", queue.messages},
-          {"bytes", queue.bytes},
-          {"oldest_s", queue.oldest_ns / 1'000'000'000},
-          {"dropped", std::move(dropped)}};
+  return {{"name", queue.name},         {"messages", queue.messages},
+          {"bytes", queue.bytes},       {"oldest_s", queue.oldest_ns / 1'000'000'000},
+          {"detached", queue.detached}, {"dropped", std::move(dropped)}};
 }
 
 json::object toJson(const InspectedMessage& message) {

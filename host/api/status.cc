@@ -129,13 +129,21 @@ json::object uplinkJson(const StatusParts& parts) {
 json::object storeJson(const StatusParts& parts) {
   if (parts.store == nullptr) return {{"bytes", 0}, {"max_bytes", 0}};
   const StoreStatus store = parts.store->status();
+  json::array queues;
+  for (const QueueStats& queue : parts.store->shown()) {
+    queues.push_back({{"name", queue.name},
+                      {"messages", queue.messages},
+                      {"bytes", queue.bytes},
+                      {"detached", queue.detached}});
+  }
   return {{"bytes", store.bytes},
           {"max_bytes", store.max_bytes},
           {"map_bytes", store.map_bytes},
           {"durable", store.durable},
           {"failing", store.failing},
           {"failure", textOrNull(store.failure)},
-          {"set_aside", textOrNull(store.set_aside)}};
+          {"set_aside", textOrNull(store.set_aside)},
+          {"queues", std::move(queues)}};
 }
 
 json::object droppedJson(const StatusParts& parts) {

@@ -25,12 +25,13 @@ Result<int> list(const HostOptions& options) {
   }
   KANTE_TRY(queues, parseReply(body));
   using enum Table::Align;
-  Table table({{"QUEUE"}, {"MESSAGES", kRight}, {"BYTES", kRight}, {"OLDEST", kRight}});
+  Table table({{"QUEUE"}, {"MESSAGES", kRight}, {"BYTES", kRight}, {"OLDEST", kRight}, {""}});
   if (!queues.is_array()) return 0;
   for (const json::value& queue : queues.as_array()) {
     const bool empty = number(queue, "messages") == 0;
     table.add({printable(textOf(queue, "name")), textOf(queue, "messages"),
-               formatBytes(real(queue, "bytes")), empty ? "" : formatAge(real(queue, "oldest_s"))});
+               formatBytes(real(queue, "bytes")), empty ? "" : formatAge(real(queue, "oldest_s")),
+               textOf(queue, "detached") == "true" ? "detached" : ""});
   }
   std::fputs(table.text().c_str(), stdout);
   return 0;

@@ -18,7 +18,7 @@ void DurableQueue::take(TakeRequest request, OnTaken on_taken) {
 
 void DurableQueue::cancelTake() {
   StoreCore::Operation operation;
-  operation.apply = [this](Transaction&) { core_.state(*this).waiting.reset(); };
+  operation.apply = [this](Transaction&) { state_.waiting.reset(); };
   core_.post(std::move(operation));
 }
 
@@ -59,7 +59,7 @@ void DurableQueue::markBacklog() {
 
 void DurableQueue::setSpec(QueueSpec spec) {
   StoreCore::Operation operation;
-  operation.apply = [this, spec](Transaction&) { core_.state(*this).spec = spec; };
+  operation.apply = [this, spec](Transaction&) { QueueTable::setSpec(state_, spec); };
   core_.post(std::move(operation));
 }
 

@@ -29,6 +29,7 @@
 namespace kante {
 
 class QueueTable;
+struct QueueState;
 class StoreCore;
 
 inline constexpr std::uint8_t kPriorities = 10;  // 0 first, 9 last.
@@ -39,6 +40,9 @@ enum class FullPolicy { kDropLowest, kRefuse };
 enum class StoreDrop : std::uint8_t { kTtl, kStoreFull, kBudget, kQuarantine, kPurged, kCorrupt };
 inline constexpr std::size_t kStoreDrops = 6;
 const char* name(StoreDrop reason);
+
+// Where messages go that nobody could handle.  Its bounds are fixed, and it is never detached.
+inline constexpr char kQuarantineQueue[] = "quarantine";
 
 struct QueueSpec {
   // 0: only the store's own max_bytes bounds it.
@@ -139,6 +143,7 @@ struct QueueStats {
   std::uint64_t bytes = 0;
   std::int64_t oldest_ns = 0;  // Age on the store's clock; 0 when empty.
   std::uint64_t next_number = 1;
+  bool detached = false;  // No route names it and nobody reads it.
   std::array<std::uint64_t, kStoreDrops> dropped{};
 };
 
@@ -159,7 +164,8 @@ struct InspectedMessage {
 class DurableQueue {
  public:
   const std::string& name() const { return name_; }
-  std::uint32_t id() const { return id_; }  // For good, also over restarts.
+  // The same over restarts, until the queue is empty and detached.
+  std::uint32_t id() const { return id_.load(std::memory_order_relaxed); }
 
   // Takes the entry over when the answer is kTaken; leaves it alone otherwise.
   Offer offer(Entry& entry, CommitSink* sink = nullptr, std::uint64_t ticket = 0);
@@ -205,12 +211,14 @@ class DurableQueue {
 
  private:
   friend class QueueTable;
+  friend class Store;
   friend class StoreCore;
-  DurableQueue(StoreCore& core, std::uint32_t id, std::string name)
-      : core_(core), id_(id), name_(std::move(name)) {}
+  DurableQueue(StoreCore& core, QueueState& state, std::string name)
+      : core_(core), state_(state), name_(std::move(name)) {}
 
   StoreCore& core_;
-  const std::uint32_t id_;
+  QueueState& state_;  // Of the store's thread.
+  std::atomic<std::uint32_t> id_{0};
   const std::string name_;
   std::atomic<std::uint64_t> messages_{0};
   std::atomic<std::uint64_t> bytes_{0};

@@ -4,16 +4,11 @@
 #include <limits>
 
 #include "host/store/crc32c.h"
+#include "host/store/queue_keys.h"
 #include "host/store/queue_table.h"
 
 namespace kante {
 namespace {
-
-KeyBuilder entryKey(std::uint32_t queue, QueueToken token) {
-  KeyBuilder key;
-  key.add(queue).add(token.priority).add(token.position);
-  return key;
-}
 
 void raise(std::uint8_t& count) {
   if (count < std::numeric_limits<std::uint8_t>::max()) ++count;
@@ -89,14 +84,7 @@ void QueueTable::quarantine(Transaction& txn, QueueState& queue, QueueToken toke
   settle(txn, queue, token);
   if (copy.record.has_error()) return;
   RecordView& record = *copy.record;
-  QueueState* to = find("quarantine");
-  if (to == nullptr) {
-    QueueSpec spec;
-    spec.messages_max = kQuarantineMessagesMax;
-    spec.bytes_max = kQuarantineBytesMax;
-    spec.full = QueueSpec::Full::kDropLowest;
-    to = make(txn, "quarantine", spec);
-  }
+  QueueState* to = make(txn, kQuarantineQueue);
   if (to == nullptr) return;
   touch(*to);
   raise(record, how);

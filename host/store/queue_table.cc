@@ -4,30 +4,9 @@
 #include <cstring>
 
 #include "host/store/crc32c.h"
+#include "host/store/queue_keys.h"
 
 namespace kante {
-namespace {
-
-KeyBuilder entryKey(std::uint32_t queue, QueueToken token) {
-  KeyBuilder key;
-  key.add(queue).add(token.priority).add(token.position);
-  return key;
-}
-
-KeyBuilder expiryKey(std::int64_t expires, std::uint32_t queue, QueueToken token) {
-  KeyBuilder key;
-  key.add(static_cast<std::uint64_t>(expires)).add(queue).add(token.priority).add(token.position);
-  return key;
-}
-
-QueueToken tokenOf(std::string_view key, std::size_t at) {
-  return {readBig<std::uint8_t>(key, at), readBig<std::uint64_t>(key, at + 1)};
-}
-
-constexpr std::size_t kCountsBytes = sizeof(QueueCounts) + 4;
-
-}  // namespace
-
 const char* name(StoreDrop reason) {
   switch (reason) {
     case StoreDrop::kTtl: return "ttl";
@@ -40,114 +19,15 @@ const char* name(StoreDrop reason) {
   return "unknown";
 }
 
-// ---- making and finding ----
-
-QueueState* QueueTable::find(const std::string& name) {
-  const auto it = by_name_.find(name);
-  return it == by_name_.end() ? nullptr : it->second;
-}
-
-QueueState* QueueTable::byId(std::uint32_t id) {
-  const auto it = by_id_.find(id);
-  return it == by_id_.end() ? nullptr : it->second;
-}
-
-QueueState* QueueTable::make(Transaction& txn, const std::string& name, const QueueSpec& spec) {
-  if (QueueState* queue = find(name)) {
-    queue->spec = spec;
-    return queue;
-  }
-  auto made = std::make_unique<QueueState>();
-  QueueState* queue = made.get();
-  queue->name = name;
-  queue->spec = spec;
-  queue->counts.id = by_id_.empty() ? 1 : by_id_.rbegin()->first + 1;
-  queues_.push_back(std::move(made));
-  by_name_[name] = queue;
-  by_id_[queue->counts.id] = queue;
-  touch(*queue);
-  undo_.push_back([this, queue] {
-    by_name_.erase(queue->name);
-    by_id_.erase(queue->counts.id);
-    // It may be touched: kept in memory under a name that nobody finds, until the process ends.
-  });
-  return txn.failed() ? nullptr : queue;
-}
-
-Status QueueTable::load(Transaction& txn) {
-  bytes_ = 0;
-  Cursor cursor(txn, txn.tables.queues);
-  for (bool more = cursor.seek({}); more; more = cursor.next()) {
-    const std::string_view value = cursor.value();
-    std::uint32_t crc = 0;
-    QueueCounts counts;
-    if (value.size() != kCountsBytes) return fail(Errc::kCorrupt, "queue record: wrong size");
-    std::memcpy(&counts, value.data(), sizeof counts);
-    std::memcpy(&crc, value.data() + sizeof counts, sizeof crc);
-    if (crc32c(value.data(), sizeof counts) != crc) {
-      return fail(Errc::kCorrupt, "queue record: wrong checksum");
-    }
-    const std::string queue_name(cursor.key());
-    QueueState* queue = find(queue_name);
-    if (queue == nullptr) {
-      queues_.push_back(std::make_unique<QueueState>());
-      queue = queues_.back().get();
-      queue->name = queue_name;
-      by_name_[queue_name] = queue;
-      by_id_[counts.id] = queue;
-    }
-    queue->counts = counts;
-    queue->reading.backlog.fill(0);
-    queue->ranges.clear();
-    for (const QueueState::Again& again : queue->again) queue->taken.erase(again.token);
-    queue->again.clear();
-    bytes_ += counts.bytes;
-  }
-  KANTE_CHECK(loadNumbers(txn));
-  if (txn.failed()) return fail(Errc::kIo, std::string("queues: ") + mdb_strerror(txn.error()));
-  return {};
-}
-
-Status QueueTable::loadNumbers(Transaction& txn) {
-  Cursor cursor(txn, txn.tables.numbers);
-  for (bool more = cursor.seek({}); more; more = cursor.next()) {
-    const std::string_view key = cursor.key();
-    const std::string_view value = cursor.value();
-    if (key.size() != 12 || value.size() < 16) return fail(Errc::kCorrupt, "numbers: wrong size");
-    std::uint32_t crc = 0;
-    std::memcpy(&crc, value.data() + value.size() - 4, 4);
-    const auto count = readBig<std::uint32_t>(value, 8);
-    if (value.size() != 16 + std::size_t{count} * 9 ||
-        crc32c(value.data(), value.size() - 4, crc32c(key.data(), key.size())) != crc) {
-      return fail(Errc::kCorrupt, "numbers: wrong checksum");
-    }
-    QueueState* queue = byId(readBig<std::uint32_t>(key, 0));
-    if (queue == nullptr) continue;
-    const auto first = readBig<std::uint64_t>(key, 4);
-    if (first == 0) {
-      loadHanded(*queue, value.substr(12, std::size_t{count} * 9));
-      continue;
-    }
-    QueueState::Range range{0, readBig<std::uint64_t>(value, 0)};
-    for (std::uint32_t i = 0; i < count; ++i) {
-      const QueueToken token = tokenOf(value, 12 + std::size_t{i} * 9);
-      std::string_view record;
-      if (!txn.get(txn.tables.entries, entryKey(queue->counts.id, token), record)) continue;
-      ++range.open;
-      if (queue->taken.try_emplace(token, first + i).second) {
-        queue->again.push_back({token, first + i});
-      }
-    }
-    if (range.open > 0) queue->ranges[first] = range;
-  }
-  return {};
-}
-
 // ---- groups ----
 
+bool QueueTable::isTouched(const QueueState& queue) const {
+  return std::any_of(touched_.begin(), touched_.end(),
+                     [&](const Saved& saved) { return saved.queue == &queue; });
+}
+
 void QueueTable::touch(QueueState& queue) {
-  const auto same = [&](const Saved& saved) { return saved.queue == &queue; };
-  if (std::any_of(touched_.begin(), touched_.end(), same)) return;
+  if (isTouched(queue)) return;
   touched_.push_back({&queue, queue.counts, queue.reading});
 }
 

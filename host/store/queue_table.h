@@ -79,6 +79,7 @@ struct QueueState {
   std::deque<Again> again;  // Numbered in an earlier life, not handed out in this.
   std::optional<Waiting> waiting;
   std::unique_ptr<DurableQueue> handle;
+  bool attached = false;  // A route names it, or somebody reads it.
 
   bool hasUntaken() const { return counts.messages > taken.size() || !again.empty(); }
 };
@@ -101,10 +102,17 @@ class QueueTable {
   // Reads every queue's counts and open numbers; what memory already holds as taken stays taken.
   Status load(Transaction& txn);
   QueueState* find(const std::string& name);
-  // Made if it is new; null when the transaction failed.
-  QueueState* make(Transaction& txn, const std::string& name, const QueueSpec& spec);
+  // Made if it is new; null when there are too many.
+  QueueState* make(Transaction& txn, const std::string& name);
+  // One that was forgotten when it was empty is made again.
+  QueueState& revive(QueueState& queue);
   const std::vector<std::unique_ptr<QueueState>>& all() const { return queues_; }
   QueueState* byId(std::uint32_t id);
+  static void setSpec(QueueState& queue, const QueueSpec& spec);
+  // Nobody feeds it and nobody reads it; quarantine never is.
+  static bool detached(const QueueState& queue);
+  // Detached, empty, and without numbers that would have to go on: not worth showing or keeping.
+  static bool idle(const QueueState& queue);
 
   // Shows a queue's counts in its handle, if it has one.
   void publish(QueueState& queue);
@@ -147,6 +155,20 @@ class QueueTable {
   };
   enum class Room { kYes, kDropIncoming, kNo };
 
+  static QueueSpec quarantineSpec() {
+    QueueSpec spec;
+    spec.messages_max = kQuarantineMessagesMax;
+    spec.bytes_max = kQuarantineBytesMax;
+    spec.full = QueueSpec::Full::kDropLowest;
+    return spec;
+  }
+  QueueState& admit(const std::string& name);
+  std::unique_ptr<QueueState> stateNamed(const std::string& name);
+  void keep(std::unique_ptr<QueueState> queue);
+  void leave(QueueState& queue);
+  void forgetEmpty(Transaction& txn);
+  static void forget(Transaction& txn, const std::string& name, std::uint32_t id);
+  bool isTouched(const QueueState& queue) const;
   void touch(QueueState& queue);
   FullPolicy policy(const QueueState& queue) const;
   Room makeRoom(Transaction& txn, QueueState& queue, std::uint64_t bytes, std::uint8_t priority);
@@ -176,6 +198,7 @@ class QueueTable {
   std::vector<std::unique_ptr<QueueState>> queues_;
   std::map<std::string, QueueState*> by_name_;
   std::map<std::uint32_t, QueueState*> by_id_;
+  std::map<std::string, std::unique_ptr<QueueState>> gone_;  // Not on disk; handles may know them.
   std::uint64_t bytes_ = 0;
   std::uint64_t other_bytes_ = 0;
   std::vector<Saved> touched_;

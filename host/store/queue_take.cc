@@ -3,16 +3,11 @@
 #include <cstring>
 
 #include "host/store/crc32c.h"
+#include "host/store/queue_keys.h"
 #include "host/store/queue_table.h"
 
 namespace kante {
 namespace {
-
-KeyBuilder entryKey(std::uint32_t queue, QueueToken token) {
-  KeyBuilder key;
-  key.add(queue).add(token.priority).add(token.position);
-  return key;
-}
 
 bool room(const TakeRequest& request, const TakenBatch& batch, std::uint64_t bytes,
           std::size_t more) {
@@ -148,6 +143,7 @@ QueueStats QueueTable::stats(Transaction& txn, const QueueState& queue, StoreTim
   stats.messages = queue.counts.messages;
   stats.bytes = queue.counts.bytes;
   stats.next_number = queue.counts.next_number;
+  stats.detached = detached(queue);
   std::copy_n(queue.counts.dropped.begin(), kStoreDrops, stats.dropped.begin());
   Cursor cursor(txn, txn.tables.entries);
   for (std::uint8_t priority = 0; priority < kPriorities; ++priority) {

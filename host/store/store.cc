@@ -1,5 +1,7 @@
 #include "host/store/store.h"
 
+#include <algorithm>
+
 #include "host/base/metrics.h"
 #include "host/store/store_core.h"
 
@@ -10,17 +12,18 @@ namespace kante {
 void StoreCore::publish() {
   const std::lock_guard lock(mutex_);
   status_.bytes = queues_->bytes() + areas_->bytes();
-  shown_.resize(queues_->all().size());
-  for (std::size_t i = 0; i < shown_.size(); ++i) {
-    const QueueState& queue = *queues_->all()[i];
-    Shown& shown = shown_[i];
-    if (shown.name.empty()) shown.name = queue.name;
-    shown.messages = queue.counts.messages;
-    shown.bytes = queue.counts.bytes;
-    for (std::size_t reason = 0; reason < kStoreDrops; ++reason) {
-      shown.dropped[reason] = queue.counts.dropped[reason];
-    }
+  std::size_t count = 0;
+  for (const auto& queue : queues_->all()) {
+    if (QueueTable::idle(*queue)) continue;
+    if (count == shown_.size()) shown_.emplace_back();
+    QueueStats& shown = shown_[count++];
+    if (shown.name != queue->name) shown.name = queue->name;
+    shown.messages = queue->counts.messages;
+    shown.bytes = queue->counts.bytes;
+    shown.detached = QueueTable::detached(*queue);
+    std::copy_n(queue->counts.dropped.begin(), kStoreDrops, shown.dropped.begin());
   }
+  shown_.resize(count);
 }
 
 StoreStatus StoreCore::status() const {
@@ -28,9 +31,14 @@ StoreStatus StoreCore::status() const {
   return status_;
 }
 
+std::vector<QueueStats> StoreCore::shown() const {
+  const std::lock_guard lock(mutex_);
+  return shown_;
+}
+
 void StoreCore::collect(MetricWriter& metrics) const {
   StoreStatus status;
-  std::vector<Shown> queues;
+  std::vector<QueueStats> queues;
   {
     const std::lock_guard lock(mutex_);
     status = status_;
@@ -46,11 +54,15 @@ void StoreCore::collect(MetricWriter& metrics) const {
                   static_cast<double>(status.groups));
   metrics.counter("kante_store_messages_total", "Messages offered to the store", {},
                   static_cast<double>(status.group_messages));
-  for (const Shown& queue : queues) {
+  for (const QueueStats& queue : queues) {
     metrics.gauge("kante_queue_messages", "Messages in a durable queue", {{"queue", queue.name}},
                   static_cast<double>(queue.messages));
     metrics.gauge("kante_queue_bytes", "Bytes in a durable queue", {{"queue", queue.name}},
                   static_cast<double>(queue.bytes));
+    if (queue.detached) {
+      metrics.gauge("kante_queue_detached", "1: no route names the queue, it is only kept",
+                    {{"queue", queue.name}}, 1);
+    }
     for (std::size_t reason = 0; reason < kStoreDrops; ++reason) {
       if (queue.dropped[reason] == 0) continue;
       metrics.counter("kante_queue_dropped_total", "Messages that left a durable queue undelivered",
@@ -89,15 +101,23 @@ Result<DurableQueue*> Store::queue(const std::string& name, QueueSpec spec) {
   }
   DurableQueue* handle = nullptr;
   KANTE_CHECK(core_->perform([this, &name, &spec, &handle](Transaction& txn) -> Status {
-    if (core_->queues().find(name) == nullptr && core_->queues().all().size() >= kQueuesMax) {
+    QueueState* queue = core_->queues().make(txn, name);
+    if (queue == nullptr) {
       return fail(Errc::kLimit,
                   "store: there are " + std::to_string(kQueuesMax) + " queues already");
     }
-    QueueState* queue = core_->queues().make(txn, name, spec);
-    if (queue != nullptr) handle = core_->handle(*queue);
+    QueueTable::setSpec(*queue, spec);
+    queue->attached = true;
+    handle = core_->handle(*queue);
     return {};
   }));
   return handle;
+}
+
+void Store::detach(DurableQueue& queue) {
+  StoreCore::Operation operation;
+  operation.apply = [&queue](Transaction&) { queue.state_.attached = false; };
+  core_->post(std::move(operation));
 }
 
 Result<DurableQueue*> Store::find(const std::string& name) {
@@ -116,6 +136,7 @@ Result<std::vector<QueueStats>> Store::queues() {
   KANTE_CHECK(core_->perform([this, &all](Transaction& txn) -> Status {
     all.clear();
     for (const auto& queue : core_->queues().all()) {
+      if (QueueTable::idle(*queue)) continue;
       all.push_back(core_->queues().stats(txn, *queue, core_->now()));
     }
     return {};
@@ -137,6 +158,7 @@ KeyValue& Store::keyValue() { return core_->keyValue(); }
 void Store::whenRoom(std::function<void()> again) { core_->whenRoom(std::move(again)); }
 const std::string& Store::epoch() const { return core_->epoch(); }
 StoreStatus Store::status() const { return core_->status(); }
+std::vector<QueueStats> Store::shown() const { return core_->shown(); }
 void Store::collect(MetricWriter& metrics) const { core_->collect(metrics); }
 
 }  // namespace kante

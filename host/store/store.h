@@ -67,13 +67,17 @@ class Store {
   Store(const Store&) = delete;
   Store& operator=(const Store&) = delete;
 
-  // The queue of this name (CONTRACTS.md section 3), made if it is new; the spec replaces the one
-  // it had. Waits for the store's thread: control thread only.  kLimit: kQueuesMax, or the store is
-  // not durable.
+  // The queue of this name (CONTRACTS.md section 3), made if it is new, and attached: somebody
+  // feeds or reads it.  The spec replaces the one it had.  Waits for the store's thread: control
+  // thread only.  kLimit: kQueuesMax, or the store is not durable.
   Result<DurableQueue*> queue(const std::string& name, QueueSpec spec = {});
+  // Nobody feeds or reads it any more: what it holds is kept until queue() attaches it again, it
+  // expires or is purged.  A consumer gives back what it has taken before.  The handle stays good.
+  // At the start every queue is detached.
+  void detach(DurableQueue& queue);
   // One that is there, its spec untouched; kNotFound.  Waits: control thread only.
   Result<DurableQueue*> find(const std::string& name);
-  // All that are on disk.  Waits: control thread only.
+  // All but empty ones that nobody uses: those are forgotten.  Waits: control thread only.
   Result<std::vector<QueueStats>> queues();
   // A delivery that an earlier life of the process did not survive: one failed attempt more, and to
   // `quarantine` with the reason when that makes attempts_max.  False when the message is not
@@ -87,7 +91,9 @@ class Store {
   void whenRoom(std::function<void()> again);
 
   const std::string& epoch() const;
-  StoreStatus status() const;                 // Any thread.
+  StoreStatus status() const;  // Any thread.
+  // As queues(), as of the last commit and without ages and numbers: any thread, waits for nobody.
+  std::vector<QueueStats> shown() const;
   void collect(MetricWriter& metrics) const;  // Any thread.
 
  private:

@@ -124,7 +124,8 @@ StoreTime StoreCore::now() const { return {store_clock_.now(clock_.bootNs()), cl
 
 DurableQueue* StoreCore::handle(QueueState& queue) {
   if (queue.handle == nullptr) {
-    queue.handle.reset(new DurableQueue(*this, queue.counts.id, queue.name));
+    queue.handle.reset(new DurableQueue(*this, queue, queue.name));
+    queue.handle->id_.store(queue.counts.id, std::memory_order_relaxed);
     queues_->publish(queue);
   }
   return queue.handle.get();

@@ -47,6 +47,7 @@ class StoreCore {
   Status perform(std::function<Status(Transaction&)> apply);
   void whenRoom(std::function<void()> again);
   StoreStatus status() const;
+  std::vector<QueueStats> shown() const;
   void collect(MetricWriter& metrics) const;
 
   // ---- inside an operation ----
@@ -54,7 +55,7 @@ class StoreCore {
   AreaTable& areas() { return *areas_; }
   Status applyWrites(Transaction& txn, const std::vector<KeyValue::Write>& writes);
   StoreTime now() const;
-  QueueState& state(const DurableQueue& queue) { return *queues_->byId(queue.id_); }
+  QueueState& state(const DurableQueue& queue) { return queues_->revive(queue.state_); }
   // The handle of a queue, made with its first use.
   DurableQueue* handle(QueueState& queue);
 
@@ -70,12 +71,6 @@ class StoreCore {
     CommitResult result = CommitResult::kCommitted;
     Entry entry;
     std::unique_ptr<Operation> operation;
-  };
-  struct Shown {  // A queue, for metrics.
-    std::string name;
-    std::uint64_t messages = 0;
-    std::uint64_t bytes = 0;
-    std::array<std::uint64_t, kStoreDrops> dropped{};
   };
   enum class Appends { kTake, kRefuse };
   static constexpr std::int64_t kRetryNs = 1'000'000'000;
@@ -136,7 +131,7 @@ class StoreCore {
   bool sleeping_ = false;
   bool closed_ = false;
   StoreStatus status_;
-  std::vector<Shown> shown_;
+  std::vector<QueueStats> shown_;  // oldest_ns and next_number are not kept up.
 
   std::thread thread_;
 };

@@ -20,9 +20,9 @@ namespace kante {
 
 class TempDirectory {
  public:
-  TempDirectory() {
-    char name[] = "/tmp/kante-test-XXXXXX";
-    path_ = ::mkdtemp(name);
+  explicit TempDirectory(const std::string& parent = "/tmp")
+      : path_(parent + "/kante-test-XXXXXX") {
+    if (::mkdtemp(path_.data()) == nullptr) path_.clear();
   }
   ~TempDirectory() {
     std::error_code ignored;
@@ -91,6 +91,8 @@ inline Entry entryOf(const std::string& body, std::uint8_t priority = 9, std::in
 
 class StoreTest : public ::testing::Test {
  protected:
+  explicit StoreTest(const std::string& parent = "/tmp") : temp_(parent) {}
+
   void open(StoreOptions options = {}) {
     store_.reset();
     options.directory = directory();
