@@ -21,7 +21,8 @@ namespace kante {
 namespace {
 
 constexpr char kDataFile[] = "data.mdb";
-constexpr unsigned kFlags = MDB_NOLOCK | MDB_NOTLS | MDB_NORDAHEAD;
+constexpr char kNewDataFile[] = "data.mdb.new";
+constexpr unsigned kFlags = MDB_NOLOCK | MDB_NOTLS | MDB_NORDAHEAD | MDB_NOSUBDIR;
 constexpr std::uint64_t kFirstMapBytes = 1u << 20;
 
 // Renames the directory to .broken-N, N one more than the last, and keeps the newest few.
@@ -108,18 +109,26 @@ Status Environment::reopen(const Load& load) {
   close();
   KANTE_TRY(data, openAt(dir_.get(), kDataFile, O_RDONLY));
   KANTE_CHECK(checkPages(data.get()));
-  KANTE_CHECK(openMap());
+  KANTE_CHECK(openMap(kDataFile));
   return openTables(load);
 }
 
 // An empty environment must exist before its file is allocated: LMDB takes a file of zeros for
-// damage.
+// damage.  LMDB does not sync what it begins with; so the file gets its name when that is on disk,
+// and a power cut before leaves no store instead of a broken one.
 Status Environment::create() {
   struct stat file {};
   if (::fstatat(dir_.get(), kDataFile, &file, 0) == 0 && file.st_size > 0) return {};
+  if (::unlinkat(dir_.get(), kNewDataFile, 0) != 0 && errno != ENOENT) return failErrno(directory_);
   map_bytes_ = kFirstMapBytes;
-  KANTE_CHECK(openMap());
+  KANTE_CHECK(openMap(kNewDataFile));
   close();
+  KANTE_TRY(made, openAt(dir_.get(), kNewDataFile, O_RDWR));
+  if (::fsync(made.get()) != 0 ||
+      ::renameat(dir_.get(), kNewDataFile, dir_.get(), kDataFile) != 0 ||
+      ::fsync(dir_.get()) != 0) {
+    return failErrno(directory_);
+  }
   return {};
 }
 
@@ -152,12 +161,12 @@ Status Environment::allocate() {
   return {};
 }
 
-Status Environment::openMap() {
+Status Environment::openMap(const char* name) {
   int rc = mdb_env_create(&env_);
   if (rc != 0) return lmdbError(directory_, rc);
   rc = mdb_env_set_mapsize(env_, map_bytes_);
   if (rc == 0) rc = mdb_env_set_maxdbs(env_, 8);
-  if (rc == 0) rc = mdb_env_open(env_, directory_.c_str(), kFlags, 0600);
+  if (rc == 0) rc = mdb_env_open(env_, (directory_ + "/" + name).c_str(), kFlags, 0600);
   if (rc == 0) {
     findMap();
     return {};

@@ -57,7 +57,7 @@ class Environment {
   Status openAll(const Load& load);
   Status allocate();
   Status create();
-  Status openMap();
+  Status openMap(const char* name);
   Status openTables(const Load& load);
   void close();
   void findMap();

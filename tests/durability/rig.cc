@@ -134,7 +134,7 @@ class Rig {
   Report report_;
   GatewaySetting setting_;
   std::uint64_t lives_ = 0;  // Of this segment.
-  bool fresh_ = false;       // Nothing was ever stored: the next life begins an epoch.
+  bool fresh_ = false;       // Nothing was stored yet: cut while the store is made.
   bool broker_paused_ = false;
   bool broker_restarted_ = false;  // In this segment.
   double slowness_ = 1;            // Of this machine now; from how long a start takes.
@@ -236,8 +236,8 @@ void Rig::life() {
   if (options_.form == Form::kPower) {
     CutPlan plan;
     const double how = fraction();
-    if (how < 0.3 || fresh_) plan.boundary = 1 + random_() % 40;
-    fresh_ = false;
+    if (how < 0.3) plan.boundary = 1 + random_() % 40;
+    if (fresh_) plan.boundary = 1 + random_() % 16;
     if (how >= 0.3 && plan.boundary == 0 && how < 0.75) plan.boundary = 1 + random_() % 600;
     plan.after = chance(0.5);
     disk_.arm(plan);
@@ -281,7 +281,12 @@ void Rig::account(bool ended_early, int status) {
     note(fmt::format("life {} ended by itself, status {}: {}", report_.cuts, status,
                      log.substr(log.size() > 1500 ? log.size() - 1500 : 0)));
   }
-  if (ledger_.read(checker_) > 0) ++report_.lives_acknowledging;
+  if (ledger_.read(checker_) > 0) {
+    ++report_.lives_acknowledging;
+    fresh_ = false;
+  } else if (chance(0.2)) {
+    fresh_ = false;
+  }
   checker_.cut();
   if (const std::uint64_t broken = gateway_.takeSetAside(); broken > 0) {
     report_.set_aside += broken;

@@ -1,55 +1,17 @@
 // The shim and the rig's side of its log, with a program that writes (disk_writer.cc) in between.
-#include "tests/durability/disk.h"
-
-#include <gtest/gtest.h>
 #include <signal.h>
-#include <spawn.h>
-#include <sys/wait.h>
 
-#include <cstdlib>
-#include <filesystem>
-#include <fstream>
-#include <iterator>
 #include <set>
-#include <string>
-#include <vector>
 
-extern char** environ;
+#include "tests/durability/disk/disk_fixture.h"
 
 namespace kante::durability {
 namespace {
 
-namespace fs = std::filesystem;
-
-class DiskTest : public ::testing::Test {
+class DiskTest : public DiskFixture {
  protected:
-  DiskTest() {
-    char name[] = "/tmp/kante-disk-XXXXXX";
-    folder_ = ::mkdtemp(name);
-    fs::create_directories(root());
-  }
-  ~DiskTest() override { fs::remove_all(folder_); }
-
-  std::string root() const { return folder_ + "/data"; }
-  std::string content(const std::string& name) const {
-    std::ifstream in(root() + "/" + name);
-    return {std::istreambuf_iterator<char>(in), {}};
-  }
-  // Runs disk_writer with these words; how it ended, as of waitpid().
-  int write(const Disk& disk, std::vector<std::string> words) {
-    std::vector<std::string> environment{"LD_PRELOAD=" KANTE_DURABILITY_SHIM,
-                                         "DURABILITY_DISK_LOG=" + disk.logPath()};
-    words.insert(words.begin(), {KANTE_DISK_WRITER, root()});
-    std::vector<char*> argv, envp;
-    for (std::string& word : words) argv.push_back(word.data());
-    for (std::string& one : environment) envp.push_back(one.data());
-    argv.push_back(nullptr);
-    envp.push_back(nullptr);
-    pid_t pid = -1;
-    EXPECT_EQ(::posix_spawn(&pid, argv[0], nullptr, nullptr, argv.data(), envp.data()), 0);
-    int status = 0;
-    EXPECT_EQ(::waitpid(pid, &status, 0), pid);
-    return status;
+  int write(const Disk& disk, const std::vector<std::string>& words) {
+    return run(disk, KANTE_DISK_WRITER, words);
   }
   // What the disk may hold after `words`, of many cuts at `plan`, in words: the letter of each
   // sector of file "a".
@@ -72,8 +34,6 @@ class DiskTest : public ::testing::Test {
     }
     return seen;
   }
-
-  std::string folder_;
 };
 
 using Set = std::set<std::string>;
