@@ -79,6 +79,7 @@ class EmbeddedCloud::Client final : public UplinkClient {
     shared_->wake.notify_all();
   }
 
+  MqttForm form() const override { return MqttForm::k5; }
   Status publish(const Publication& publication, std::uint64_t token) override {
     if (state_ != LinkState::kConnected) return fail(Errc::kUnavailable, "not connected");
     Sent sent;

@@ -17,6 +17,10 @@ namespace kante {
 
 enum class Retain { kNo, kYes };
 
+// What a connection speaks.  MQTT 3.1.1 has no properties: content type, expiry and user properties
+// of a Publication are not sent there, whoever needs them writes them into the topic.
+enum class MqttForm : std::uint8_t { k5, k311 };
+
 // A message to be published.  Borrowed for the length of the call.
 struct Publication {
   std::string topic;
@@ -45,8 +49,14 @@ class ClientHandler {
  public:
   virtual ~ClientHandler() = default;
   virtual void onConnected() = 0;
+  // What was published and not yet answered is no longer the client's: it will neither be repeated
+  // nor answered.  While not connected; seldom: the protocol changed, or the broker's limits.
+  virtual void onForgotten() = 0;
   // Also for an attempt that failed.  `reason`: a sentence for people.
   virtual void onDisconnected(const std::string& reason) = 0;
+  // What somebody should look at although the link may be up, as a sentence: a certificate that
+  // ends soon, a broker that acknowledges nothing.  Empty: no longer.
+  virtual void onAlarm(const std::string& alarm) = 0;
   virtual void onArrival(const Arrival& arrival) = 0;
   // The broker's answer to publish() with this token: an MQTT 5 reason code, below 0x80 done. Never
   // for what a reconnect repeats by itself.
@@ -66,6 +76,8 @@ class UplinkClient {
   // Runs on the client's thread, soon; dropped (and destroyed) when it stopped.  Any thread.
   virtual void post(std::function<void()> work) = 0;
 
+  // Of the present or the next connection.  Changes only while not connected.
+  virtual MqttForm form() const = 0;  // Any thread.
   // QoS 1, while connected.  The client keeps a copy and repeats it after a reconnect until the
   // broker answered.  kLimit: over the broker's maximum packet size; kUnavailable: not connected.
   virtual Status publish(const Publication& publication, std::uint64_t token) = 0;

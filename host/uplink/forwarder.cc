@@ -37,6 +37,26 @@ void Forwarder::linkUp() {
 
 void Forwarder::linkDown() { up_ = false; }
 
+void Forwarder::forgotten() {
+  for (const auto& [number, flight] : in_flight_) again_.push_back(flight.token);
+  in_flight_.clear();
+  in_flight_bytes_ = 0;
+  in_flight_count_.store(0, std::memory_order_relaxed);
+  returnTaken();
+  return_taken_ = taking_;
+  flush();
+}
+
+// What was taken and not sent has later numbers than what comes again: it waits behind it.
+void Forwarder::returnTaken() {
+  for (; !batches_.empty(); batches_.pop_front(), next_ = 0) {
+    for (; next_ < batches_.front().messages.size(); ++next_) {
+      again_.push_back(batches_.front().messages[next_].token);
+    }
+  }
+  waiting_ = 0;
+}
+
 void Forwarder::turn() {
   // Few acknowledgements wait for company: each flush is a transaction.
   if (done_.size() > window_ / 2 || in_flight_.empty() || !again_.empty() ||
@@ -87,7 +107,7 @@ void Forwarder::taken(Result<TakenBatch> batch) {
     refused_.fetch_add(1, std::memory_order_relaxed);
     host_.on_lost(number, "damaged on disk");
   }
-  if (paused_until_ns_ != 0) {  // Their numbers are later than that of what is to come again.
+  if (std::exchange(return_taken_, false)) {
     for (const TakenMessage& message : batch->messages) again_.push_back(message.token);
     return;
   }
@@ -184,13 +204,8 @@ void Forwarder::pause(const std::string& why) {
                    {{"reason", why}, {"ms", std::to_string(pause_ms_)}});
     paused_until_ns_ = host_.clock.bootNs() + pause_ms_ * 1'000'000;
     pause_ms_ = std::min(pause_ms_ * 2, kPauseMaxMs);
-    // What was taken and not sent has later numbers than what was refused: it waits behind it.
-    for (; !batches_.empty(); batches_.pop_front(), next_ = 0) {
-      for (; next_ < batches_.front().messages.size(); ++next_) {
-        again_.push_back(batches_.front().messages[next_].token);
-      }
-    }
-    waiting_ = 0;
+    returnTaken();
+    return_taken_ = taking_;
   }
   const std::lock_guard lock(alarm_mutex_);
   alarm_ = why;

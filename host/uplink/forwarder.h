@@ -53,8 +53,14 @@ class Forwarder {
 
   // The client has stopped: says what is still to be said to the store.  Any thread, once.
   void close();
+  // Of the connection that comes up.
+  void setForm(MqttForm form) {
+    writer_.setForm(form == MqttForm::k5 ? TelemetryForm::kMqtt5 : TelemetryForm::kMqtt311);
+  }
   void linkUp();
   void linkDown();
+  // The client does not repeat what it was given: all of it is taken again, with the same numbers.
+  void forgotten();
   // The broker's answer to the message with this number.
   void answered(std::uint64_t number, std::uint8_t reason_code);
   void turn();
@@ -84,6 +90,7 @@ class Forwarder {
   void flush();
   void giveUp(const TakenMessage& message, const std::string& reason);
   void pause(const std::string& why);
+  void returnTaken();
 
   const Host host_;
   TelemetryWriter writer_;
@@ -92,6 +99,7 @@ class Forwarder {
 
   bool up_ = false;
   bool taking_ = false;
+  bool return_taken_ = false;         // What is being taken is later than what is to come again.
   std::int64_t flushed_ns_ = 0;       // BOOTTIME, as is the next.
   std::int64_t paused_until_ns_ = 0;  // 0: not paused.
   std::int64_t pause_ms_ = kPauseFirstMs;

@@ -1,28 +1,39 @@
-// UplinkClient by libmosquitto: MQTT 5 on a thread of its own.
+// UplinkClient by libmosquitto: MQTT 5, or 3.1.1, on a thread of its own.
 //
-// The thread resolves names and polls the socket itself.  mosquitto_loop() is not used: it
-// select()s, which breaks above 1,024 descriptors; nor are its connects by name, which try one
-// address only.
+// The thread polls the socket itself.  mosquitto_loop() is not used: it select()s, which breaks
+// above 1,024 descriptors; nor are its connects by name, which block and try one address only; nor
+// is its keep-alive once a ping is on its way, which takes a large message on a slow link for
+// silence.
 #pragma once
 
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
-#include <random>
+#include <optional>
 #include <string>
 #include <thread>
 #include <unordered_map>
 #include <vector>
 
 #include "host/base/fd.h"
+#include "host/uplink/backoff.h"
 #include "host/uplink/client.h"
+#include "host/uplink/link_times.h"
+#include "host/uplink/network_watch.h"
+#include "host/uplink/resolver.h"
+#include "host/uplink/server_reference.h"
 #include "host/uplink/tls_context.h"
 
 struct mosquitto;
 struct mqtt5__property;
+struct ssl_st;
 
 namespace kante {
+
+// kAuto: 5, and 3.1.1 from the moment on when the broker says that it does not speak 5.
+enum class MqttProtocol { kAuto, k5, k311 };
 
 struct MosquittoOptions {
   std::string host;
@@ -35,20 +46,21 @@ struct MosquittoOptions {
   std::uint32_t in_flight_max =
       80;  // What may wait for its PUBACK; publish() beyond it only queues.
   std::unique_ptr<TlsContext> tls;  // Null: plain text.
+  MqttProtocol protocol = MqttProtocol::kAuto;
+  LinkTimes times;
+  Resolver::Lookup lookup = Resolver::ofThisMachine();
 };
 
 class MosquittoClient final : public UplinkClient {
  public:
-  static constexpr int kKeepAliveS = 15;
-  static constexpr unsigned kUserTimeoutMs = 20'000;
-  // From the first packet to CONNACK.
-  static constexpr std::int64_t kConnectMs = 20'000;
-  static constexpr std::int64_t kBackoffFirstMs = 250;
-  static constexpr std::int64_t kBackoffMaxMs = 30'000;
-  // A connection that lived this long resets the back-off.
-  static constexpr std::int64_t kSteadyMs = 5'000;
-  // For what is queued when stop() is called.
-  static constexpr std::int64_t kGoodbyeMs = 2'000;
+  // "Use another server", one after the other, before it waits.
+  static constexpr int kRedirectsMax = 3;
+  // Hosts whose addresses are kept for the day when the name server does not answer.
+  static constexpr std::size_t kKnownHostsMax = 4;
+  // What the kernel may hold that was never sent: more would only be late on a slow link.
+  static constexpr int kUnsentBytesMax = 16 << 10;
+  // How long a second client of our name is worth an alarm.
+  static constexpr std::int64_t kIdentityAlarmMs = 600'000;
 
   static Result<std::unique_ptr<MosquittoClient>> make(MosquittoOptions options);
   ~MosquittoClient() override;
@@ -56,6 +68,7 @@ class MosquittoClient final : public UplinkClient {
   Status start(ClientHandler& handler) override;
   void stop() override;
   void post(std::function<void()> work) override;
+  MqttForm form() const override { return form_.load(std::memory_order_relaxed); }
   Status publish(const Publication& publication, std::uint64_t token) override;
   Status subscribe(const std::string& filter) override;
   LinkState state() const override { return state_.load(std::memory_order_relaxed); }
@@ -63,32 +76,76 @@ class MosquittoClient final : public UplinkClient {
 
  private:
   friend struct MosquittoCallbacks;
-  struct Address {
-    std::string text;
-    int family = 0;
+  // One connection, from its attempt on.
+  struct Attempt {
+    std::int64_t began_ms = 0;
+    std::int64_t up_since_ms = 0;     // CONNACK; 0: none.
+    std::int64_t heard_ms = 0;        // The last sign of life.
+    std::int64_t silence_ms = 0;      // How long there may be none; 0: for ever.
+    std::int64_t handed_over_ms = 0;  // Since when all is handed over and unanswered; 0: not so.
+    std::int64_t looked_at_ms = 0;    // At the certificates on disk.
+    bool reached = false;             // TCP is connected.
+    bool read = false;                // Something came.
+    bool connack = false;             // CONNACK came, connected() is still to be called.
+    bool answered = false;            // A broker answered, whatever it said.
+    bool busy = false;                // It asks to come back later.
+    bool other_form = false;          // It does not speak this form of MQTT.
+    bool outgrown = false;            // The library cannot unlearn an earlier broker's limit.
+    bool renewing = false;            // Over on purpose, for the new certificate.
+    bool taken_over = false;
+    bool network_changed = false;
+    bool pinged = false;  // A ping is on its way.
+    bool lost = false;
+    int lost_rc = 0;
+    std::optional<std::string> server_reference;
+    bool moved_for_good = false;
+    std::string said;  // What the library or the broker said last about a failure.
   };
+  enum class Next { kWait, kAtOnce };
+
   explicit MosquittoClient(MosquittoOptions options);
-  Status prepare();
-  void run();
-  void runPosted();
-  bool stopping() const { return stopping_.load(std::memory_order_relaxed); }
-  Result<std::vector<Address>> resolve() const;
-  // One connection from its attempt to its end; the sentence that says why it ended.
-  std::string serve(const Address& address);
-  Status begin(const Address& address);
+  Result<struct mosquitto*> open(MqttForm form);
   Status credentials();
-  bool pollOnce(int timeout_ms);
-  void connected();
-  std::string reason(int rc);
-  void goodbye();
+  bool stopping() const { return stopping_.load(std::memory_order_relaxed); }
+  void runPosted();
+
+  // ---- where to ----
+  void run();
+  void visit();
+  Next afterVisit();
+  Next follow(const std::string& reference);
+  Result<Addresses> resolve(const std::string& host);
   void waitBackoff();
+  AttemptEnd end() const;
+
+  // ---- one connection ----
+  void limitNamed(std::uint32_t packet_max);
+  void acknowledged(int packet, std::uint8_t code);
+  std::string serve(const std::string& address);
+  Status begin(const std::string& address);
+  void tune(int fd);
+  void connected();
+  bool pollOnce(std::int64_t timeout_ms);
+  bool readAndWrite(int fd, short happened);
+  bool seemsForeign(int fd);
+  bool healthy();
+  bool acknowledging(std::int64_t now_ms);
+  void lookAtCertificates(std::int64_t now_ms);
+  std::string reason(int rc);
+  ssl_st* handshake() const;
+  void forget(MqttForm form);
+  void goodbye();
+
+  void raise();
 
   MosquittoOptions options_;
+  const BrokerAddress home_;
   struct mosquitto* client_ = nullptr;
   ClientHandler* handler_ = nullptr;
   FileDescriptor wake_;
   std::thread thread_;
   std::atomic<LinkState> state_{LinkState::kStopped};
+  std::atomic<MqttForm> form_{MqttForm::k5};
   std::atomic<std::uint64_t> connects_{0};
   std::atomic<bool> stopping_{false};
 
@@ -97,15 +154,25 @@ class MosquittoClient final : public UplinkClient {
   bool closed_ = false;
 
   // The client's thread.
+  Attempt attempt_;
+  BrokerAddress target_;
+  std::optional<BrokerAddress> moved_;  // The broker is there now, for good.
+  int redirects_ = 0;
+  Resolver resolver_;
+  std::map<std::string, Addresses> known_;
+  NetworkWatch network_;
+  std::int64_t network_changed_ms_ = 0;
+  Backoff backoff_;
   std::unordered_map<int, std::uint64_t> tokens_;  // Of what waits for its PUBACK, by packet id.
   std::vector<std::string> filters_;
-  std::int64_t backoff_ms_ = kBackoffFirstMs;
-  std::minstd_rand jitter_;
-  bool connack_ = false;  // CONNACK came, connected() is still to be called.
-  bool reached_ = false;  // TCP is connected.
-  bool lost_ = false;
-  int lost_rc_ = 0;
-  std::string said_;  // What the library or the broker said last about a failure.
+  std::uint32_t packet_max_ = 0;  // The last broker's maximum packet size; 0: it named none.
+  std::int64_t puback_ms_ = 0;    // How long it may acknowledge nothing.
+  Validity in_use_;               // Of the certificate that this connection was made with.
+  std::string certificate_alarm_;
+  std::string silence_alarm_;
+  std::string identity_alarm_;
+  std::int64_t identity_alarm_until_ms_ = 0;
+  std::string alarm_;  // The last that the handler was told.
 };
 
 }  // namespace kante

@@ -92,7 +92,9 @@ struct MqttUplink::State final : ClientHandler, std::enable_shared_from_this<Mqt
         prefix(gatewayTopic(options.gateway_id, "")) {}
 
   void onConnected() override;
+  void onForgotten() override { forwarder->forgotten(); }
   void onDisconnected(const std::string& why) override;
+  void onAlarm(const std::string& text) override;
   void onArrival(const Arrival& arrival) override;
   void onPublished(std::uint64_t token, std::uint8_t reason_code) override;
   void onTurn() override { forwarder->turn(); }
@@ -111,8 +113,9 @@ struct MqttUplink::State final : ClientHandler, std::enable_shared_from_this<Mqt
   std::uint64_t control_count = 0;
   bool warned = false;  // Of this loss of the link.
   std::atomic<bool> stopped{false};
-  mutable std::mutex mutex;  // Around reason.
+  mutable std::mutex mutex;  // Around reason and alarm.
   std::string reason;
+  std::string alarm;  // The client's.
 };
 
 // ---- the client's thread ----
@@ -137,8 +140,10 @@ void MqttUplink::State::onConnected() {
     reason.clear();
   }
   warned = false;
-  host.log.info("uplink", "connected", {{"url", options.url}});
+  const char* form = client->form() == MqttForm::k5 ? "MQTT 5" : "MQTT 3.1.1";
+  host.log.info("uplink", "connected", {{"url", options.url}, {"protocol", form}});
   publish({"state", stateJson("online", options.version), true, {}});
+  forwarder->setForm(client->form());
   forwarder->linkUp();
   if (options.commands != CommandTrust::kBroker) return;
   host.post([weak = weak_from_this()] {
@@ -157,6 +162,15 @@ void MqttUplink::State::onDisconnected(const std::string& why) {
   if (changed || !std::exchange(warned, true)) {
     host.log.warn("uplink", "not connected", {{"url", options.url}, {"why", why}});
   }
+}
+
+void MqttUplink::State::onAlarm(const std::string& text) {
+  {
+    const std::lock_guard lock(mutex);
+    alarm = text;
+  }
+  if (!text.empty()) host.log.warn("uplink", text, {{"url", options.url}});
+  if (host.alarm) host.alarm(text);
 }
 
 void MqttUplink::State::onArrival(const Arrival& arrival) {
@@ -234,6 +248,8 @@ Result<std::unique_ptr<MqttUplink>> MqttUplink::make(MqttUplinkOptions options, 
   client.will_topic = state->prefix + "state";
   client.will_payload = stateJson("offline", given.version);
   client.in_flight_max = given.window + kControlInFlight;
+  client.protocol = given.protocol;
+  client.times = given.times;
   if (brought != nullptr) {
     state->client = std::move(brought);
   } else {
@@ -282,6 +298,7 @@ UplinkStatus MqttUplink::status() const {
   {
     const std::lock_guard lock(state.mutex);
     status.reason = state.reason;
+    status.alarm = state.alarm;
   }
   status.epoch = state.host.store.epoch();
   status.seq = state.queue->nextNumber() - 1;
@@ -291,7 +308,8 @@ UplinkStatus MqttUplink::status() const {
   status.in_flight = state.forwarder->inFlight();
   status.acknowledged = state.forwarder->acknowledged();
   status.refused = state.forwarder->refused();
-  status.alarm = state.forwarder->alarm();
+  if (std::string alarm = state.forwarder->alarm(); !alarm.empty()) status.alarm = std::move(alarm);
+  status.protocol = state.client->form() == MqttForm::k5 ? "5" : "3.1.1";
   return status;
 }
 

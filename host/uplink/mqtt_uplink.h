@@ -1,4 +1,4 @@
-// Uplink kind "mqtt": any MQTT 5 broker, by the topics of CONTRACTS.md section 8.
+// Uplink kind "mqtt": any MQTT broker, by the topics of CONTRACTS.md section 8.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +8,7 @@
 
 #include "host/base/result.h"
 #include "host/uplink/client.h"
+#include "host/uplink/mosquitto_client.h"
 #include "host/uplink/uplink.h"
 
 namespace kante {
@@ -34,7 +35,9 @@ struct MqttUplinkOptions {
   std::string topic = "kante/v1/{gateway}/telemetry/{source}";
   std::uint32_t window = 64;  // Messages in flight, 1 … 4096.
   enum class Order { kLiveFirst, kFifo } order = Order::kLiveFirst;
+  MqttProtocol protocol = MqttProtocol::kAuto;
   CommandTrust commands = CommandTrust::kSigned;
+  LinkTimes times;
   PlainText plain_text = PlainText::kLoopbackOnly;
 };
 
@@ -51,6 +54,8 @@ class MqttUplink final : public Uplink {
     Methods* methods = nullptr;
     std::unique_ptr<UplinkClient> client = nullptr;  // Null: libmosquitto's, to options.url.
     TrustedClock* wall = nullptr;                    // Null: the wall clock is believed.
+    // What an operator should know, as a sentence; empty: it is over.  The client's thread.
+    std::function<void(const std::string& alarm)> alarm = nullptr;
   };
 
   // Checks the options and reads the certificates; makes the queue "upstream".  Errors name the

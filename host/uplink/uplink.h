@@ -12,9 +12,10 @@ namespace kante {
 class MetricWriter;
 
 struct UplinkStatus {
-  std::string kind;    // "mqtt"
-  std::string state;   // connecting | connected | disconnected | stopped
-  std::string reason;  // Why it is not connected; empty when it is.
+  std::string kind;      // "mqtt"
+  std::string state;     // connecting | connected | disconnected | stopped
+  std::string protocol;  // "5" or "3.1.1"; of MQTT.
+  std::string reason;    // Why it is not connected; empty when it is.
   std::string epoch;
   std::uint64_t seq = 0;  // The last number given; 0: none yet.
   std::uint64_t backlog_messages = 0;
@@ -23,7 +24,9 @@ struct UplinkStatus {
   std::uint64_t acknowledged = 0;  // Since start.
   std::uint64_t connects = 0;      // Since start.
   std::uint64_t refused = 0;       // Given up by the broker for good, since start: `…/lost`.
-  std::string alarm;               // The broker refuses what it should take: why.  Empty: none.
+  // What somebody should look at although the link may be up: the broker refuses what it should
+  // take, a certificate ends soon.  Empty: nothing.
+  std::string alarm;
 };
 
 class Uplink {
