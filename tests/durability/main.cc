@@ -1,6 +1,7 @@
 // kante-durability: see scripts/durability and tests/durability/README.md.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <csignal>
 #include <cstdlib>
@@ -9,11 +10,15 @@
 #include <random>
 #include <string>
 
+#include "tests/durability/bridge.h"
 #include "tests/durability/rig.h"
 
 namespace {
 
 using namespace kante::durability;
+
+// What mosquitto loses shows long before.
+constexpr std::uint64_t kPeerCutsMax = 300;
 
 struct Arguments {
   std::string kante;
@@ -25,6 +30,7 @@ struct Arguments {
   bool really_sync = false;
   std::uint64_t stop_after = 1;
   std::uint32_t jobs = 1;
+  std::uint64_t peer_cuts = 0;  // 0: no comparison.
 };
 
 [[noreturn]] void misuse(const std::string& what) {
@@ -52,6 +58,9 @@ Arguments parse(int count, char** words) {
       arguments.stop_after = std::strtoull(value().c_str(), nullptr, 10);
     } else if (word == "--jobs") {
       arguments.jobs = static_cast<std::uint32_t>(std::strtoul(value().c_str(), nullptr, 10));
+    } else if (word == "--peer") {
+      if (value() != "mosquitto") misuse("--peer is mosquitto");
+      arguments.peer_cuts = std::max<std::uint64_t>(arguments.peer_cuts, 1);
     } else if (word == "--json") {
       arguments.json = true;
     } else if (word == "--self-test") {
@@ -66,6 +75,7 @@ Arguments parse(int count, char** words) {
     misuse("--form is kill or power, not '" + arguments.form + "'");
   }
   if (arguments.cuts == 0) misuse("--cuts is a number from 1");
+  if (arguments.peer_cuts != 0) arguments.peer_cuts = std::min(arguments.cuts, kPeerCutsMax);
   if (arguments.jobs == 0 || arguments.jobs > 16) misuse("--jobs is a number from 1 to 16");
   return arguments;
 }
@@ -125,6 +135,18 @@ int selfTest(Arguments arguments) {
   return all ? 0 : 1;
 }
 
+boost::json::array runPeer(const Arguments& arguments) {
+  boost::json::array reports;
+  for (const Autosave autosave :
+       {Autosave::kDefault, Autosave::kEachSecond, Autosave::kEachChange}) {
+    const boost::json::object report =
+        jsonOf(runBridge(autosave, arguments.peer_cuts, arguments.seed));
+    std::cerr << "durability: " << boost::json::serialize(report) << "\n";
+    reports.emplace_back(report);
+  }
+  return reports;
+}
+
 }  // namespace
 
 int main(int count, char** words) {
@@ -132,7 +154,8 @@ int main(int count, char** words) {
   for (const int number : {SIGINT, SIGTERM}) std::signal(number, [](int) { endRigs(); });
   if (arguments.self_test) return selfTest(arguments);
   const Report report = runOne(arguments, Lie::kNone);
-  const boost::json::object json = jsonOf(report, formOf(arguments), arguments.seed);
+  boost::json::object json = jsonOf(report, formOf(arguments), arguments.seed);
+  if (arguments.peer_cuts != 0) json["peers"] = runPeer(arguments);
   if (arguments.json) std::cout << boost::json::serialize(json) << "\n";
   if (report.clean()) return 0;
   std::cerr << "durability: NOT CLEAN: " << boost::json::serialize(json) << "\n";
