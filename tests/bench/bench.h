@@ -65,6 +65,7 @@ double nngInproc(std::uint64_t messages);
 
 std::vector<Figure> benchBus();
 std::vector<Figure> benchRoutes();
+std::vector<Figure> benchStore();
 std::vector<Figure> benchStartup(const std::string& kante);
 std::vector<Figure> benchFootprint(const std::string& kante);
 

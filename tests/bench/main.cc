@@ -44,7 +44,7 @@ void printTable(const std::string& bench, const std::vector<Figure>& figures) {
 }
 
 int usage() {
-  std::fprintf(stderr, "usage: kante-bench bus|routes|startup|footprint [--json]\n");
+  std::fprintf(stderr, "usage: kante-bench bus|routes|store|startup|footprint [--json]\n");
   return 2;
 }
 
@@ -62,6 +62,8 @@ int main(int argc, char** argv) {
     figures = kante::bench::benchBus();
   } else if (bench == "routes") {
     figures = kante::bench::benchRoutes();
+  } else if (bench == "store") {
+    figures = kante::bench::benchStore();
   } else if (bench == "startup") {
     figures = kante::bench::benchStartup(kante);
   } else if (bench == "footprint") {
