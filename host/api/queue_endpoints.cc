@@ -37,6 +37,7 @@ json::object toJson(const InspectedMessage& message) {
           {"enqueued", timeJson(message.enqueued_wall_ns)},
           {"attempts", message.attempts},
           {"reason", textOrNull(message.reason)},
+          {"origin", textOrNull(message.origin)},
           {"source", message.source},
           {"properties", std::move(properties)},
           {"body_base64", toBase64(message.body)},
@@ -77,6 +78,15 @@ void purge(const ExchangePtr& exchange, Store& store, Log& log, boost::asio::io_
   });
 }
 
+void requeue(const ExchangePtr& exchange, Store& store, Log& log) {
+  const std::string& id = exchange->request().param("id");
+  const auto origin = store.requeue(id);
+  if (!origin) return exchange->respond(errorReply(origin.error()));
+  log.info("api", "message put back into its queue",
+           {{"id", id}, {"queue", *origin}, {"who", exchange->request().caller}});
+  exchange->respond(jsonReply(json::object{{"requeued", 1}, {"id", id}, {"queue", *origin}}));
+}
+
 }  // namespace
 
 void addQueueEndpoints(Router& router, Store& store, Log& log, boost::asio::io_context& control) {
@@ -91,6 +101,9 @@ void addQueueEndpoints(Router& router, Store& store, Log& log, boost::asio::io_c
   router.add(
       HttpMethod::kGet, "/v1/queues/{name...}", Audience::kOperators, BodyRule::none(),
       [&store, &control](const ExchangePtr& exchange) { inspect(exchange, store, control); });
+  router.add(HttpMethod::kPost, "/v1/queues/quarantine/requeue/{id}", Audience::kOperators,
+             BodyRule::none(),
+             [&store, &log](const ExchangePtr& exchange) { requeue(exchange, store, log); });
   router.add(HttpMethod::kDelete, "/v1/queues/{name...}", Audience::kOperators, BodyRule::none(),
              [&store, &log, &control](const ExchangePtr& exchange) {
                purge(exchange, store, log, control);

@@ -136,7 +136,6 @@ struct Gateway::State {
   FileDescriptor data_dir;
   FileDescriptor lock;
   std::optional<TrustStore> trust;
-  Source blamed;  // Outlives the store, which reads it when it commits.
   std::unique_ptr<Store> store;
   std::optional<BundleStore> bundles;
   std::unique_ptr<StoreMap> twin_map;
@@ -218,12 +217,14 @@ void Gateway::State::quarantine(const Blame& blame) {
   if (blame.message.empty()) return;
   const auto message =
       messageFromWords(blame.message.data(), static_cast<std::uint32_t>(blame.message.size()));
-  const auto queue = store->queue("quarantine");
-  if (!message || !queue) return;
-  blamed.principal = blamed.telemetry_name = "module/" + blame.module;
-  Entry entry{*message, Hop{&blamed, clock.wallNs(), 1}};
-  if ((*queue)->offer(entry) != Offer::kTaken) {
-    log.warn("host", "the message that the module was handling found no room in quarantine");
+  if (!message) return;
+  Source source;
+  source.principal = source.telemetry_name = "module/" + blame.module;
+  const Status kept = store->quarantine(Entry{*message, Hop{&source, clock.wallNs(), 1}},
+                                        "module " + blame.module + " crashed: " + blame.reason, "");
+  if (kept.has_error()) {
+    log.warn("host", "the message that the module was handling is not in quarantine",
+             {{"why", kept.error().text}});
   }
 }
 

@@ -42,7 +42,9 @@ void printMessage(const json::value& message) {
               textOf(message, "enqueued").c_str(), printable(textOf(message, "source")).c_str(),
               fmt::format(", attempts {}", textOf(message, "attempts")).c_str());
   if (const std::string reason = textOf(message, "reason"); !reason.empty()) {
-    std::printf("  %s\n", paint(Colour::kYellow, printable(reason)).c_str());
+    const std::string origin = textOf(message, "origin");
+    const std::string from = origin.empty() ? "" : "from " + origin + ": ";
+    std::printf("  %s\n", paint(Colour::kYellow, printable(from + reason)).c_str());
   }
   const json::value& properties = member(message, "properties");
   if (properties.is_object()) {
@@ -84,6 +86,23 @@ Result<int> purge(const HostOptions& options, const std::string& queue) {
   return 0;
 }
 
+Result<int> requeue(const HostOptions& options, const std::string& queue, const std::string& id) {
+  if (queue != "quarantine") {
+    std::fprintf(stderr, "kante: only messages in quarantine can be put back, not those in %s\n",
+                 printable(queue).c_str());
+    return 2;
+  }
+  KANTE_TRY(client, options.connect());
+  KANTE_TRY(body, client.send("POST", "/v1/queues/quarantine/requeue/" + percentEncode(id), {}));
+  if (options.json) {
+    printJson(body);
+    return 0;
+  }
+  KANTE_TRY(reply, parseReply(body));
+  std::fprintf(stderr, "message put back into %s\n", printable(textOf(reply, "queue")).c_str());
+  return 0;
+}
+
 }  // namespace
 
 void addQueueCommands(CLI::App& app, Context& context) {
@@ -93,6 +112,7 @@ void addQueueCommands(CLI::App& app, Context& context) {
 
   struct QueueOptions {
     std::string name;
+    std::string id;
     std::uint32_t most = 20;
   };
   const auto what = std::make_shared<QueueOptions>();
@@ -107,6 +127,13 @@ void addQueueCommands(CLI::App& app, Context& context) {
       *queue, context, "purge", "Remove everything that has no number yet", Prints::kData,
       [what](const HostOptions& options) { return purge(options, what->name); });
   clear->add_option("NAME", what->name, "Queue")->required();
+  CLI::App* again = addHostCommand(
+      *queue, context, "requeue", "Put a quarantined message back into the queue it came from",
+      Prints::kData,
+      [what](const HostOptions& options) { return requeue(options, what->name, what->id); });
+  again->add_option("NAME", what->name, "quarantine")->required();
+  again->add_option("ID", what->id, "The message, as kante queue inspect quarantine shows it")
+      ->required();
 }
 
 }  // namespace kante::cli

@@ -41,6 +41,7 @@ void secureProcess() {
     ::setrlimit(RLIMIT_NOFILE, &files);
   }
   ::signal(SIGPIPE, SIG_IGN);
+  ::signal(SIGXFSZ, SIG_IGN);  // A file size limit is a full disk: writes say so.
   ::signal(SIGHUP, SIG_IGN);
 }
 

@@ -155,6 +155,7 @@ struct InspectedMessage {
   std::uint32_t attempts = 0;
   std::uint64_t number = 0;  // 0: not yet sent.
   std::string reason;
+  std::string origin;  // The queue that it came from; of quarantined ones.
   std::string source;  // telemetry_name
   std::vector<std::pair<std::string, std::string>> properties;
   std::string content_type;

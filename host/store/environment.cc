@@ -50,8 +50,13 @@ bool isBroken(const Error& error) { return error.code == Errc::kCorrupt; }
 }  // namespace
 
 bool isFull(int rc) {
-  return rc == MDB_MAP_FULL || rc == MDB_TXN_FULL || rc == ENOSPC || rc == EDQUOT || rc == EIO ||
-         rc == EFBIG;
+  return rc == MDB_MAP_FULL || rc == MDB_TXN_FULL || rc == ENOSPC || rc == EDQUOT || rc == EFBIG;
+}
+
+bool Environment::noRoom(int rc) const {
+  struct statvfs disk {};
+  if (rc != EIO || ::fstatvfs(dir_.get(), &disk) != 0) return isFull(rc);
+  return disk.f_bavail < kRoomBytesMin / std::max<unsigned long>(disk.f_frsize, 1);
 }
 
 Error lmdbError(const std::string& what, int rc) {

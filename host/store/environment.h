@@ -24,6 +24,8 @@ class Environment {
   static constexpr std::uint64_t kSlackBytes = 8u << 20;
   // With less room for messages, durable routes are refused.
   static constexpr std::uint64_t kDurableBytesMin = 2u << 20;
+  // A disk with less is full.
+  static constexpr std::uint64_t kRoomBytesMin = 64u << 10;
   // Of broken stores; the oldest goes when there is one more.
   static constexpr std::size_t kBrokenKept = 3;
 
@@ -48,6 +50,9 @@ class Environment {
   // Unmaps nothing, but gives the pages that were read back to the page cache: between
   // transactions.
   void releasePages();
+  // Whether the error says that there is no room: some full file systems say EIO, which counts only
+  // where the disk is full in fact.
+  bool noRoom(int rc) const;
   // Closes LMDB and opens it again, after an error that it does not recover from.
   Status reopen(const Load& load);
 
@@ -74,7 +79,7 @@ class Environment {
 
 // The error of an LMDB call; full disks and maps are kLimit, damage kCorrupt, the rest kIo.
 Error lmdbError(const std::string& what, int rc);
-// Whether the disk or the map has no room (EIO too: some full file systems say that).
+// Whether this error says that the disk or the map has no room.
 bool isFull(int rc);
 
 }  // namespace kante

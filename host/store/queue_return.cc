@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 #include <limits>
+#include <optional>
 
 #include "host/store/crc32c.h"
 #include "host/store/queue_keys.h"
@@ -53,7 +54,8 @@ void QueueTable::giveBack(Transaction& txn, QueueState& queue,
       // A number is for good: it comes again with it, before what has a later one or none.
       const auto later =
           std::find_if(queue.again.begin(), queue.again.end(),
-                       [number](const auto& again) { return again.number > number; });
+                       [number](const auto& again) { return again.number >= number; });
+      if (later != queue.again.end() && later->number == number) continue;  // It is back already.
       queue.again.insert(later, {token, number});
       undo_.push_back([&queue, token] {
         std::erase_if(queue.again, [token](const auto& again) { return again.token == token; });
@@ -92,10 +94,69 @@ void QueueTable::quarantine(Transaction& txn, QueueState& queue, QueueToken toke
   record.origin = queue.name;
   record.number = number;
   record.expires_ns = 0;
+  // Whatever is older and no more important makes room for it.
   const std::uint64_t size = kKeyBytes + recordBytes(record);
-  if (makeRoom(txn, *to, size, kPriorities - 1) == Room::kYes) {
-    insert(txn, *to, kPriorities - 1, record);
+  if (makeRoom(txn, *to, size, 0) == Room::kYes) insert(txn, *to, token.priority, record);
+}
+
+Status QueueTable::quarantine(Transaction& txn, const Entry& entry, const std::string& reason,
+                              const std::string& origin, StoreTime now) {
+  QueueState* to = make(txn, kQuarantineQueue);
+  if (to == nullptr) return fail(Errc::kLimit, "store: there is no queue quarantine");
+  touch(*to);
+  RecordView record = recordOf(entry, now);
+  record.reason = reason;
+  record.origin = origin;
+  const auto priority = std::min<std::uint8_t>(entry.priority, kPriorities - 1);
+  if (makeRoom(txn, *to, kKeyBytes + recordBytes(record), 0) != Room::kYes) {
+    return fail(Errc::kLimit, "store: quarantine has no room");
   }
+  insert(txn, *to, priority, record);
+  return {};
+}
+
+Result<std::string> QueueTable::requeue(Transaction& txn, const std::string& id, StoreTime now) {
+  QueueState* from = find(kQuarantineQueue);
+  QueueToken token;
+  std::optional<Copy> copy;
+  if (from != nullptr) {
+    Cursor cursor(txn, txn.tables.entries);
+    for (bool more = cursor.seek(entryKey(from->counts.id, {})); more && !copy;
+         more = cursor.next()) {
+      if (readBig<std::uint32_t>(cursor.key(), 0) != from->counts.id) break;
+      token = tokenOf(cursor.key(), 4);
+      if (from->taken.contains(token)) continue;
+      copy.emplace(cursor.value());
+      if (copy->record.has_error() || formatId(copy->record->message.id()) != id) copy.reset();
+    }
+  }
+  if (!copy) {
+    return fail(Errc::kNotFound, "quarantine holds no message " + id +
+                                     "; kante queue inspect quarantine shows what it holds");
+  }
+  RecordView record = *copy->record;
+  const std::string origin(record.origin);
+  if (origin.empty()) {
+    return fail(Errc::kState, "message " + id + " came from no queue, so there is none to put it " +
+                                  "back into; kante queue purge quarantine removes it");
+  }
+  QueueState* to = find(origin);
+  if (to == nullptr || idle(*to)) {
+    return fail(Errc::kNotFound, "message " + id + " came from queue " + origin +
+                                     ", which is gone: no route names it any more");
+  }
+  record.enqueued_ns = now.store_ns;
+  record.number = record.attempts = record.deliveries = 0;
+  record.reason = record.origin = {};
+  touch(*from);
+  touch(*to);
+  if (makeRoom(txn, *to, kKeyBytes + recordBytes(record), token.priority) != Room::kYes) {
+    return fail(Errc::kLimit, "queue " + origin + " is full; message " + id +
+                                  " stays in quarantine until there is room");
+  }
+  insert(txn, *to, token.priority, record);
+  remove(txn, *from, token);
+  return origin;
 }
 
 bool QueueTable::failStored(Transaction& txn, const StoredMessage& message,

@@ -157,16 +157,21 @@ void QueueTable::insert(Transaction& txn, QueueState& queue, std::uint8_t priori
   bytes_ += kKeyBytes + bytes;
 }
 
-CommitResult QueueTable::append(Transaction& txn, QueueState& queue, const Entry& entry,
-                                StoreTime now) {
-  touch(queue);
-  const MessageView message = entry.message.view();
+RecordView QueueTable::recordOf(const Entry& entry, StoreTime now) {
   RecordView record;
-  record.message = message;
+  record.message = entry.message.view();
   if (entry.hop.source != nullptr) record.source = SourceView::of(*entry.hop.source);
   record.enqueued_ns = now.store_ns;
   record.arrived_ns = entry.hop.arrived_ns;
   record.hops = entry.hop.hops;
+  return record;
+}
+
+CommitResult QueueTable::append(Transaction& txn, QueueState& queue, const Entry& entry,
+                                StoreTime now) {
+  touch(queue);
+  RecordView record = recordOf(entry, now);
+  const MessageView message = record.message;
   constexpr std::int64_t never = std::numeric_limits<std::int64_t>::max();
   std::int64_t left_ns = entry.ttl_ns > 0 ? entry.ttl_ns : never;
   if (message.expiryNs() != 0) left_ns = std::min(left_ns, message.expiryNs() - now.wall_ns);
@@ -237,10 +242,21 @@ void QueueTable::settle(Transaction& txn, QueueState& queue, QueueToken token) {
   const auto it = queue.taken.find(token);
   if (it == queue.taken.end()) return;
   const std::uint64_t number = it->second;
-  remove(txn, queue, token);
+  // What an ambiguous commit removed already is not open in its range either.
+  const bool there = remove(txn, queue, token);
   queue.taken.erase(it);
   undo_.push_back([&queue, token, number] { queue.taken[token] = number; });
-  if (number != 0) settleNumber(txn, queue, number);
+  if (number == 0) return;
+  const auto given_back = std::find_if(queue.again.begin(), queue.again.end(),
+                                       [token](const auto& again) { return again.token == token; });
+  if (given_back != queue.again.end()) {
+    const auto at = static_cast<std::size_t>(given_back - queue.again.begin());
+    queue.again.erase(given_back);
+    undo_.push_back([&queue, token, number, at] {
+      queue.again.insert(queue.again.begin() + static_cast<std::ptrdiff_t>(at), {token, number});
+    });
+  }
+  if (there) settleNumber(txn, queue, number);
 }
 
 void QueueTable::acknowledge(Transaction& txn, QueueState& queue,
@@ -273,28 +289,40 @@ std::uint64_t QueueTable::purge(Transaction& txn, QueueState& queue) {
 }
 
 void QueueTable::sweepExpired(Transaction& txn, StoreTime now) {
-  for (std::uint32_t swept = 0; swept < kSweptPerGroup; ++swept) {
-    QueueState* queue = nullptr;
+  struct Expired {
+    QueueState* queue;
     QueueToken token;
-    {
-      Cursor cursor(txn, txn.tables.expiry);
-      if (!cursor.seek({})) return;
-      if (readBig<std::uint64_t>(cursor.key(), 0) > static_cast<std::uint64_t>(now.store_ns))
-        return;
-      queue = byId(readBig<std::uint32_t>(cursor.key(), 8));
-      token = tokenOf(cursor.key(), 12);
-      cursor.erase();
+  };
+  std::vector<Expired> expired;
+  std::vector<std::string> orphans;  // Of no queue: they would be found again and again.
+  {
+    Cursor cursor(txn, txn.tables.expiry);
+    for (bool more = cursor.seek({}); more && expired.size() < kSweptPerGroup;
+         more = cursor.next()) {
+      if (readBig<std::uint64_t>(cursor.key(), 0) > static_cast<std::uint64_t>(now.store_ns)) break;
+      QueueState* queue = byId(readBig<std::uint32_t>(cursor.key(), 8));
+      const QueueToken token = tokenOf(cursor.key(), 12);
+      if (queue == nullptr) {
+        orphans.emplace_back(cursor.key());
+      } else if (!queue->taken.contains(token)) {  // Else it is on its way, unless it comes back.
+        expired.push_back({queue, token});
+      }
     }
-    // What was taken no longer expires: it is on its way.
-    if (queue == nullptr || queue->taken.contains(token)) continue;
+  }
+  for (const std::string& key : orphans) txn.erase(txn.tables.expiry, key);
+  for (const auto& [queue, token] : expired) {
     if (remove(txn, *queue, token)) countDrop(*queue, StoreDrop::kTtl);
   }
 }
 
 std::int64_t QueueTable::nextExpiry(Transaction& txn) {
   Cursor cursor(txn, txn.tables.expiry);
-  if (!cursor.seek({})) return 0;
-  return static_cast<std::int64_t>(readBig<std::uint64_t>(cursor.key(), 0));
+  for (bool more = cursor.seek({}); more; more = cursor.next()) {
+    const QueueState* queue = byId(readBig<std::uint32_t>(cursor.key(), 8));
+    if (queue != nullptr && queue->taken.contains(tokenOf(cursor.key(), 12))) continue;
+    return static_cast<std::int64_t>(readBig<std::uint64_t>(cursor.key(), 0));
+  }
+  return 0;
 }
 
 }  // namespace kante

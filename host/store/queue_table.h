@@ -128,6 +128,11 @@ class QueueTable {
                 Return how);
   void quarantine(Transaction& txn, QueueState& queue, QueueToken token, const std::string& reason,
                   Return how);
+  // A message that was in no queue.
+  Status quarantine(Transaction& txn, const Entry& entry, const std::string& reason,
+                    const std::string& origin, StoreTime now);
+  // Back into the queue it came from, whose name is the answer.
+  Result<std::string> requeue(Transaction& txn, const std::string& id, StoreTime now);
   // A delivery that ended with an earlier life.  False when the message is not there any more.
   bool failStored(Transaction& txn, const StoredMessage& message, std::uint32_t attempts_max,
                   const std::string& reason);
@@ -163,6 +168,7 @@ class QueueTable {
     return spec;
   }
   QueueState& admit(const std::string& name);
+  static RecordView recordOf(const Entry& entry, StoreTime now);
   std::unique_ptr<QueueState> stateNamed(const std::string& name);
   void keep(std::unique_ptr<QueueState> queue);
   void leave(QueueState& queue);

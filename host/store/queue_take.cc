@@ -178,6 +178,7 @@ std::vector<InspectedMessage> QueueTable::inspect(Transaction& txn, const QueueS
     const auto taken = queue.taken.find(token);
     message.number = taken != queue.taken.end() ? taken->second : record.number;
     message.reason = record.reason;
+    message.origin = record.origin;
     message.source = record.source.telemetry_name;
     for (std::uint32_t i = 0; i < record.message.propertyCount(); ++i) {
       const auto [name, value] = record.message.property(i);

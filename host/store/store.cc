@@ -22,6 +22,8 @@ void StoreCore::publish() {
     shown.bytes = queue->counts.bytes;
     shown.detached = QueueTable::detached(*queue);
     std::copy_n(queue->counts.dropped.begin(), kStoreDrops, shown.dropped.begin());
+    if (queue->handle == nullptr) continue;
+    shown.dropped[static_cast<std::size_t>(StoreDrop::kStoreFull)] += queue->handle->refused();
   }
   shown_.resize(count);
 }
@@ -152,6 +154,22 @@ Result<bool> Store::failStored(const StoredMessage& message, std::uint32_t attem
     return {};
   }));
   return found;
+}
+
+Status Store::quarantine(const Entry& entry, const std::string& reason, const std::string& origin) {
+  return core_->perform([&](Transaction& txn) {
+    return core_->queues().quarantine(txn, entry, reason, origin, core_->now());
+  });
+}
+
+Result<std::string> Store::requeue(const std::string& id) {
+  std::string origin;
+  KANTE_CHECK(core_->perform([&](Transaction& txn) -> Status {
+    KANTE_TRY(found, core_->queues().requeue(txn, id, core_->now()));
+    origin = std::move(found);
+    return {};
+  }));
+  return origin;
 }
 
 KeyValue& Store::keyValue() { return core_->keyValue(); }

@@ -84,6 +84,14 @@ class Store {
   // there (any more).  Before anything is taken from its queue.  Waits: control thread only.
   Result<bool> failStored(const StoredMessage& message, std::uint32_t attempts_max,
                           const std::string& reason);
+  // Puts a message that was in no queue into `quarantine`; `origin` names the queue it would have
+  // been in, else it is empty.  Waits: control thread only.
+  Status quarantine(const Entry& entry, const std::string& reason, const std::string& origin);
+  // Puts the quarantined message with this id (32 hexadecimal digits) back into the queue that it
+  // came from and says which; it has its priority, no expiry and no failed attempt.  kNotFound: no
+  // such message, or no route names its queue any more; kState: it came from none; kLimit: the
+  // queue is full.  Then it stays where it is.  Waits: control thread only.
+  Result<std::string> requeue(const std::string& id);
   KeyValue& keyValue();
 
   // `again` is called once, on the store's thread, when the mailbox is half empty (at once if it

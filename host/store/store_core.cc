@@ -277,6 +277,7 @@ void StoreCore::run() {
     MessagePool::flushChain();
   }
   retry_at_ns_ = 0;
+  closing_ = true;
   work({});
   endTakes();
 }
@@ -305,16 +306,17 @@ void StoreCore::work(std::span<Request> requests) {
 }
 
 void StoreCore::runGroup(std::span<Request> group) {
-  int rc = EIO;
+  int rc = last_error_;
   if (environmentReady()) {
     rc = tryGroup(group, Appends::kTake);
     if (rc != 0) noteFailure(rc);
     // With the disk full, what makes room may still work.
-    if (isFull(rc) && environmentReady()) {
+    if (rc != 0 && environment_->noRoom(rc) && environmentReady()) {
       rc = tryGroup(group, Appends::kRefuse);
     } else if (rc == 0 && wrote_) {
       noteSuccess();
     }
+    last_error_ = rc;
   }
   last_group_ns_ = clock_.bootNs();
   if (rc == 0) {
@@ -325,7 +327,12 @@ void StoreCore::runGroup(std::span<Request> group) {
 }
 
 void StoreCore::noteFailure(int rc) {
-  const Error error = lmdbError("store", rc);
+  Error error = lmdbError("store", rc);
+  if (rc == EIO && environment_->noRoom(rc)) error.text += ", and the disk is full";
+  noteFailure(error);
+}
+
+void StoreCore::noteFailure(const Error& error) {
   bool first = false;
   {
     const std::lock_guard lock(mutex_);
@@ -347,8 +354,18 @@ void StoreCore::noteSuccess() {
 bool StoreCore::environmentReady() {
   if (!broken_environment_) return true;
   if (retry_at_ns_ != 0 && clock_.bootNs() < retry_at_ns_) return false;
-  const Status status = environment_->reopen([this](Transaction& txn) { return load(txn); });
+  // Nobody knows how much of the last group came to the disk.  Once this is there, all that it
+  // builds on is.
+  const Status status = environment_->reopen([this](Transaction& txn) -> Status {
+    KANTE_CHECK(load(txn));
+    writeRoot(txn);
+    return {};
+  });
   broken_environment_ = status.has_error();
+  if (broken_environment_) {
+    noteFailure(status.error());
+    retry_at_ns_ = clock_.bootNs() + kRetryNs;
+  }
   return !broken_environment_;
 }
 
@@ -367,21 +384,26 @@ int StoreCore::tryGroup(std::span<Request> group, Appends appends) {
       request.result = queues_->append(txn, state(*request.queue), request.entry, time);
     }
   }
+  if (closing_ && !txn.failed()) writeRoot(txn);
   queues_->sweepExpired(txn, time);
   fulfilTakes(txn);
   next_expiry_ns_ = queues_->nextExpiry(txn);
   queues_->writeBack(txn);
-  if (txn.wrote()) writeRoot(txn);
+  // Its times may lag a little, which only makes a message live longer; so most groups spare a
+  // page.
+  const bool root_due = areas_->bytes() != area_bytes || time.store_ns >= next_root_ns_;
+  if (txn.wrote() && root_due) writeRoot(txn);
   const bool began = !txn.failed();
   wrote_ = txn.wrote();
   const int rc = txn.commit();
   if (rc == 0) {
+    if (root_due && wrote_) next_root_ns_ = time.store_ns + kRootEveryNs;
     queues_->setOtherBytes(areas_->bytes());
     queues_->committed();
     return 0;
   }
   // A failed write of a meta page leaves LMDB in panic; what is on disk decides then.
-  broken_environment_ = began ? !isFull(rc) || rc == EIO : rc == MDB_PANIC;
+  broken_environment_ = began ? !isFull(rc) : rc == MDB_PANIC;
   queues_->undo();
   areas_->setBytes(area_bytes);
   taken_.clear();
@@ -423,9 +445,11 @@ void StoreCore::succeeded(std::span<Request> group) {
 
 void StoreCore::failed(std::span<Request> group, int rc) {
   const Error error = lmdbError("store", rc);
-  retry_at_ns_ = clock_.bootNs() + kRetryNs;
+  // Not put off by what fails without being tried.
+  if (retry_at_ns_ <= clock_.bootNs()) retry_at_ns_ = clock_.bootNs() + kRetryNs;
+  const bool full = environment_->noRoom(rc);
   for (Request& request : group) {
-    request.result = isFull(rc) ? CommitResult::kFull : CommitResult::kFailed;
+    request.result = full ? CommitResult::kFull : CommitResult::kFailed;
     if (request.operation && request.operation->done) request.operation->done(error);
     if (request.operation && request.operation->until_done) {
       again_.push_back(std::move(*request.operation));

@@ -75,6 +75,7 @@ class StoreCore {
   enum class Appends { kTake, kRefuse };
   static constexpr std::int64_t kRetryNs = 1'000'000'000;
   static constexpr std::int64_t kSweepNs = 1'000'000'000;
+  static constexpr std::int64_t kRootEveryNs = 10'000'000'000;
   // Pages of the map that may stay resident when there is nothing to do.
   static constexpr std::uint64_t kResidentBytesMax = 1u << 20;
   static constexpr std::uint64_t kGroupTouches = 16u << 10;  // Roots and branches of five tables.
@@ -94,6 +95,7 @@ class StoreCore {
   void answer(std::span<Request> group);
   void release(std::span<Request> group);
   void noteFailure(int rc);
+  void noteFailure(const Error& error);
   void noteSuccess();
   bool environmentReady();
   void publish();
@@ -111,8 +113,11 @@ class StoreCore {
   std::unique_ptr<AreaTable> areas_;
   StoreClock store_clock_;
   bool broken_environment_ = false;  // LMDB has to be opened again.
+  int last_error_ = 0;               // Of the last group that was tried.
   std::uint64_t touched_bytes_ = 0;  // Of the map, since its pages were released.
   bool wrote_ = false;               // The last transaction changed something.
+  bool closing_ = false;
+  std::int64_t next_root_ns_ = 0;    // Store clock.
   std::int64_t retry_at_ns_ = 0;     // BOOTTIME; 0: nothing failed.
   std::int64_t next_expiry_ns_ = 0;  // Store clock; 0: nothing expires.
   std::int64_t last_sweep_ns_ = 0;
