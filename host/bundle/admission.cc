@@ -7,12 +7,15 @@ namespace kante {
 
 namespace {
 
-// Passes members on and lints every library that the sink kept.
+// Judges the manifest by what its signer may bring, passes members on and lints every library that
+// the sink kept.
 class LintingSink final : public MemberSink {
  public:
-  LintingSink(const AdmissionPolicy& policy, MemberSink& next) : policy_(policy), next_(next) {}
+  LintingSink(const AdmissionPolicy& policy, const Signer& signer, MemberSink& next)
+      : policy_(policy), signer_(signer), next_(next) {}
 
   Status manifest(const Manifest& manifest, std::string_view text) override {
+    if (policy_.rules != nullptr) KANTE_CHECK(policy_.rules->check(signer_, manifest));
     manifest_ = manifest;
     return next_.manifest(manifest, text);
   }
@@ -38,6 +41,7 @@ class LintingSink final : public MemberSink {
 
  private:
   const AdmissionPolicy& policy_;
+  const Signer& signer_;
   MemberSink& next_;
   Manifest manifest_;
   std::string name_;
@@ -52,7 +56,7 @@ Result<AdmittedBundle> verifyBundle(int fd, const AdmissionPolicy& policy, Membe
   KANTE_TRY(signer, signature.judge(*policy.trust, SignerUse::kBundles, policy.time));
   const FileRange payload{fd, frame.payload_offset, frame.payload_bytes};
   KANTE_TRY(digest, signature.verify(payload));
-  LintingSink linting(policy, sink);
+  LintingSink linting(policy, signer, sink);
   KANTE_TRY(manifest, unpackPayload(payload, digest, linting));
   AdmittedBundle bundle;
   bundle.digest = "sha256:" + toHex(digest);

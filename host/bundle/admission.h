@@ -10,6 +10,7 @@
 #include "host/bundle/manifest.h"
 #include "host/bundle/payload.h"
 #include "host/bundle/signature.h"
+#include "host/bundle/signer_rules.h"
 #include "host/bundle/trust.h"
 
 namespace kante {
@@ -28,6 +29,7 @@ struct AdmissionPolicy {
   Libraries libraries = Libraries::kDeclared;
   // Told of the signer of what the store admitted; may be empty.
   std::function<void(const Signer&)> admitted;
+  const SignerRules* rules = nullptr;  // None: whoever is trusted may bring anything.
 };
 
 struct AdmittedBundle {

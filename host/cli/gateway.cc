@@ -96,6 +96,13 @@ MqttUplinkOptions uplinkOptions(const Config& config) {
   return out;
 }
 
+SignerRules rulesOf(const TrustConfig& trust) {
+  std::vector<SignerRule> rules;
+  for (const TrustRule& rule : trust.rules)
+    rules.push_back({rule.signer, rule.ids, rule.permissions});
+  return SignerRules(std::move(rules));
+}
+
 EventLevel levelOf(const std::string& kind) {
   if (kind.ends_with(".failed")) return EventLevel::kError;
   return kind.ends_with(".started") || kind.ends_with(".stopped") ? EventLevel::kInfo
@@ -136,6 +143,7 @@ struct Gateway::State {
   FileDescriptor data_dir;
   FileDescriptor lock;
   std::optional<TrustStore> trust;
+  SignerRules rules;
   std::unique_ptr<Store> store;
   std::optional<BundleStore> bundles;
   std::unique_ptr<StoreMap> twin_map;
@@ -171,6 +179,7 @@ Status Gateway::State::openDisk() {
   auto trusted = loadTrust(config, options.trust_pem, log);
   if (!trusted) return within("[trust]", trusted.error());
   trust.emplace(std::move(*trusted));
+  rules = rulesOf(config.trust);
 
   KANTE_TRY(opened, Store::open(storeOptions(config, wall), clock, log));
   store = std::move(opened);
@@ -284,6 +293,7 @@ Status Gateway::State::openAgent() {
                      [this] {
                        AdmissionPolicy policy;
                        policy.trust = &*trust;
+                       policy.rules = &rules;
                        policy.time = wall.judgement();
                        policy.admitted = [this](const Signer& signer) {
                          wall.accepted(signer.not_before_s);

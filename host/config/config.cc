@@ -89,8 +89,18 @@ void readTrust(ConfigReader& reader, const TomlValue* table, TrustConfig& out) {
     rule.text("signer", read.signer);
     if (!rule.has("signer"))
       rule.fault("signer", "is missing; name a subject or a SHA-256 fingerprint");
-    rule.texts("ids", read.ids);
-    rule.texts("permissions", read.permissions);
+    for (auto* const list : {&read.ids, &read.permissions}) {
+      const char* const key = list == &read.ids ? "ids" : "permissions";
+      if (!rule.has(key)) continue;
+      rule.texts(key, list->emplace());
+      for (const std::string& pattern : **list) {
+        if (pattern.empty() || pattern.find('*') < pattern.size() - 1)
+          rule.fault(key, "\"" + pattern + "\": a name, or its beginning and \"*\"");
+      }
+    }
+    if (rule.has("signer") && read.signer.empty()) rule.fault("signer", "is empty");
+    if (!read.ids && !read.permissions)
+      rule.fault("signer", "is narrowed to nothing; say \"ids\", \"permissions\" or both");
   }
 }
 

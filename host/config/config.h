@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -21,11 +22,11 @@ struct GatewayConfig {
   std::uint32_t shards = 0;  // 0: one per core, at most 4.
 };
 
-// What `[[trust.rule]]` narrows a signer to.
+// What `[[trust.rule]]` narrows a signer to; a list that is absent narrows nothing.
 struct TrustRule {
   std::string signer;  // A subject, or a SHA-256 fingerprint in hexadecimal.
-  std::vector<std::string> ids;
-  std::vector<std::string> permissions;
+  std::optional<std::vector<std::string>> ids;  // "*" ends one that stands for more than itself.
+  std::optional<std::vector<std::string>> permissions;
 };
 
 enum class OnRevoked { kReport, kStop };

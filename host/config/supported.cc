@@ -26,7 +26,6 @@ Status supported(const Config& config) {
       {"trust.roots", !config.trust.roots.empty(), "replacing trust from afar"},
       {"trust.on_revoked", config.trust.on_revoked == OnRevoked::kStop,
        "stopping modules whose signer was revoked later"},
-      {"trust.rule", !config.trust.rules.empty(), "narrowing a signer by rules"},
       {"uplink.kind", uplink.kind == UplinkKind::kIothub || uplink.kind == UplinkKind::kKante,
        "this kind of uplink"},
       {"uplink.proxy", !uplink.proxy.empty(), "an uplink through a proxy"},

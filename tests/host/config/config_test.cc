@@ -130,7 +130,8 @@ minimum_tier = 1
   EXPECT_EQ(config.gateway.shards, 2u);
   EXPECT_EQ(config.trust.on_revoked, OnRevoked::kStop);
   ASSERT_EQ(config.trust.rules.size(), 1u);
-  EXPECT_EQ(config.trust.rules[0].ids[0], "com.vendor.*");
+  EXPECT_EQ(config.trust.rules[0].ids->at(0), "com.vendor.*");
+  EXPECT_EQ(config.trust.rules[0].permissions->at(0), "methods");
   EXPECT_EQ(config.api.http, "");
   EXPECT_EQ(config.hub.mqtt.listen.size(), 3u);
   EXPECT_EQ(config.hub.tls.client_ca, "/a");
@@ -153,8 +154,8 @@ TEST(Config, AnUnknownKeyIsNamedWithItsLineAndTheNearestKnownOne) {
   EXPECT_EQ(refused("[hub.mqqt]\n"),
             "gateway.toml:3: [hub] mqqt: unknown section; did you mean mqtt?");
   EXPECT_EQ(refused("somethingelse = 1\n"), "gateway.toml:3: [gateway] somethingelse: unknown key");
-  EXPECT_EQ(refused("[[trust.rule]]\nsigner=\"x\"\nid=[]\n"),
-            "gateway.toml:5: [trust.rule] id: unknown key; did you mean ids?");
+  EXPECT_EQ(refused("[[trust.rule]]\nsigner=\"x\"\npermissions=[]\nid=[]\n"),
+            "gateway.toml:6: [trust.rule] id: unknown key; did you mean ids?");
 }
 
 TEST(Config, TheFirstFaultInTheFileIsToldAndTheOthersAreCounted) {
@@ -204,6 +205,10 @@ TEST(Config, AValueOutOfItsRangeIsNamed) {
   EXPECT_THAT(refused("[trust]\nsigners = [\"\"]\n"),
               HasSubstr("[trust] signers: a path is empty"));
   EXPECT_THAT(refused("[[trust.rule]]\nids = []\n"), HasSubstr("[trust.rule] signer: is missing"));
+  EXPECT_THAT(refused("[[trust.rule]]\nsigner = \"s\"\n"), HasSubstr("narrowed to nothing"));
+  EXPECT_THAT(refused("[[trust.rule]]\nsigner = \"\"\nids = []\n"), HasSubstr("signer: is empty"));
+  EXPECT_THAT(refused("[[trust.rule]]\nsigner = \"s\"\nids = [\"a*b\"]\n"),
+              HasSubstr("[trust.rule] ids: \"a*b\": a name, or its beginning"));
 }
 
 TEST(Config, TheIdIsNeededAndIsAName) {
@@ -294,7 +299,6 @@ TEST(Supported, NamesWhatThisBuildDoesNotServe) {
   EXPECT_THAT(unsupported("[hub.tls]\ncert='c'\nkey='k'\n"), HasSubstr("[hub.tls] cert"));
   EXPECT_THAT(unsupported("[trust]\ndeployers=['d']\n"), HasSubstr("[trust] deployers"));
   EXPECT_THAT(unsupported("[trust]\non_revoked='stop'\n"), HasSubstr("[trust] on_revoked"));
-  EXPECT_THAT(unsupported("[[trust.rule]]\nsigner='s'\n"), HasSubstr("[trust] rule"));
   EXPECT_THAT(unsupported("[uplink]\nkind='iothub'\nurl='x'\n"), HasSubstr("[uplink] kind"));
   EXPECT_THAT(unsupported("[uplink]\nproxy='x'\n"), HasSubstr("[uplink] proxy"));
   EXPECT_THAT(unsupported("[uplink]\nmessages_per_day=1\n"),
