@@ -19,7 +19,7 @@ void LocalModuleHost::apply(RuntimeTarget target, Applied applied) {
 void LocalModuleHost::change(RuntimeTarget target, const std::set<std::string>& forced,
                              Applied applied) {
   if (shutting_down_) return applied(fail(Errc::kState, "the host is shutting down"));
-  if (change_) return applied(fail(Errc::kState, "another change is under way"));
+  if (change_ || rest_) return applied(fail(Errc::kState, "another change is under way"));
   change_ = std::make_unique<Change>();
   change_->id = next_change_++;
   change_->target = std::move(target);
@@ -73,7 +73,7 @@ Status LocalModuleHost::addSlots() {
 
 Result<std::shared_ptr<const LoadedModule>> LocalModuleHost::library(const ModuleSpec& spec) {
   if (const auto at = libraries_.find(spec.digest); at != libraries_.end()) return at->second;
-  if (libraries_.size() >= options_.loads_max) {
+  if (libraries_.size() >= options_.loads_max && !change_->target.beyond_loads_max) {
     return fail(
         Errc::kLimit,
         fmt::format("module {}: {} libraries were loaded in this life of the host, which is its "
@@ -86,7 +86,7 @@ Result<std::shared_ptr<const LoadedModule>> LocalModuleHost::library(const Modul
   return *loaded;
 }
 
-Status LocalModuleHost::prepare(const std::set<std::string>& forced) {
+Status LocalModuleHost::prepareRoutes() {
   Change& now = *change_;
   for (const ModuleSpec& spec : now.target.modules) KANTE_CHECK(supported(spec));
   KANTE_CHECK(addSlots());
@@ -98,6 +98,26 @@ Status LocalModuleHost::prepare(const std::set<std::string>& forced) {
             RouteTable::make(now.target.routes, places,
                              {options_.gateway_id, sources_, options_.upstream, table_.get()}));
   now.table = std::move(table);
+  return {};
+}
+
+// It runs no more, or is to be tried again later: an unchanged one does not hold up a change.
+bool LocalModuleHost::gaveUp(const ModuleSpec& spec) const {
+  const auto at = slots_.find(spec.name);
+  if (at == slots_.end()) return false;
+  const ModuleSlot& slot = at->second;
+  return (slot.state == ModuleState::kFailed || slot.state == ModuleState::kBackoff) &&
+         spec.sameInstance(slot.spec);
+}
+
+bool LocalModuleHost::mayBackOff(const std::string& module) const {
+  return change_->target.on_start_failure == OnStartFailure::kBackOff ||
+         change_->target.may_back_off.contains(module);
+}
+
+Status LocalModuleHost::prepare(const std::set<std::string>& forced) {
+  KANTE_CHECK(prepareRoutes());
+  Change& now = *change_;
   for (const ModuleSpec& spec : now.target.modules) {
     ModuleSlot& slot = slots_[spec.name];
     const bool keeps = slot.instance && spec.sameInstance(slot.spec) && !forced.contains(spec.name);
@@ -106,8 +126,7 @@ Status LocalModuleHost::prepare(const std::set<std::string>& forced) {
       continue;
     }
     if (spec.desire == Desire::kStopped) continue;
-    const bool gave_up = slot.state == ModuleState::kFailed || slot.state == ModuleState::kBackoff;
-    if (gave_up && spec.sameInstance(slot.spec) && !forced.contains(spec.name)) continue;
+    if (gaveUp(spec) && !forced.contains(spec.name)) continue;
     if (isBlamed(spec) && !forced.contains(spec.name) && now.made_slots.contains(spec.name)) {
       slot.last_exit = "brought the host down: " + options_.crash_page->blame()->reason;
       slot.override_reason = "it " + slot.last_exit;
@@ -116,7 +135,7 @@ Status LocalModuleHost::prepare(const std::set<std::string>& forced) {
     }
     auto loaded = library(spec);
     if (loaded.has_error()) {
-      if (now.target.on_start_failure == OnStartFailure::kRefuse) return loaded.error();
+      if (!mayBackOff(spec.name)) return loaded.error();
       now.backed_off.emplace(spec.name, loaded.error());
       continue;
     }
@@ -188,7 +207,10 @@ void LocalModuleHost::startFresh(const std::string& fresh_name) {
     if (error || *alive == nullptr) return;
     freshFailed(fresh_name, {Errc::kTimeout, fmt::format("was not ready after {} ms", ms)}, id);
   });
-  if (!slot.instance) return beginFresh(fresh_name, nullptr);
+  if (!slot.instance) {
+    const auto kept = change_->target.states.find(fresh_name);
+    return beginFresh(fresh_name, kept == change_->target.states.end() ? nullptr : kept->second);
+  }
   // The running one keeps its state until the new one is ready; its inputs wait in the lane.
   change_->paused.insert(fresh_name);
   const auto saved = [this, fresh_name,
@@ -250,7 +272,7 @@ void LocalModuleHost::freshFailed(const std::string& fresh_name, const Error& er
   if (at == change_->fresh.end()) return;
   options_.log->error("module/" + fresh_name, "does not start: " + error.text);
   event("module.failed", fresh_name, error.text);
-  if (change_->target.on_start_failure == OnStartFailure::kRefuse) {
+  if (!mayBackOff(fresh_name)) {
     return giveUp(within("module " + fresh_name, error));
   }
   change_->backed_off.emplace(fresh_name, error);
@@ -358,6 +380,9 @@ void LocalModuleHost::adopt(const std::string& module, Fresh& fresh) {
 void LocalModuleHost::finish(Result<ApplyReport> result) {
   std::unique_ptr<Change> finished = std::move(change_);
   current_ = std::move(finished->target);
+  current_.states.clear();
+  current_.may_back_off.clear();
+  current_.beyond_loads_max = false;
   tidySlots();
   finished->applied(std::move(result));
 }

@@ -284,13 +284,16 @@ bool Instance::run(Shard&) {
   }
   if (drain_ == Drain::kWanted && events_.empty() && (!ownsLane() || parts_.lane->size() == 0))
     sendDrain();
+  if ((leave_ == Leave::kWithRoom || leave_ == Leave::kWithoutRoom) && isQuiet()) beginSave();
   return !holding_ && !events_.empty();
 }
 
 Consumer::Outcome Instance::consume(Delivery& delivery) {
   Link& link = *delivery.link;
   Shard& here = shard();
-  if (drain_ == Drain::kWanted && parts_.lane->size() == 0) here.runLater(*this);
+  if ((drain_ == Drain::kWanted || leave_ != Leave::kNo) && parts_.lane->size() == 0) [[unlikely]] {
+    here.runLater(*this);
+  }
   if (link.limits.ttl_s != 0 &&
       here.bootNs() - delivery.queued_boot_ns > std::int64_t{link.limits.ttl_s} * 1'000'000'000) {
     count(link.dropped, DropReason::kTtl);
@@ -417,26 +420,66 @@ void Instance::health(std::function<void(Status)> answer) {
 // ---- save, drain, end
 // --------------------------------------------------------------------------------
 
-void Instance::save(std::function<void(std::shared_ptr<const State>)> saved) {
+void Instance::save(Saved saved) {
   onShard([this, saved = std::move(saved)]() mutable {
-    const auto none = [this, saved] { parts_.control([saved] { saved(nullptr); }); };
-    if (phase_ != Phase::kActive) return none();
-    holding_ = true;
-    parts_.lane->release(*this);
-    save_token_ = next_token_++;
-    saved_ = saved;
-    Event event;
-    event.event.type = KANTE_EVENT_SAVE;
-    event.event.token = save_token_;
-    kante_status status = KANTE_OK;
-    event.after = [&status](kante_status answered, const std::string&) { status = answered; };
-    dispatch(event);
-    if (status != KANTE_OK && saved_) {
-      saved_ = nullptr;
-      save_token_ = 0;
-      none();
-    }
+    saved_ = std::move(saved);
+    if (phase_ != Phase::kActive) return endSave(nullptr);
+    beginSave();
   });
+}
+
+void Instance::saveWhenQuiet(Saved saved) {
+  onShard([this, saved = std::move(saved)]() mutable {
+    saved_ = std::move(saved);
+    if (phase_ != Phase::kActive || drain_ != Drain::kNo) return endSave(nullptr);
+    leave_ = Leave::kWithRoom;
+    shard().runLater(*this);
+  });
+}
+
+void Instance::saveWithoutRoom() {
+  onShard([this] {
+    if (phase_ == Phase::kEnded || leave_ != Leave::kWithRoom) return;
+    leave_ = Leave::kWithoutRoom;
+    shard().runLater(*this);
+  });
+}
+
+bool Instance::isQuiet() const {
+  if (!events_.empty() || parts_.lane->size() > 0) return false;
+  return leave_ == Leave::kWithoutRoom ||
+         std::none_of(outputs_.begin(), outputs_.end(),
+                      [](const Output& output) { return output.blocked; });
+}
+
+void Instance::beginSave() {
+  if (leave_ != Leave::kNo) leave_ = Leave::kSaved;
+  holding_ = true;
+  parts_.lane->release(*this);
+  save_token_ = next_token_++;
+  Event event;
+  event.event.type = KANTE_EVENT_SAVE;
+  event.event.token = save_token_;
+  kante_status status = KANTE_OK;
+  event.after = [&status](kante_status answered, const std::string&) { status = answered; };
+  dispatch(event);
+  if (status != KANTE_OK && saved_) {
+    save_token_ = 0;
+    endSave(nullptr);
+  }
+}
+
+void Instance::endSave(std::shared_ptr<const State> state) {
+  if (!saved_) return;
+  if (leave_ == Leave::kSaved && state) {
+    {
+      const std::lock_guard lock(foreign_mutex_);
+      foreign_closed_ = true;
+    }
+    (void)routeForeign(Credit::kIgnored);
+  }
+  parts_.control(
+      [saved = std::exchange(saved_, nullptr), state = std::move(state)] { saved(state); });
 }
 
 void Instance::hold(std::function<void()> held) {
@@ -454,9 +497,7 @@ kante_status Instance::saveState(std::uint64_t token, std::uint64_t format, cons
   auto state = std::make_shared<State>();
   state->format = format;
   state->bytes.assign(static_cast<const char*>(data), size);
-  const auto hand_over = [this, state] {
-    if (saved_) parts_.control([saved = std::exchange(saved_, nullptr), state] { saved(state); });
-  };
+  const auto hand_over = [this, state] { endSave(state); };
   if (onStrand()) {
     hand_over();
   } else {
@@ -471,6 +512,13 @@ void Instance::resumeEvents() {
     saved_ = nullptr;
     save_token_ = 0;
     holding_ = false;
+    if (std::exchange(leave_, Leave::kNo) == Leave::kSaved) {
+      {
+        const std::lock_guard lock(foreign_mutex_);
+        foreign_closed_ = false;
+      }
+      (void)routeForeign(Credit::kNeeded);
+    }
     parts_.lane->setConsumer(this);
     shard().runLater(*this);
   });

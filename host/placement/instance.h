@@ -65,10 +65,7 @@ class Instance final : public ModulePort,
     std::function<void()> drained;
   };
 
-  struct State {
-    std::uint64_t format = 0;
-    std::string bytes;
-  };
+  using State = SavedState;
 
   Instance(Parts parts, Callbacks callbacks);
   ~Instance() override;
@@ -80,7 +77,14 @@ class Instance final : public ModulePort,
   void activate(std::shared_ptr<RouteTable> table);
   // Null when the module has no state to save or fails to; events stop until the answer and after
   // it, until resumeEvents() or end().
-  void save(std::function<void(std::shared_ptr<const State>)> saved);
+  using Saved = std::function<void(std::shared_ptr<const State>)>;
+  void save(Saved saved);
+  // As save(), once nothing waits for it any more: neither in its lane nor of its events, nor does
+  // an output of its own wait for room.  What its threads emitted goes out first, and from then on
+  // they are told KANTE_E_AGAIN, so that nothing follows what was saved.
+  void saveWhenQuiet(Saved saved);
+  // Do not wait for its outputs any longer.
+  void saveWithoutRoom();
   // Events stop as with save(), but the module is not asked for anything.
   void hold(std::function<void()> held);
   void resumeEvents();
@@ -204,6 +208,9 @@ class Instance final : public ModulePort,
   void postEvent(Event event);
   void dispatch(Event& event);
   void sendDrain();
+  void beginSave();
+  void endSave(std::shared_ptr<const State> state);
+  bool isQuiet() const;
   void rest();
 
   // Emission (instance_emit.cc)
@@ -243,6 +250,7 @@ class Instance final : public ModulePort,
   bool said_ready_ = false;
   bool holding_ = false;  // Events wait: before activation, and while state is saved.
   enum class Drain : std::uint8_t { kNo, kWanted, kSent, kDone } drain_ = Drain::kNo;
+  enum class Leave : std::uint8_t { kNo, kWithRoom, kWithoutRoom, kSaved } leave_ = Leave::kNo;
   std::string explanation_;
   const std::uint32_t receiver_;  // Among all instances of this process's life.
   std::string who_;               // "module/NAME"
@@ -261,7 +269,7 @@ class Instance final : public ModulePort,
   std::map<std::uint32_t, std::unique_ptr<Timer>> timers_;
   std::uint64_t timer_serial_ = 0;
   std::atomic<std::uint64_t> save_token_{0};  // Of the SAVE that is open; 0: none.
-  std::function<void(std::shared_ptr<const State>)> saved_;
+  Saved saved_;
   std::uint64_t next_token_ =
       1u << 20;  // Of what the host starts: above what modules tend to choose.
   std::mutex calls_mutex_;
@@ -272,6 +280,7 @@ class Instance final : public ModulePort,
   std::mutex foreign_mutex_;
   std::deque<Foreign> foreign_;
   std::size_t foreign_bytes_ = 0;
+  bool foreign_closed_ = false;  // With foreign_mutex_: its threads wait until resumeEvents().
   std::atomic<bool> has_foreign_{false};
   std::vector<bool>
       foreign_blocked_;  // Outputs that wait for foreign_ to empty; with foreign_mutex_.

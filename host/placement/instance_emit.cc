@@ -291,7 +291,7 @@ kante_status Instance::emitForeign(std::uint32_t output, MessageRef message, std
   {
     const std::lock_guard lock(foreign_mutex_);
     if (output >= foreign_blocked_.size()) return KANTE_E_NOT_FOUND;
-    if (foreign_.size() >= kForeignMessagesMax ||
+    if (foreign_closed_ || foreign_.size() >= kForeignMessagesMax ||
         foreign_bytes_ + message.bytes() > kForeignBytesMax) {
       foreign_blocked_[output] = true;
       return KANTE_E_AGAIN;

@@ -155,7 +155,7 @@ ModuleHost::Applied asDone(ModuleHost::Done done) {
 // A person waits for the answer, so a failure is told and changes nothing.
 Result<RuntimeTarget> LocalModuleHost::targetWith(const std::string& name, Desire desire) {
   if (shutting_down_) return fail(Errc::kState, "the host is shutting down");
-  if (change_) return fail(Errc::kState, "another change is under way");
+  if (change_ || rest_) return fail(Errc::kState, "another change is under way");
   RuntimeTarget target = current_;
   target.on_start_failure = OnStartFailure::kRefuse;
   ModuleSpec* spec = specIn(target, name);
@@ -298,6 +298,8 @@ void LocalModuleHost::collect(MetricWriter& out) const {
   }
   out.gauge("kante_in_process_loads", "Distinct libraries loaded in this process's life.", {},
             static_cast<double>(libraries_.size()));
+  out.gauge("kante_in_process_loads_max", "How many of them this life may load.", {},
+            static_cast<double>(options_.loads_max));
 }
 
 }  // namespace kante

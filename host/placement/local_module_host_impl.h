@@ -22,11 +22,16 @@ class LocalModuleHost final : public ModuleHost {
   void restart(const std::string& name, Done done) override;
   void stop(const std::string& name, Done done) override;
   void start(const std::string& name, Done done) override;
+  Room roomFor(const RuntimeTarget& target) const override;
+  Status check(const RuntimeTarget& target) override;
+  void saveAll(SavedAll saved) override;
+  void resume() override;
   void shutDown(std::function<void()> done) override;
   std::vector<ModuleStatus> modules() const override;
   std::vector<RouteStatus> routes() const override;
   DropCounts dropped() const override;
   std::size_t loadsUsed() const override { return libraries_.size(); }
+  std::size_t loadsMax() const override { return options_.loads_max; }
   void collect(MetricWriter& out) const override;
 
  private:
@@ -54,6 +59,19 @@ class LocalModuleHost final : public ModuleHost {
     ApplyReport report;
   };
 
+  // saveAll() under way, or done and waiting for what follows.
+  struct Rest {
+    std::uint64_t id = 0;
+    SavedAll saved;
+    std::map<std::string, std::set<std::string>> senders;  // Who sends to whom through memory.
+    std::set<std::string> open;                            // Not at rest yet.
+    std::set<std::string> wave;                            // Of them, who is being brought to rest.
+    std::set<std::string> ended;                           // Had no state.
+    Saved all;
+    std::uint32_t again = 0;
+    std::unique_ptr<boost::asio::steady_timer> timer;
+  };
+
   void control(std::function<void()> task);
   void event(const std::string& kind, const std::string& module, const std::string& text);
   ModuleSlot* find(const std::string& name);
@@ -62,6 +80,9 @@ class LocalModuleHost final : public ModuleHost {
   // change.cc
   void change(RuntimeTarget target, const std::set<std::string>& forced, Applied applied);
   Status prepare(const std::set<std::string>& forced);
+  Status prepareRoutes();
+  bool gaveUp(const ModuleSpec& spec) const;
+  bool mayBackOff(const std::string& name) const;
   Status addSlots();
   Result<std::shared_ptr<const LoadedModule>> library(const ModuleSpec& spec);
   Status supported(const ModuleSpec& spec) const;
@@ -78,6 +99,17 @@ class LocalModuleHost final : public ModuleHost {
   void adopt(const std::string& name, Fresh& fresh);
   void stopSlot(const std::string& name, ModuleSlot& slot, Instance::Queued queued);
   void finish(Result<ApplyReport> result);
+
+  // rest.cc
+  std::map<std::string, std::set<std::string>> sendersOf() const;
+  void nextWave();
+  void bringToRest(const std::string& name);
+  void atRest(const std::string& name, std::shared_ptr<const SavedState> state);
+  void waveEnded();
+  void lookAgain();
+  void restless();
+  void endRest(Result<Saved> result);
+  void afterTransit(std::function<void()> done);
 
   // retire.cc
   void retire(const std::string& name, ModuleSlot& slot, std::shared_ptr<Instance> instance,
@@ -113,6 +145,7 @@ class LocalModuleHost final : public ModuleHost {
   std::uint64_t retired_no_route_ = 0;
   std::uint64_t retired_loop_ = 0;
   std::unique_ptr<Change> change_;
+  std::unique_ptr<Rest> rest_;
   std::uint64_t next_change_ = 1;
   bool shutting_down_ = false;
   std::function<void()> shut_down_;                   // What shutDown() calls at the end.

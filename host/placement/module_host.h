@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -72,6 +73,24 @@ class ModuleHost {
   virtual void restart(const std::string& name, Done done) = 0;
   virtual void stop(const std::string& name, Done done) = 0;
   virtual void start(const std::string& name, Done done) = 0;
+
+  // ---- handing over to the next life of this process ----
+  // What a target needs of the bound on loads, which count for a process's life.
+  enum class Room { kEnough, kNextLife, kNever };
+  virtual Room roomFor(const RuntimeTarget& target) const = 0;
+  // What apply() would refuse before it loads anything.
+  virtual Status check(const RuntimeTarget& target) = 0;
+  struct Saved {
+    SavedStates states;
+    std::set<std::string> down;  // Did not run: had failed, or waited to be tried again.
+  };
+  using SavedAll = std::function<void(Result<Saved>)>;
+  // Brings all modules to rest, senders before receivers: what waits for a module in memory is
+  // handled, then it is asked for its state and gets no more events; one without a state is drained
+  // and ended.  Then come resume() or shutDown().  On an error all goes on as before.
+  virtual void saveAll(SavedAll saved) = 0;
+  virtual void resume() = 0;
+
   // Drains and ends every module; after it nothing runs.  The last call.
   virtual void shutDown(std::function<void()> done) = 0;
 
@@ -79,6 +98,7 @@ class ModuleHost {
   virtual std::vector<RouteStatus> routes() const = 0;
   virtual DropCounts dropped() const = 0;
   virtual std::size_t loadsUsed() const = 0;  // Distinct digests loaded in this process's life.
+  virtual std::size_t loadsMax() const = 0;   // Their bound.
   virtual void collect(MetricWriter& out) const = 0;
 };
 

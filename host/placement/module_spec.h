@@ -3,7 +3,10 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
+#include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -57,10 +60,24 @@ struct RouteSpec {
 // committed one at a start of the host that this module is tried again later while the others run.
 enum class OnStartFailure { kRefuse, kBackOff };
 
+// What a module gave to kante.state/1 for whoever runs under its name next.
+struct SavedState {
+  std::uint64_t format = 0;  // The module's own number.
+  std::string bytes;
+};
+using SavedStates = std::map<std::string, std::shared_ptr<const SavedState>>;  // By module name.
+
 struct RuntimeTarget {
   std::vector<ModuleSpec> modules;
   std::vector<RouteSpec> routes;
   OnStartFailure on_start_failure = OnStartFailure::kRefuse;
+
+  // Of this change alone.  What modules begin with that nothing runs under the name of; those that
+  // may back off whatever on_start_failure says, because they did before; and whether libraries may
+  // be loaded beyond the bound, so that a way back is never closed by it.
+  SavedStates states;
+  std::set<std::string> may_back_off;
+  bool beyond_loads_max = false;
 };
 
 }  // namespace kante

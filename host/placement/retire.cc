@@ -96,6 +96,7 @@ void LocalModuleHost::retired(const Instance* instance) {
   tidySlots();
   releaseTables();
   if (shutting_down_) finishShutDown();
+  if (rest_ && rest_->ended.contains(module) && rest_->wave.erase(module) > 0) waveEnded();
 }
 
 bool LocalModuleHost::isRetiring(const std::string& name) const {
@@ -211,7 +212,7 @@ void LocalModuleHost::armRetry(const std::string& name, ModuleSlot& slot) {
     if (stopped || *alive == nullptr || shutting_down_) return;
     ModuleSlot* again = find(name);
     if (again == nullptr || again->instance) return;
-    if (change_) return armRetry(name, *again);
+    if (change_ || rest_) return armRetry(name, *again);
     ++again->restarts;
     RuntimeTarget target = current_;
     target.on_start_failure = OnStartFailure::kBackOff;
@@ -225,6 +226,7 @@ void LocalModuleHost::armRetry(const std::string& name, ModuleSlot& slot) {
 void LocalModuleHost::shutDown(std::function<void()> done) {
   shutting_down_ = true;
   shut_down_ = std::move(done);
+  rest_.reset();
   if (change_)
     giveUp({Errc::kState, "the host is shutting down"});  // What was being started goes first.
   release_.reset();

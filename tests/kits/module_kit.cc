@@ -238,6 +238,31 @@ Status ModuleKit::restart(const std::string& name) { return operate(&ModuleHost:
 Status ModuleKit::stop(const std::string& name) { return operate(&ModuleHost::stop, name); }
 Status ModuleKit::start(const std::string& name) { return operate(&ModuleHost::start, name); }
 
+Result<ModuleHost::Saved> ModuleKit::saveAll() {
+  const auto saved = std::make_shared<std::promise<Result<ModuleHost::Saved>>>();
+  onControl([&] {
+    host_->saveAll(
+        [saved](Result<ModuleHost::Saved> result) { saved->set_value(std::move(result)); });
+  });
+  return saved->get_future().get();
+}
+
+void ModuleKit::resume() {
+  onControl([&] { host_->resume(); });
+}
+
+ModuleHost::Room ModuleKit::roomFor(const RuntimeTarget& target) {
+  ModuleHost::Room room = ModuleHost::Room::kEnough;
+  onControl([&] { room = host_->roomFor(target); });
+  return room;
+}
+
+Status ModuleKit::check(const RuntimeTarget& target) {
+  Status checked;
+  onControl([&] { checked = host_->check(target); });
+  return checked;
+}
+
 void ModuleKit::shutDown() {
   const auto done = std::make_shared<std::promise<void>>();
   onControl([&] { host_->shutDown([done] { done->set_value(); }); });

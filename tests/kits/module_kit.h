@@ -104,6 +104,10 @@ class ModuleKit {
   Status restart(const std::string& name);
   Status stop(const std::string& name);
   Status start(const std::string& name);
+  Result<ModuleHost::Saved> saveAll();
+  void resume();
+  ModuleHost::Room roomFor(const RuntimeTarget& target);
+  Status check(const RuntimeTarget& target);
   void shutDown();
   // Destroys the host without shutDown().
   void destroyHost();

@@ -40,17 +40,26 @@ class RecordingHost final : public ModuleHost {
   void restart(const std::string&, Done done) override { done({}); }
   void stop(const std::string&, Done done) override { done({}); }
   void start(const std::string&, Done done) override { done({}); }
+  Room roomFor(const RuntimeTarget&) const override { return room; }
+  Status check(const RuntimeTarget&) override { return checked; }
+  void saveAll(SavedAll all) override { all(saved); }
+  void resume() override { ++resumed; }
   void shutDown(std::function<void()> done) override { done(); }
   std::vector<ModuleStatus> modules() const override { return {}; }
   std::vector<RouteStatus> routes() const override { return {}; }
   DropCounts dropped() const override { return {}; }
   std::size_t loadsUsed() const override { return 0; }
+  std::size_t loadsMax() const override { return 64; }
   void collect(MetricWriter&) const override {}
 
   std::vector<RuntimeTarget> targets;
   std::deque<Error> failures;  // What the next orders end with.
   bool hold = false;
   Applied held;
+  Room room = Room::kEnough;
+  Status checked;
+  Result<Saved> saved = Saved();
+  int resumed = 0;
 };
 
 // A map whose disk can be full or fail.
@@ -112,6 +121,7 @@ class Gateway {
   std::optional<BundleStore> bundles;
   std::unique_ptr<Twins> twins;
   Upstream upstream = Upstream::kServed;
+  Agent::Handover handover;
   std::unique_ptr<Agent> agent;
 };
 

@@ -24,6 +24,10 @@ class FakeModules final : public ModuleHost {
   void restart(const std::string& name, Done done) override { act(name, "restart", done); }
   void stop(const std::string& name, Done done) override { act(name, "stop", done); }
   void start(const std::string& name, Done done) override { act(name, "start", done); }
+  Room roomFor(const RuntimeTarget&) const override { return Room::kEnough; }
+  Status check(const RuntimeTarget&) override { return {}; }
+  void saveAll(SavedAll all) override { all(Saved()); }
+  void resume() override {}
   void shutDown(std::function<void()> done) override { done(); }
   std::vector<ModuleStatus> modules() const override {
     ModuleStatus good;
@@ -45,6 +49,7 @@ class FakeModules final : public ModuleHost {
   }
   DropCounts dropped() const override { return {}; }
   std::size_t loadsUsed() const override { return 2; }
+  std::size_t loadsMax() const override { return 4; }
   void collect(MetricWriter&) const override {}
 
   std::vector<std::string> told;
