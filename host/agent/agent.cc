@@ -3,10 +3,7 @@
 #include <algorithm>
 #include <boost/json.hpp>
 
-#include "host/agent/deployment.h"
-#include "host/agent/journal.h"
-#include "host/agent/plan.h"
-#include "host/agent/resolve.h"
+#include "host/agent/agent_state.h"
 #include "host/base/clock.h"
 #include "host/base/json.h"
 #include "host/base/json_patch.h"
@@ -18,13 +15,17 @@
 namespace kante {
 namespace {
 
-constexpr char kWho[] = "agent";
+constexpr const char* kWho = kAgentLog;
 
 std::string title(const Deployment& deployment) {
-  return deployment.id + " version " + std::to_string(deployment.version);
+  return titleOf(deployment.id, deployment.version);
 }
 
 }  // namespace
+
+std::string titleOf(const std::string& id, std::uint64_t version) {
+  return id + " version " + std::to_string(version);
+}
 
 const char* name(DeploymentState state) {
   switch (state) {
@@ -36,39 +37,6 @@ const char* name(DeploymentState state) {
   }
   return "unknown";
 }
-
-struct Agent::State : std::enable_shared_from_this<Agent::State> {
-  // One change on its way; `changing` is set as long as it is.
-  struct Change {
-    ResolvedDeployment resolved;
-    Plan plan;
-    std::uint64_t n = 0;
-    Applied applied;
-  };
-
-  State(Parts given, Journal opened) : parts(std::move(given)), journal(std::move(opened)) {}
-
-  Result<ResolvedDeployment> resolve(const Deployment& deployment, const ApplyRequest* request);
-  Status checkVersion(const Deployment& next) const;
-  bool isRunning(const ResolvedDeployment& next) const;
-  void begin(ResolvedDeployment resolved, const std::string& who, std::uint64_t origin,
-             Applied applied);
-  void switchTo(const std::shared_ptr<Change>& change);
-  void commit(const std::shared_ptr<Change>& change);
-  void committed(const std::shared_ptr<Change>& change);
-  void revert(const std::shared_ptr<Change>& change, const Error& why);
-  void failed(const std::shared_ptr<Change>& change, const Error& why);
-  void settle(const ResolvedDeployment& resolved);
-  void collect();
-
-  Parts parts;
-  Journal journal;
-  std::optional<ResolvedDeployment> current;  // What the module host was told last and took.
-  DeploymentStatus status;
-  bool changing = false;
-  std::vector<std::string> fresh;  // Admitted, and in no kept deployment yet; the oldest first.
-  static constexpr std::size_t kFreshMax = 64;
-};
 
 Result<ResolvedDeployment> Agent::State::resolve(const Deployment& deployment,
                                                  const ApplyRequest* request) {
@@ -109,6 +77,9 @@ bool Agent::State::isRunning(const ResolvedDeployment& next) const {
 void Agent::State::begin(ResolvedDeployment resolved, const std::string& who, std::uint64_t origin,
                          Applied applied) {
   auto change = std::make_shared<Change>();
+  const auto next_life = needsNextLife(resolved);
+  if (!next_life) return applied(next_life.error());
+  change->needs_next_life = *next_life;
   change->plan = planChange(current ? &*current : nullptr, resolved);
   change->resolved = std::move(resolved);
   change->applied = std::move(applied);
@@ -133,6 +104,7 @@ void Agent::State::begin(ResolvedDeployment resolved, const std::string& who, st
     const auto self = weak.lock();
     if (!self) return;
     if (!staged) return self->failed(change, staged.error());
+    if (change->needs_next_life) return self->handOver(change);
     self->switchTo(change);
   });
 }
@@ -188,6 +160,7 @@ void Agent::State::committed(const std::shared_ptr<Change>& change) {
 
 // The new one runs and cannot be remembered: the old one must run again.
 void Agent::State::revert(const std::shared_ptr<Change>& change, const Error& why) {
+  if (change->handed) return goBack(change, why);
   RuntimeTarget before;
   if (current) before = current->target;
   parts.log.error(kWho, "the deployment cannot be stored: " + why.text);
@@ -245,28 +218,38 @@ Agent::~Agent() = default;
 
 void Agent::start(Applied applied) {
   State& state = *state_;
-  const Journal::Entry* now = state.journal.current();
-  if (now == nullptr) return applied(fail(Errc::kNotFound, "no deployment was committed yet"));
   if (state.changing) return applied(fail(Errc::kState, "another change is under way"));
+  if (state.journal.handover()) return state.beginAgain(std::move(applied));
+  state.startCommitted(nullptr, {}, std::move(applied));
+}
+
+// rolled_back: why what this life began with is not what runs; empty: nothing was before.
+void Agent::State::startCommitted(const Journal::Handover* handed, const std::string& rolled_back,
+                                  Applied applied) {
+  const Journal::Entry* now = journal.current();
+  if (now == nullptr) return applied(fail(Errc::kNotFound, "no deployment was committed yet"));
   const auto refuse = [&](const Error& error) {
-    state.status.state = DeploymentState::kFailed;
-    state.status.reason = error.text;
-    state.parts.log.error(kWho, "the committed deployment does not start: " + error.text);
+    status.state = DeploymentState::kFailed;
+    status.reason = error.text;
+    parts.log.error(kWho, "the committed deployment does not start: " + error.text);
     applied(error);
   };
   auto deployment = parseDeployment(now->document);
   if (!deployment) return refuse(deployment.error());
-  auto resolved = state.resolve(*deployment, nullptr);
+  auto resolved = resolve(*deployment, nullptr);
   if (!resolved) return refuse(resolved.error());
-  if (Status staged = state.parts.twins.stage(resolved->bases); !staged)
-    return refuse(staged.error());
-  state.changing = true;
-  state.status.state = DeploymentState::kApplying;
+  if (Status staged = parts.twins.stage(resolved->bases); !staged) return refuse(staged.error());
+  changing = true;
+  status = {now->said.id, now->said.version, DeploymentState::kApplying, {}};
   RuntimeTarget target = resolved->target;
   target.on_start_failure = OnStartFailure::kBackOff;
+  if (handed != nullptr) {
+    target.states = handed->states;
+    target.beyond_loads_max = true;
+  }
   const auto shared = std::make_shared<ResolvedDeployment>(std::move(*resolved));
-  state.parts.modules.apply(
-      std::move(target), [weak = std::weak_ptr(state_), shared, n = now->said.n,
+  parts.modules.apply(
+      std::move(target), [weak = weak_from_this(), shared, n = now->said.n, rolled_back,
                           applied = std::move(applied)](const Result<ApplyReport>& report) {
         const auto self = weak.lock();
         if (!self) return;
@@ -281,7 +264,9 @@ void Agent::start(Applied applied) {
         }
         self->settle(*shared);
         self->current = std::move(*shared);
-        self->status.state = DeploymentState::kCommitted;
+        self->status.state =
+            rolled_back.empty() ? DeploymentState::kCommitted : DeploymentState::kRolledBack;
+        self->status.reason = rolled_back;
         self->collect();
         applied(ApplyOutcome{
             ApplyOutcome::Kind::kUnchanged, n, self->status.id, self->status.version, {}, {}, {}});
@@ -311,7 +296,13 @@ void Agent::apply(ApplyRequest request, Applied applied) {
     return applied(fail(Errc::kConflict, "/version: " + std::to_string(next.version) +
                                              " is deployed already with other content; raise it"));
   if (request.mode == ApplyRequest::Mode::kDryRun) {
+    const auto next_life = state.needsNextLife(*resolved);
+    if (!next_life) return applied(next_life.error());
     Plan plan = planChange(state.current ? &*state.current : nullptr, *resolved);
+    if (*next_life)
+      plan.lines.insert(plan.lines.begin(),
+                        "begin a new life of the host, which has loaded as many libraries as it "
+                        "may: all modules stop for a moment and go on from their states");
     return applied(ApplyOutcome{ApplyOutcome::Kind::kDryRun, 0, next.id, next.version,
                                 std::move(plan.lines), resolved->warnings,
                                 std::move(plan.changed)});
@@ -381,6 +372,8 @@ Result<AdmittedBundle> Agent::admit(int fd, ApplyRequest::Rebind rebind) {
   }
   return admitted;
 }
+
+bool Agent::wasHandedOver() const { return state_->journal.handover().has_value(); }
 
 DeploymentStatus Agent::status() const { return state_->status; }
 

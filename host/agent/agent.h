@@ -2,8 +2,9 @@
 //
 // apply() takes a document through parse → resolve (admission of bundles) → stage in the journal →
 // ModuleHost::apply → commit; a failure at any step leaves what ran before, on disk and in memory.
-// start() brings the committed deployment up again.  Control thread only; one change at a time
-// (kState for a second one).
+// start() brings the committed deployment up again.  A deployment that needs more libraries than
+// this process may still load is handed over to its next life (docs/deployment.md).  Control thread
+// only; one change at a time (kState for a second one).
 #pragma once
 
 #include <cstdint>
@@ -73,7 +74,8 @@ struct ApplyRequest {
 };
 
 struct ApplyOutcome {
-  enum class Kind { kCommitted, kUnchanged, kDryRun };
+  // kHandover: the host begins a new life with it; the history says how that went.
+  enum class Kind { kCommitted, kUnchanged, kDryRun, kHandover };
   Kind kind = Kind::kCommitted;
   std::uint64_t n = 0;  // In the history; 0: no entry.
   std::string id;
@@ -87,6 +89,14 @@ class Agent {
  public:
   static constexpr std::size_t kHistoryMax = 10;
 
+  // How this process's life ends so that the next one goes on: called in this order, and resumes()
+  // instead of leave() when it came to nothing.
+  struct Handover {
+    std::function<void()> begins;   // Modules come to rest: take nothing for them any more.
+    std::function<void()> resumes;  // They go on.
+    std::function<void()> leave;    // All is on disk.  Empty: there is no other life.
+  };
+
   // All borrowed; they outlive the agent.  `policy` gives trust and time for each admission.
   struct Parts {
     BundleStore& bundles;
@@ -97,6 +107,7 @@ class Agent {
     Log& log;
     std::function<AdmissionPolicy()> policy;
     Upstream upstream = Upstream::kServed;
+    Handover handover = {};
   };
 
   static Result<std::unique_ptr<Agent>> open(Parts parts);
@@ -107,7 +118,9 @@ class Agent {
   using Applied = std::function<void(Result<ApplyOutcome>)>;
 
   // Brings the committed deployment up, by the digests of its bundles; kNotFound if there is none.
-  // When it does not come up the state is kFailed and the journal is as before.
+  // In a life that was handed over to, tries the one that this was for and commits it, or goes
+  // back; modules go on from the states that were saved for them. When it does not come up the
+  // state is kFailed and the journal is as before.
   void start(Applied applied);
   // Error texts name the JSON pointer.  kConflict: version did not rise, or the same version with
   // other content; kUnchanged: the same document again.
@@ -124,6 +137,8 @@ class Agent {
   // bundle.
   Result<AdmittedBundle> admit(int fd, ApplyRequest::Rebind rebind);
 
+  // Whether start() begins with what an earlier life of this process handed over.
+  bool wasHandedOver() const;
   DeploymentStatus status() const;
   std::vector<HistoryEntry> history() const;  // Newest first.
   // The committed document with digests for bundles, or "null"; compact JSON.

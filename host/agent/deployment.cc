@@ -297,7 +297,8 @@ Status readHead(const Members& root, Deployment& deployment) {
                      "an IoT Edge deployment manifest is not translated by this build; write the "
                      "deployment as kante.deployment/1",
                      Errc::kUnsupported);
-  KANTE_CHECK(root.allow({"schema", "id", "version", "modules", "routes", "health", "gateway"}));
+  KANTE_CHECK(root.allow(
+      {"schema", "id", "version", "modules", "routes", "health", "gateway", "handover"}));
   KANTE_TRY(schema, root.text("schema"));
   if (schema != kSchema)
     return root.fail("schema", std::string("expected \"") + kSchema + "\"" +
@@ -308,6 +309,12 @@ Status readHead(const Members& root, Deployment& deployment) {
   KANTE_TRY(version, root.number("version", 0, 1, kVersionMax));
   if (version == 0) return root.fail("version", "missing; a whole number from 1 that rises");
   deployment.version = version;
+  if (const json::value* handover = root.find("handover")) {
+    if (!handover->is_bool())
+      return root.fail("handover",
+                       std::string("expected true or false, not ") + jsonKindName(*handover));
+    deployment.handover = handover->get_bool();
+  }
   if (root.has("health"))
     return root.fail("health", "watching a deployment's health is not part of this build",
                      Errc::kUnsupported);

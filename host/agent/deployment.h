@@ -47,6 +47,7 @@ struct Deployment {
   std::uint64_t version = 0;
   std::map<std::string, ModuleEntry> modules;  // By name.
   std::vector<RouteEntry> routes;              // By name.
+  bool handover = true;                        // Whether the host may begin a new life for it.
   std::string json;  // The whole document, canonical: members sorted, no white space.
 };
 

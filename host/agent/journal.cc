@@ -13,6 +13,8 @@ namespace json = boost::json;
 
 constexpr char kCurrentKey[] = "current";
 constexpr char kEntryPrefix[] = "entry/";
+constexpr char kHandoverKey[] = "handover";
+constexpr char kStatePrefix[] = "state/";
 // A document as a JSON string within a record, with room for the rest.
 constexpr JsonBounds kRecordBounds{3 * kDeploymentBytesMax, 8};
 constexpr std::size_t kReasonBytesMax = 4096;
@@ -86,6 +88,11 @@ Result<Journal> Journal::open(DurableMap& map, std::vector<std::string>& damage)
       }
       continue;
     }
+    if (key == kHandoverKey) continue;
+    if (key.starts_with(kStatePrefix)) {
+      journal.state_keys_.insert(key);
+      continue;
+    }
     auto entry = decode(value);
     if (!entry || entry->said.n == 0 || keyOf(entry->said.n) != key) {
       damage.push_back("the journal's record " + key + " cannot be read");
@@ -97,6 +104,7 @@ Result<Journal> Journal::open(DurableMap& map, std::vector<std::string>& damage)
     damage.push_back("the committed deployment is missing from the journal");
     journal.current_ = 0;
   }
+  journal.openHandover(all, damage);
   journal.settleLeftovers();
   return journal;
 }
@@ -109,7 +117,7 @@ void Journal::settleLeftovers() {
       entry.said.state = kCommitted;
       entry.said.reason.clear();
       (void)write(entry);  // The same is concluded at the next start.
-    } else if (!holds && entry.said.state == kApplying) {
+    } else if (!holds && entry.said.state == kApplying && !(handover_ && handover_->n == n)) {
       entry.said.state = kRolledBack;
       entry.said.reason = "the host ended while it was being applied";
       (void)write(entry);
@@ -146,6 +154,7 @@ void Journal::commit(std::uint64_t n, Done done) {
   entry.said.state = kCommitted;
   // Concluded from "current" if it is not written.
   (void)write(entry);
+  if (handover_ && handover_->n == n) takenOver();
   trim();
   map_->sync(std::move(done));
 }

@@ -5,12 +5,19 @@
 //
 // "current" alone decides which deployment holds, and is one write: after a crash at any instant it
 // is the old or the new.  An entry that was being applied when the process ended counts as
-// committed if "current" names it, else as rolled back.  Control thread only.
+// committed if "current" names it, else as rolled back, unless
+//
+//   "handover"        names it: the process ended to begin anew with it
+//   "state/NAME"      what module NAME goes on from then
+//
+// Those two are of one beginning of the next life: gone once taken over, and at the third life that
+// finds them.  Control thread only.
 #pragma once
 
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -18,6 +25,7 @@
 
 #include "host/agent/agent.h"
 #include "host/base/durable_map.h"
+#include "host/placement/module_spec.h"
 
 namespace kante {
 
@@ -33,6 +41,14 @@ class Journal {
   static constexpr char kCommitted[] = "committed";
   static constexpr char kRolledBack[] = "rolled-back";
 
+  struct Handover {
+    std::uint64_t n = 0;      // The entry that the next life begins with.
+    std::uint32_t lives = 0;  // That began with it.  1: one was trying it; 2: one was going back.
+    std::int64_t began_boot_ns = 0;  // When modules came to rest.
+    SavedStates states;
+    std::set<std::string> down;  // Modules that did not run.
+  };
+
   // `map` outlives it.  `damage` gets a sentence for each record that could not be read.
   static Result<Journal> open(DurableMap& map, std::vector<std::string>& damage);
 
@@ -46,6 +62,17 @@ class Journal {
   void commit(std::uint64_t n, Done done);
   void fail(std::uint64_t n, const std::string& reason);
 
+  // Entry n, being applied, is what the next life begins with; `done` when all of it is on disk.
+  // With an error call takenOver(), and there is no next life.  The journal stays where it is
+  // until then.
+  void handOver(Handover handover, Done done);
+  // What this life found, until it is taken over.
+  const std::optional<Handover>& handover() const { return handover_; }
+  // One more life begins with it; `done` when that is on disk.
+  void countLife(Done done);
+  // Its states were given to modules, or never will be.  commit() of its entry does this, too.
+  void takenOver();
+
   const Entry* current() const;
   const Entry* find(std::uint64_t n) const;
   // The deployment before the current one; null if there is none.
@@ -56,11 +83,19 @@ class Journal {
  private:
   explicit Journal(DurableMap& map) : map_(&map) {}
   Status write(const Entry& entry);
+  Result<Handover> readHandover(const std::map<std::string, std::string>& all) const;
+  void openHandover(const std::map<std::string, std::string>& all,
+                    std::vector<std::string>& damage);
+  Status writeHandover(const Handover& handover);
+  void writeStates(SavedStates::const_iterator next, Done done);
   void settleLeftovers();
   void trim();
 
   DurableMap* map_;
   std::map<std::uint64_t, Entry> entries_;
+  std::optional<Handover> handover_;
+  std::set<std::string> state_keys_;                        // That are, or may be, on disk.
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>();  // Answers that come late see it gone.
   std::uint64_t current_ = 0;
   std::uint64_t before_commit_ = 0;  // What current_ was before the last commit().
 };

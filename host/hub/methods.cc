@@ -110,6 +110,7 @@ struct Methods::State : std::enable_shared_from_this<Methods::State> {
   std::uint64_t next_id = 1;
   std::uint64_t next_registration = 1;
   std::uint64_t late = 0;
+  std::string paused;  // Why; empty: it is not.
 };
 
 Methods::Methods(boost::asio::io_context& control) : state_(std::make_shared<State>(control)) {}
@@ -139,6 +140,7 @@ void Methods::invoke(MethodRequest request, Answer answer) {
   const auto refuse = [&](int status, const std::string& why) {
     state.later(std::move(answer), status, message(why));
   };
+  if (!state.paused.empty()) return refuse(kMethodUnavailable, state.paused);
   if (request.name.empty() || characters(request.name) > kNameCharsMax)
     return refuse(kMethodBadRequest,
                   "a method's name has 1 to " + std::to_string(kNameCharsMax) + " characters");
@@ -193,6 +195,14 @@ Status Methods::reply(std::uint64_t id, int status, std::string payload) {
   state_->end(call, status, std::move(payload));
   return {};
 }
+
+void Methods::pause(const std::string& why) {
+  state_->paused = why;
+  auto& calls = state_->calls;
+  while (!calls.empty()) state_->end(calls.begin(), kMethodUnavailable, message(why));
+}
+
+void Methods::resume() { state_->paused.clear(); }
 
 std::size_t Methods::inFlight() const { return state_->calls.size(); }
 std::uint64_t Methods::lateReplies() const { return state_->late; }

@@ -48,7 +48,8 @@ struct MethodCall {
 inline constexpr int kMethodBadRequest = 400;  // Name, payload or timeout break a rule.
 inline constexpr int kMethodNotFound = 404;  // The target is not there, or left before it answered.
 inline constexpr int kMethodTooMany = 429;   // A bound on calls in flight is reached.
-inline constexpr int kMethodTimeout = 504;   // No answer before the deadline.
+inline constexpr int kMethodUnavailable = 503;  // Nobody answers for now; see pause().
+inline constexpr int kMethodTimeout = 504;      // No answer before the deadline.
 
 class Methods {
  public:
@@ -80,6 +81,10 @@ class Methods {
   // kNotFound: unknown, answered already, or too late; kInvalid: not JSON or over the bound (the
   // caller then gets 500).  An empty payload is null.
   Status reply(std::uint64_t id, int status, std::string payload);
+
+  // Until resume() every call ends with 503 and this text at once, those in flight first.
+  void pause(const std::string& why);
+  void resume();
 
   std::size_t inFlight() const;
   std::uint64_t lateReplies() const;  // Dropped since start.

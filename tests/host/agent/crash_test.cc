@@ -1,82 +1,15 @@
 // The process ends between any two writes of a change; the next start finds the old deployment or
 // the new one, whole.
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
-#include <csignal>
-#include <filesystem>
-
-#include "tests/host/agent/agent_kit.h"
+#include "tests/host/agent/deadly_life.h"
 
 namespace kante {
 namespace {
 
 using test::document;
 using test::Gateway;
-
-// Every write goes to a file at once, and the process is killed at step number `deadly`.
-class FileMap final : public DurableMap {
- public:
-  explicit FileMap(std::string folder) : folder_(std::move(folder)) {
-    std::filesystem::create_directories(folder_);
-  }
-  Result<std::map<std::string, std::string>> readAll() override {
-    std::map<std::string, std::string> all;
-    for (const auto& file : std::filesystem::directory_iterator(folder_)) {
-      KANTE_TRY(bytes, readFile(file.path(), 1 << 20));
-      KANTE_TRY(key, percentDecode(file.path().filename().string()));
-      all[key] = bytes;
-    }
-    return all;
-  }
-  Status put(const std::string& key, const std::string& value) override {
-    step();
-    KANTE_TRY(folder, openDirectory(folder_));
-    return replaceFile(folder.get(), percentEncode(key), value);
-  }
-  Status erase(const std::string& key) override {
-    step();
-    std::filesystem::remove(folder_ + "/" + percentEncode(key));
-    return {};
-  }
-  void sync(std::function<void(Status)> done) override {
-    step();
-    done({});
-  }
-  int deadly = 0;  // 0: never.
-  int steps = 0;
-
- private:
-  void step() {
-    if (++steps == deadly) ::kill(::getpid(), SIGKILL);
-  }
-  std::string folder_;
-};
-
-struct Life {
-  explicit Life(Gateway& from) : gateway(from), journal(from.dir.path() + "/journal") {
-    bundles.emplace(BundleStore::open(gateway.dir.fd()).value());
-    twins = Twins::open(twin_map).value();
-    agent = Agent::open({*bundles, host, *twins, journal, gateway.clock, gateway.log,
-                         [this] { return test::policyFor(*gateway.trust); }, Upstream::kServed})
-                .value();
-  }
-  bool apply(const std::string& text) {
-    bool committed = false;
-    agent->apply(gateway.request(text),
-                 [&](const Result<ApplyOutcome>& outcome) { committed = outcome.has_value(); });
-    return committed;
-  }
-  Gateway& gateway;
-  FileMap journal;
-  MemoryMap twin_map;
-  test::RecordingHost host;
-  std::optional<BundleStore> bundles;
-  std::unique_ptr<Twins> twins;
-  std::unique_ptr<Agent> agent;
-};
+using test::Life;
 
 const std::string kSecond = document(2, R"("config":{"a":2})");
 

@@ -183,6 +183,27 @@ TEST_F(MethodsTest, ATargetMayLeaveWithinItsOwnHandler) {
   EXPECT_EQ(answers_[0].status, 404);
 }
 
+TEST_F(MethodsTest, WhilePausedEveryCallEndsAtOnceWith503) {
+  std::uint64_t open = 0;
+  auto target = methods_->add("module/sensor", [&](MethodCall call) { open = call.id; });
+  invoke({"module/sensor", "reset"});
+  methods_->pause("back in a second");
+  invoke({"module/sensor", "reset"});
+  poll();
+  ASSERT_EQ(answers_.size(), 2u);
+  for (const Answered& answer : answers_) {
+    EXPECT_EQ(answer.status, 503);
+    EXPECT_EQ(answer.payload, R"({"message":"back in a second"})");
+  }
+  EXPECT_EQ(methods_->inFlight(), 0u);
+  EXPECT_FALSE(methods_->reply(open, 200, "1")) << "too late";
+  methods_->resume();
+  invoke({"module/sensor", "reset"});
+  poll();
+  EXPECT_EQ(answers_.size(), 2u);
+  EXPECT_EQ(methods_->inFlight(), 1u);
+}
+
 TEST_F(MethodsTest, NobodyIsCalledAfterTheEnd) {
   auto target = methods_->add("module/a", [](MethodCall) {});
   invoke({"module/a", "m", "1", "", milliseconds(1)});

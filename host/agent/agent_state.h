@@ -1,0 +1,67 @@
+// What is behind Agent: shared by the files that make it up.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "host/agent/agent.h"
+#include "host/agent/deployment.h"
+#include "host/agent/journal.h"
+#include "host/agent/plan.h"
+#include "host/agent/resolve.h"
+#include "host/placement/module_host.h"
+
+namespace kante {
+
+inline constexpr char kAgentLog[] = "agent";
+
+std::string titleOf(const std::string& id, std::uint64_t version);
+
+struct Agent::State : std::enable_shared_from_this<Agent::State> {
+  // One change on its way; `changing` is set as long as it is.
+  struct Change {
+    ResolvedDeployment resolved;
+    Plan plan;
+    std::uint64_t n = 0;
+    Applied applied;
+    bool needs_next_life = false;
+    std::optional<Journal::Handover> handed;  // In a life that began with it.
+  };
+
+  State(Parts given, Journal opened) : parts(std::move(given)), journal(std::move(opened)) {}
+
+  Result<ResolvedDeployment> resolve(const Deployment& deployment, const ApplyRequest* request);
+  Status checkVersion(const Deployment& next) const;
+  bool isRunning(const ResolvedDeployment& next) const;
+  void begin(ResolvedDeployment resolved, const std::string& who, std::uint64_t origin,
+             Applied applied);
+  void switchTo(const std::shared_ptr<Change>& change);
+  void commit(const std::shared_ptr<Change>& change);
+  void committed(const std::shared_ptr<Change>& change);
+  void revert(const std::shared_ptr<Change>& change, const Error& why);
+  void failed(const std::shared_ptr<Change>& change, const Error& why);
+  void settle(const ResolvedDeployment& resolved);
+  void collect();
+  void startCommitted(const Journal::Handover* handed, const std::string& rolled_back,
+                      Applied applied);
+
+  // handover.cc
+  Result<bool> needsNextLife(const ResolvedDeployment& next);
+  void handOver(const std::shared_ptr<Change>& change);
+  void stay(const std::shared_ptr<Change>& change, const Error& why);
+  void beginAgain(Applied applied);
+  void tryNext(const std::shared_ptr<Change>& change);
+  void goBack(const std::shared_ptr<Change>& change, const Error& why);
+
+  Parts parts;
+  Journal journal;
+  std::optional<ResolvedDeployment> current;  // What the module host was told last and took.
+  DeploymentStatus status;
+  bool changing = false;
+  std::vector<std::string> fresh;  // Admitted, and in no kept deployment yet; the oldest first.
+  static constexpr std::size_t kFreshMax = 64;
+};
+
+}  // namespace kante

@@ -1,0 +1,168 @@
+// A deployment for which this process may not load enough libraries any more: its life ends, with
+// what its modules saved on disk, and the next one begins with the deployment, or goes back.
+#include "host/agent/agent_state.h"
+#include "host/base/clock.h"
+#include "host/base/log.h"
+#include "host/hub/twins.h"
+
+namespace kante {
+namespace {
+
+// Those that had failed before, and whose bundle and configuration stay: that they fail again is no
+// fault of the deployment.
+std::set<std::string> mayFailAgain(const Journal::Handover& handed, const Journal::Entry* before,
+                                   const Deployment& next) {
+  std::set<std::string> names;
+  const auto old =
+      before == nullptr ? Result<Deployment>(Deployment()) : parseDeployment(before->document);
+  if (!old) return names;
+  for (const std::string& name : handed.down) {
+    const auto was = old->modules.find(name);
+    const auto is = next.modules.find(name);
+    if (was == old->modules.end() || is == next.modules.end()) continue;
+    if (was->second.bundle == is->second.bundle && was->second.config == is->second.config)
+      names.insert(name);
+  }
+  return names;
+}
+
+}  // namespace
+
+Result<bool> Agent::State::needsNextLife(const ResolvedDeployment& next) {
+  const std::string most = std::to_string(parts.modules.loadsMax());
+  switch (parts.modules.roomFor(next.target)) {
+    case ModuleHost::Room::kEnough: return false;
+    case ModuleHost::Room::kNever:
+      return fail(
+          Errc::kLimit,
+          "/modules: they need more libraries than the host may load in one life, which is " +
+              most + "; raise [runtime] in_process_loads_max");
+    case ModuleHost::Room::kNextLife: break;
+  }
+  if (!next.deployment.handover || !parts.handover.leave)
+    return fail(
+        Errc::kLimit,
+        "/modules: " + std::to_string(parts.modules.loadsUsed()) +
+            " libraries were loaded in this life of the host, and " + most + " is its limit" +
+            (next.deployment.handover ? "" : " and the deployment says \"handover\": false") +
+            "; restart the host, or raise [runtime] in_process_loads_max");
+  KANTE_CHECK(parts.modules.check(next.target));
+  return true;
+}
+
+// ---- the life that ends
+// --------------------------------------------------------------------------------
+
+void Agent::State::handOver(const std::shared_ptr<Change>& change) {
+  const Deployment& deployment = change->resolved.deployment;
+  parts.log.info(kAgentLog, titleOf(deployment.id, deployment.version) +
+                                " needs a new life of the host: modules come to rest");
+  if (parts.handover.begins) parts.handover.begins();
+  const Applied applied = std::exchange(change->applied, [](const Result<ApplyOutcome>&) {});
+  applied(ApplyOutcome{ApplyOutcome::Kind::kHandover, change->n, deployment.id, deployment.version,
+                       change->plan.lines, change->resolved.warnings, change->plan.changed});
+  parts.modules.saveAll([weak = weak_from_this(), change,
+                         began = parts.clock.bootNs()](Result<ModuleHost::Saved> saved) {
+    const auto self = weak.lock();
+    if (!self) return;
+    if (!saved) return self->stay(change, saved.error());
+    Journal::Handover handover{change->n, 0, began, std::move(saved->states),
+                               std::move(saved->down)};
+    self->journal.handOver(std::move(handover), [weak, change](const Status& written) {
+      const auto alive = weak.lock();
+      if (!alive) return;
+      if (written) return alive->parts.handover.leave();
+      alive->journal.takenOver();
+      alive->parts.modules.resume();
+      alive->stay(change, written.error());
+    });
+  });
+}
+
+void Agent::State::stay(const std::shared_ptr<Change>& change, const Error& why) {
+  if (parts.handover.resumes) parts.handover.resumes();
+  failed(change, why);
+}
+
+// ---- the life that begins
+// ------------------------------------------------------------------------------
+
+void Agent::State::beginAgain(Applied applied) {
+  auto change = std::make_shared<Change>();
+  change->handed = *journal.handover();
+  change->n = change->handed->n;
+  change->applied = std::move(applied);
+  const HistoryEntry& said = journal.find(change->n)->said;
+  changing = true;
+  status = {said.id, said.version, DeploymentState::kApplying, {}};
+  if (change->handed->lives > 0)
+    return goBack(change, fail(Errc::kState, "the host ended while it was being started"));
+  // Noted first: if this life does not survive it, the next one goes back.
+  journal.countLife([weak = weak_from_this(), change](const Status& counted) {
+    const auto self = weak.lock();
+    if (!self) return;
+    if (!counted) return self->goBack(change, counted.error());
+    self->tryNext(change);
+  });
+}
+
+void Agent::State::tryNext(const std::shared_ptr<Change>& change) {
+  const Journal::Entry& entry = *journal.find(change->n);
+  const auto deployment = parseDeployment(entry.document);
+  if (!deployment) return goBack(change, deployment.error());
+  auto resolved = resolve(*deployment, nullptr);
+  if (!resolved) return goBack(change, resolved.error());
+  if (Status staged = parts.twins.stage(resolved->bases); !staged)
+    return goBack(change, staged.error());
+  change->resolved = std::move(*resolved);
+  change->plan.changed = entry.said.changed;
+  RuntimeTarget target = change->resolved.target;
+  target.states = change->handed->states;
+  target.may_back_off = mayFailAgain(*change->handed, journal.current(), *deployment);
+  parts.log.info(kAgentLog, "a new life of the host begins with " +
+                                titleOf(entry.said.id, entry.said.version));
+  parts.modules.apply(
+      std::move(target), [weak = weak_from_this(), change](const Result<ApplyReport>& report) {
+        const auto self = weak.lock();
+        if (!self) return;
+        if (!report) return self->goBack(change, report.error());
+        const std::int64_t took_ns = self->parts.clock.bootNs() - change->handed->began_boot_ns;
+        if (took_ns > 0)
+          self->parts.log.info(
+              kAgentLog, "modules stood still for " + std::to_string(took_ns / 1'000'000) + " ms");
+        self->commit(change);
+      });
+}
+
+// The deployment before it runs again, its modules from what they saved.
+void Agent::State::goBack(const std::shared_ptr<Change>& change, const Error& why) {
+  const HistoryEntry said = journal.find(change->n)->said;
+  const std::string reason = titleOf(said.id, said.version) + ": " + why.text;
+  parts.log.error(kAgentLog, "rolled back " + reason);
+  parts.twins.discardStaged();
+  // It held if only the writing of that was not confirmed.
+  if (journal.current() != nullptr && journal.current()->said.n == change->n)
+    journal.fail(change->n, why.text);
+  const auto start = [weak = weak_from_this(), change, reason, why = why.text](const Status&) {
+    const auto self = weak.lock();
+    if (!self) return;
+    self->changing = false;
+    const Journal::Entry* now = self->journal.current();
+    self->status = {now == nullptr ? "" : now->said.id, now == nullptr ? 0 : now->said.version,
+                    DeploymentState::kRolledBack, reason};
+    self->startCommitted(&*change->handed, reason,
+                         [weak, change, why](const Result<ApplyOutcome>& outcome) {
+                           const auto alive = weak.lock();
+                           if (!alive) return;
+                           // Now, so that who reads it finds the modules at work.
+                           alive->journal.fail(change->n, why);
+                           alive->journal.takenOver();
+                           change->applied(outcome);
+                         });
+  };
+  // Noted as well, but a disk that fails is no reason not to go back.
+  if (!journal.handover()) return start({});
+  journal.countLife(start);
+}
+
+}  // namespace kante
