@@ -24,18 +24,21 @@ json::array texts(const std::vector<std::string>& from) {
 }
 
 const char* name(ApplyOutcome::Kind kind) {
-  static constexpr const char* kNames[] = {"committed", "unchanged", "dry-run"};
+  static constexpr const char* kNames[] = {"committed", "unchanged", "dry-run", "handover"};
   return kNames[static_cast<int>(kind)];
 }
 
 json::object toJson(const ApplyOutcome& outcome) {
-  return {{"result", name(outcome.kind)},
-          {"n", outcome.n},
-          {"id", outcome.id},
-          {"version", outcome.version},
-          {"plan", texts(outcome.plan)},
-          {"warnings", texts(outcome.warnings)},
-          {"changed", texts(outcome.changed)}};
+  json::object out{{"result", name(outcome.kind)},
+                   {"n", outcome.n},
+                   {"id", outcome.id},
+                   {"version", outcome.version},
+                   {"plan", texts(outcome.plan)},
+                   {"warnings", texts(outcome.warnings)},
+                   {"changed", texts(outcome.changed)}};
+  if (outcome.kind == ApplyOutcome::Kind::kHandover)
+    out["poll"] = "/v1/deployment/history/" + std::to_string(outcome.n);
+  return out;
 }
 
 json::object toJson(const HistoryEntry& entry) {
@@ -67,11 +70,14 @@ bool asked(const HttpRequest& request, const char* what) {
   return value == "1" || value == "true";
 }
 
-// Answers when the change is committed or refused, or, with wait=0, as soon as it is under way.
+// Answers when the change is committed, refused or handed over to the next life of the host, or,
+// with wait=0, as soon as it is under way.
 Agent::Applied answerTo(const ExchangePtr& exchange, const std::function<void()>& changed) {
   return [exchange, changed](Result<ApplyOutcome> outcome) {
     changed();
-    exchange->respond(outcome ? jsonReply(toJson(*outcome)) : errorReply(outcome.error()));
+    if (!outcome) return exchange->respond(errorReply(outcome.error()));
+    const bool goes_on = outcome->kind == ApplyOutcome::Kind::kHandover;
+    exchange->respond(jsonReply(toJson(*outcome), goes_on ? 202 : 200));
   };
 }
 
@@ -127,6 +133,14 @@ void rollback(const ExchangePtr& exchange, Agent& agent, const std::function<voi
   underWay(exchange, agent);
 }
 
+void historyEntry(const ExchangePtr& exchange, const Agent& agent) {
+  const std::string& wanted = exchange->request().params.at("n");
+  for (const HistoryEntry& entry : agent.history()) {
+    if (std::to_string(entry.n) == wanted) return exchange->respond(jsonReply(toJson(entry)));
+  }
+  exchange->respond(errorReply(fail(Errc::kNotFound, "the history has no entry " + wanted)));
+}
+
 void addBundleEndpoints(Router& router, Agent& agent, BundleStore& bundles) {
   router.add(HttpMethod::kGet, "/v1/bundles", Audience::kOperators, BodyRule::none(),
              [&bundles](const ExchangePtr& exchange) {
@@ -171,6 +185,8 @@ void addDeploymentEndpoints(Router& router, Agent& agent, BundleStore& bundles,
                for (const HistoryEntry& entry : agent.history()) out.push_back(toJson(entry));
                exchange->respond(jsonReply(out));
              });
+  router.add(HttpMethod::kGet, "/v1/deployment/history/{n}", Audience::kReaders, BodyRule::none(),
+             [&agent](const ExchangePtr& exchange) { historyEntry(exchange, agent); });
   router.add(
       HttpMethod::kPost, "/v1/deployment/rollback", Audience::kOperators,
       BodyRule::text(kRollbackBounds.bytes_max),

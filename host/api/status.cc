@@ -49,6 +49,18 @@ void moduleProblems(const StatusParts& parts, std::vector<Problem>& out) {
   }
 }
 
+// Each new version of a module takes one for good; at the bound the host has to begin a new life.
+void loadProblems(const ModuleHost& modules, std::vector<Problem>& out) {
+  const std::size_t used = modules.loadsUsed();
+  const std::size_t most = modules.loadsMax();
+  if (used * 4 < most * 3) return;
+  out.push_back({Severity::kWarn, "loads",
+                 std::to_string(used) + " of " + std::to_string(most) +
+                     " libraries that this life of the host may load are loaded",
+                 "a restart of the host at a time that suits you gives them back, or raise "
+                 "[runtime] in_process_loads_max"});
+}
+
 void storeProblems(const StoreStatus& store, std::vector<Problem>& out) {
   if (store.failing) {
     out.push_back({Severity::kFail, "store", "The store cannot be written: " + store.failure,
@@ -168,6 +180,7 @@ std::vector<Problem> problems(const StatusParts& parts) {
                    "mend what it says and apply it again"});
   }
   moduleProblems(parts, out);
+  loadProblems(parts.modules, out);
   if (parts.store != nullptr) storeProblems(parts.store->status(), out);
   clockProblems(parts, out);
   if (parts.uplink != nullptr) {
@@ -204,6 +217,8 @@ json::object statusJson(const StatusParts& parts) {
           {"uptime_s", static_cast<std::int64_t>(uptime(parts))},
           {"deployment", deploymentJson(parts.agent.status())},
           {"modules", std::move(modules)},
+          {"loads",
+           json::object{{"used", parts.modules.loadsUsed()}, {"max", parts.modules.loadsMax()}}},
           {"uplink", uplinkJson(parts)},
           {"store", storeJson(parts)},
           {"clock", clockJson(parts)},

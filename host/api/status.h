@@ -36,7 +36,7 @@ enum class Severity { kWarn, kFail };
 // Something that is wrong and what a person can do about it.
 struct Problem {
   Severity severity = Severity::kWarn;
-  std::string about;  // "module/filter", "deployment", "uplink", "store", "clock".
+  std::string about;  // "module/filter", "deployment", "loads", "uplink", "store", "clock".
   std::string text;
   std::string hint;
 };

@@ -71,7 +71,7 @@ int check(const std::string& config_file, const std::string& socket, Output outp
   where.socket = socket;
   where.config = config_file;
   const auto path = where.socketPath();
-  checkSocket(path ? *path : config.api.socket, results);
+  checkHost(path ? *path : config.api.socket, results);
 
   const auto count = [&](Verdict verdict) {
     return std::count_if(results.begin(), results.end(),

@@ -27,7 +27,8 @@ void checkKernel(CheckResults& out);
 void checkLimits(CheckResults& out);
 // Writable, synced to the disk, with room for what [store] may take.
 void checkDataDirectory(const Config& config, CheckResults& out);
-void checkSocket(const std::string& socket, CheckResults& out);
+// Whether a host answers there, and how near it is to its bound on loaded libraries.
+void checkHost(const std::string& socket, CheckResults& out);
 // Files of [trust] and of [uplink]: readable, valid, how long still.
 void checkCertificates(const Config& config, CheckResults& out);
 // Name, TCP and TLS, each with a deadline of 5 s.

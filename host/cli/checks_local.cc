@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <boost/json/value.hpp>
 #include <chrono>
 
 #include "host/base/clock.h"
@@ -22,6 +23,7 @@
 #include "host/bundle/trust.h"
 #include "host/cli/checks.h"
 #include "host/cli/client.h"
+#include "host/cli/json_view.h"
 #include "host/cli/output.h"
 #include "host/config/config.h"
 
@@ -110,6 +112,23 @@ void checkRoom(const Config& config, int dir_fd, CheckResults& out) {
   add(out, "disk", Verdict::kOk, has);
 }
 
+// Of a host that runs; nothing when it does not say.
+void checkLoads(Client& client, CheckResults& out) {
+  const auto body = client.get("/v1/status");
+  if (!body) return;
+  const auto status = parseReply(*body);
+  if (!status) return;
+  const auto& loads = member(*status, "loads");
+  const double used = real(loads, "used");
+  const double most = real(loads, "max");
+  if (most == 0) return;
+  const std::string text =
+      fmt::format("{:.0f} of {:.0f} libraries in this life of the host", used, most);
+  if (used * 4 < most * 3) return add(out, "loads", Verdict::kOk, text);
+  add(out, "loads", Verdict::kWarn, text,
+      "restart the host at a time that suits you, or raise [runtime] in_process_loads_max");
+}
+
 }  // namespace
 
 const char* name(Verdict verdict) {
@@ -180,7 +199,7 @@ void checkDataDirectory(const Config& config, CheckResults& out) {
   checkRoom(config, directory->get(), out);
 }
 
-void checkSocket(const std::string& socket, CheckResults& out) {
+void checkHost(const std::string& socket, CheckResults& out) {
   struct stat file {};
   if (::lstat(socket.c_str(), &file) == 0 && !S_ISSOCK(file.st_mode)) {
     return add(out, "api", Verdict::kFail, socket + " is not a socket", "move it away");
@@ -193,6 +212,7 @@ void checkSocket(const std::string& socket, CheckResults& out) {
   if (!client) {
     return add(out, "api", Verdict::kWarn, "no host runs at " + socket, "kante run starts one");
   }
+  checkLoads(*client, out);
   const auto health = client->ask("GET", "/v1/health");
   if (!health) return add(out, "api", Verdict::kFail, health.error().text, "look at its log");
   if (health->status == 200)

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "host/base/result.h"
 
@@ -16,7 +17,8 @@ namespace kante::cli {
 
 struct Context {
   int exit_code = 0;
-  std::string program;  // argv[0] resolved: where kante's own executable lies
+  std::string program;                 // argv[0] resolved: where kante's own executable lies
+  std::vector<std::string> arguments;  // All of argv.
 };
 
 // Prints "kante COMMAND: text" to stderr (in red on a terminal) and returns 1, for

@@ -3,11 +3,13 @@
 
 #include <CLI/CLI.hpp>
 #include <boost/json/value.hpp>
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <iostream>
 #include <iterator>
 #include <map>
+#include <thread>
 
 #include "host/base/fd.h"
 #include "host/base/json.h"
@@ -21,6 +23,8 @@ namespace {
 namespace json = boost::json;
 
 constexpr JsonBounds kDocumentBounds{4 << 20, 32};
+constexpr std::chrono::milliseconds kNextLifeLook{20};
+constexpr std::chrono::seconds kNextLifePatience{60};  // Without a host that answers.
 constexpr int kApplyTimeoutMs =
     0;  // The host ends a change; how long it may take is in the document.
 
@@ -107,7 +111,44 @@ void printList(const json::value& reply, const char* what, const char* mark) {
   }
 }
 
-Result<int> report(const HostOptions& options, const std::string& body) {
+// The host ends one life and begins the next; how that went is in its history.
+Result<std::string> afterHandover(const HostOptions& options, const json::value& reply) {
+  std::fprintf(stderr,
+               "the host has loaded as many libraries as it may in one life and begins a new one; "
+               "modules go on from their states\n");
+  const std::string poll = textOf(reply, "poll");
+  auto heard = std::chrono::steady_clock::now();
+  for (;;) {
+    auto client = options.connect();
+    const auto body = client ? client->get(poll) : Result<std::string>(client.error());
+    if (body) {
+      heard = std::chrono::steady_clock::now();
+      KANTE_TRY(entry, parseReply(*body));
+      if (textOf(entry, "state") == "rolled-back")
+        return fail(Errc::kState, "rolled back: " + textOf(entry, "reason"));
+      if (textOf(entry, "state") == "committed") break;
+    } else if (body.error().code == Errc::kNotFound) {
+      return body;
+    } else if (std::chrono::steady_clock::now() - heard > kNextLifePatience) {
+      return fail(Errc::kTimeout,
+                  "the host did not come back; once it has, kante deploy history "
+                  "says whether it runs this deployment");
+    }
+    std::this_thread::sleep_for(kNextLifeLook);
+  }
+  json::object done = reply.as_object();
+  done["result"] = "committed";
+  done["handover"] = true;
+  done.erase("poll");
+  return writeJson(done);
+}
+
+Result<int> report(const HostOptions& options, std::string body) {
+  KANTE_TRY(first, parseReply(body));
+  if (textOf(first, "result") == "handover") {
+    KANTE_TRY(done, afterHandover(options, first));
+    body = std::move(done);
+  }
   KANTE_TRY(reply, parseReply(body));
   if (options.json) {
     printJson(body);

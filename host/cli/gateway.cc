@@ -21,6 +21,7 @@
 #include "host/bundle/bundle_store.h"
 #include "host/cli/host_lock.h"
 #include "host/cli/state_watch.h"
+#include "host/cli/supervisor.h"
 #include "host/hub/methods.h"
 #include "host/hub/twins.h"
 #include "host/placement/crash_page.h"
@@ -39,6 +40,8 @@ constexpr std::chrono::seconds kLockPatience{5};
 constexpr std::chrono::seconds kDrainMax{30};  // For modules to end.
 constexpr std::chrono::seconds kFlushMax{2};   // For the uplink to send what is left.
 constexpr std::chrono::milliseconds kFlushLook{20};
+// The same when the next life begins at once: what it finds unacknowledged it sends again.
+constexpr std::chrono::milliseconds kHandoverFlushMax{200};
 constexpr const char* kUpstreamQueue = "upstream";
 constexpr const char* kDefaultSigners = "/etc/kante/signers.pem";
 
@@ -96,6 +99,11 @@ MqttUplinkOptions uplinkOptions(const Config& config) {
   return out;
 }
 
+std::int64_t monotonicUs() {
+  const auto now = std::chrono::steady_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::microseconds>(now).count();
+}
+
 SignerRules rulesOf(const TrustConfig& trust) {
   std::vector<SignerRule> rules;
   for (const TrustRule& rule : trust.rules)
@@ -129,6 +137,8 @@ struct Gateway::State {
   void quarantine(const Blame& blame);
   void startDeployment(std::function<void(Status)> ready);
   void applyFile(std::function<void(Status)> ready);
+  Agent::Handover handover();
+  void leave(std::function<void()> done);
   void afterDrain();
   void flush(std::chrono::steady_clock::time_point deadline);
   void post(std::function<void()> work) { asio::post(control, std::move(work)); }
@@ -163,6 +173,8 @@ struct Gateway::State {
   asio::steady_timer timer;
   std::function<void()> stopped;
   bool drained = false;
+  bool leaving = false;    // Modules end.
+  bool next_life = false;  // And another life of this process begins.
 };
 
 Status Gateway::State::openDisk() {
@@ -300,7 +312,8 @@ Status Gateway::State::openAgent() {
                        };
                        return policy;
                      },
-                     upstream ? Upstream::kServed : Upstream::kAbsent};
+                     upstream ? Upstream::kServed : Upstream::kAbsent,
+                     handover()};
   KANTE_TRY(opened, Agent::open(std::move(parts)));
   agent = std::move(opened);
   return {};
@@ -358,10 +371,12 @@ Status Gateway::start(std::function<void(Status)> ready) {
 // What is stored comes up first, so that a newer file is a change like any other and can be taken
 // back.
 void Gateway::State::startDeployment(std::function<void(Status)> ready) {
-  agent->start([this, ready = std::move(ready)](Result<ApplyOutcome> outcome) mutable {
+  // A file that needs another life for itself must not ask for one in each.
+  const bool may_apply = !options.deployment_file.empty() && !agent->wasHandedOver();
+  agent->start([this, may_apply, ready = std::move(ready)](Result<ApplyOutcome> outcome) mutable {
     const bool none = !outcome && outcome.error().code == Errc::kNotFound;
     if (!outcome && !none) log.error("agent", outcome.error().text);
-    if (!options.deployment_file.empty()) return applyFile(std::move(ready));
+    if (may_apply) return applyFile(std::move(ready));
     if (none) log.info("agent", "nothing is deployed yet; kante deploy apply FILE does it");
     ready(outcome || none ? Status() : Status(outcome.error()));
   });
@@ -392,25 +407,54 @@ void Gateway::State::applyFile(std::function<void(Status)> ready) {
   });
 }
 
+Agent::Handover Gateway::State::handover() {
+  Agent::Handover out;
+  if (!options.next_life) return out;
+  out.begins = [this] {
+    notifySupervisor(fmt::format("RELOADING=1\nMONOTONIC_USEC={}", monotonicUs()));
+    methods->pause("the host begins a new life; try again in a second");
+  };
+  out.resumes = [this] {
+    methods->resume();
+    notifySupervisor("READY=1");
+  };
+  out.leave = [this] {
+    log.info("host", "this life ends; the next one goes on");
+    next_life = true;
+    leave(options.next_life);
+  };
+  return out;
+}
+
 void Gateway::stop(std::function<void()> done) {
-  State* state = state_.get();
-  state->log.info("host", "stopping");
-  state->watch->stop();
-  state->api->stop();
-  state->stopped = std::move(done);
-  state->timer.expires_after(kDrainMax);
-  state->timer.async_wait([state](const boost::system::error_code& failed) {
-    if (failed || state->drained) return;
-    state->log.warn("host", "modules did not end in time and are left behind");
-    state->afterDrain();
+  State& state = *state_;
+  state.log.info("host", "stopping");
+  if (state.leaving) {  // For the next life, which the next start is.
+    state.stopped = std::move(done);
+    return;
+  }
+  state.leave(std::move(done));
+}
+
+void Gateway::State::leave(std::function<void()> done) {
+  leaving = true;
+  watch->stop();
+  api->stop();
+  stopped = std::move(done);
+  timer.expires_after(kDrainMax);
+  timer.async_wait([this](const boost::system::error_code& failed) {
+    if (failed || drained) return;
+    log.warn("host", "modules did not end in time and are left behind");
+    afterDrain();
   });
-  state->modules->shutDown([state] { state->afterDrain(); });
+  modules->shutDown([this] { afterDrain(); });
 }
 
 // Called by the last module's end or by the deadline; whichever comes first goes on.
 void Gateway::State::afterDrain() {
   if (std::exchange(drained, true)) return;
-  flush(std::chrono::steady_clock::now() + kFlushMax);
+  flush(std::chrono::steady_clock::now() +
+        (next_life ? kHandoverFlushMax : std::chrono::milliseconds(kFlushMax)));
 }
 
 // Until everything is acknowledged, the link is down or the time is over.
@@ -418,7 +462,7 @@ void Gateway::State::flush(std::chrono::steady_clock::time_point deadline) {
   timer.cancel();
   if (!uplink) return stopped();
   const UplinkStatus now = uplink->status();
-  const bool all = now.backlog_messages == 0 && now.in_flight == 0;
+  const bool all = now.in_flight == 0 && (next_life || now.backlog_messages == 0);
   if (all || now.state != "connected" || std::chrono::steady_clock::now() >= deadline) {
     if (!all) {
       log.info("uplink", "what was not sent stays in the store",

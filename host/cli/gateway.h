@@ -44,6 +44,9 @@ class Gateway {
     std::string trust_pem;        // Signers besides those of [trust]; the demo's own key.
     // What speaks MQTT instead of libmosquitto: the demo's embedded cloud.
     std::function<std::unique_ptr<UplinkClient>()> uplink_client;
+    // Everything has stopped so that another life of this process goes on with it.  Empty: there is
+    // none, and what would need one is refused.
+    std::function<void()> next_life;
   };
 
   static Result<std::unique_ptr<Gateway>> open(boost::asio::io_context& control, Log& log,

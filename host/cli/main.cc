@@ -46,6 +46,7 @@ void addFamilies(std::string_view called, CLI::App& app, Context& context) {
 int run(int argc, char** argv) {
   Context context;
   context.program = argc > 0 ? argv[0] : "kante";
+  context.arguments.assign(argv, argv + argc);
   CLI::App app{"Kante: an edge runtime in one small native process", "kante"};
   app.set_version_flag("--version", KANTE_VERSION);
   app.require_subcommand(1);

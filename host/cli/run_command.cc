@@ -13,6 +13,7 @@
 #include "host/cli/command.h"
 #include "host/cli/gateway.h"
 #include "host/cli/memory.h"
+#include "host/cli/next_life.h"
 #include "host/cli/supervisor.h"
 
 namespace kante::cli {
@@ -59,6 +60,8 @@ class StopSignals {
   StopSignals(asio::io_context& control, Gateway& gateway, std::function<void()> stopped)
       : signals_(control, SIGTERM, SIGINT), gateway_(gateway), stopped_(std::move(stopped)) {}
 
+  bool stopping() const { return stopping_; }
+
   void wait() {
     signals_.async_wait([this](const boost::system::error_code& failed, int signal_number) {
       if (failed) return;
@@ -77,7 +80,7 @@ class StopSignals {
   bool stopping_ = false;
 };
 
-Result<int> run(const RunOptions& options) {
+Result<int> run(const RunOptions& options, const NextLife& next_life) {
   secureProcess();
   KANTE_TRY(config, loadConfig(options.config));
   KANTE_CHECK(supported(config));
@@ -86,10 +89,17 @@ Result<int> run(const RunOptions& options) {
   asio::io_context control(1);
   const std::string gateway_id = config.gateway.id;
   const std::string socket = config.api.socket;
-  KANTE_TRY(gateway, Gateway::open(control, log, {std::move(config), options.deployment, {}, {}}));
+  bool goes_on = false;
+  Gateway::Options parts{std::move(config), options.deployment, {}, {}, {}};
+  parts.next_life = [&] {
+    goes_on = true;
+    control.stop();
+  };
+  KANTE_TRY(gateway, Gateway::open(control, log, std::move(parts)));
 
   StopSignals signals(control, *gateway, [&control] { control.stop(); });
   signals.wait();
+  NextLife::takeSignals();
   const auto started = gateway->start([&](Status deployment) {
     if (!deployment) log.error("agent", deployment.error().text);
     log.info("host", "gateway " + gateway_id + " runs",
@@ -99,7 +109,16 @@ Result<int> run(const RunOptions& options) {
   });
   if (!started) return started.error();
   control.run();
+  if (goes_on) {
+    NextLife::holdSignals();
+    control.restart();
+    control.poll();  // A signal that came just before.
+  }
   gateway.reset();
+  if (goes_on && !signals.stopping()) {
+    std::fflush(nullptr);
+    return next_life.begin();
+  }
   log.info("host", "stopped");
   // What a module left behind in this process (threads, atexit handlers) is not waited for.
   std::fflush(nullptr);
@@ -121,7 +140,8 @@ void addRunCommand(CLI::App& app, Context& context) {
       ->capture_default_str();
   command->add_flag("--no-keeper", options->no_keeper, "One process, for debugging");
   command->callback([options, &context] {
-    const auto outcome = run(*options);
+    const NextLife next_life(context.arguments);
+    const auto outcome = run(*options, next_life);
     context.exit_code = outcome ? *outcome : reportFailure("run", outcome.error());
   });
 }

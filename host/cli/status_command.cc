@@ -63,6 +63,12 @@ std::string clockLine(const json::value& status) {
          textOf(clock, "floor");
 }
 
+std::string loadsLine(const json::value& status) {
+  const json::value& loads = member(status, "loads");
+  return fmt::format("{} of {} libraries in this life of the host", textOf(loads, "used"),
+                     textOf(loads, "max"));
+}
+
 std::string dropLine(const json::value& status) {
   const json::value& dropped = member(status, "dropped");
   std::string out;
@@ -95,6 +101,7 @@ std::string statusText(const json::value& status) {
   line("uplink", uplinkLine(status));
   line("store", storeLine(status));
   line("clock", clockLine(status));
+  line("loads", loadsLine(status));
   line("dropped", dropLine(status));
   const json::value& modules = member(status, "modules");
   if (modules.is_array() && !modules.as_array().empty()) {

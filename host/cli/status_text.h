@@ -14,6 +14,7 @@ std::string deploymentLine(const boost::json::value& status);
 std::string uplinkLine(const boost::json::value& status);
 std::string storeLine(const boost::json::value& status);
 std::string clockLine(const boost::json::value& status);
+std::string loadsLine(const boost::json::value& status);
 std::string dropLine(const boost::json::value& status);
 
 }  // namespace kante::cli

@@ -6,7 +6,7 @@
 
 namespace kante::cli {
 
-// "READY=1", "STOPPING=1", "STATUS=…".  Nothing happens without $NOTIFY_SOCKET.
+// "READY=1", "RELOADING=1…", "STOPPING=1", "STATUS=…".  Nothing happens without $NOTIFY_SOCKET.
 void notifySupervisor(std::string_view state);
 
 }  // namespace kante::cli
