@@ -105,9 +105,40 @@ void Checker::acknowledged(const LedgerRecord& record) {
   Source& from = source(record.run, record.source);
   growTo(from.acknowledged, record.number);
   if (from.acknowledged[record.number]) return;
+  growTo(from.awaited, record.number);
+  growTo(from.delivered, record.number);
+  if (record.source == delivered_source_ && !from.delivered[record.number]) {
+    from.awaited[record.number] = true;
+    ++delivery_missing_;
+  }
   from.acknowledged[record.number] = true;
   ++verdict_.acknowledged;
   if (record.number >= from.place.size() || from.place[record.number] == 0) ++acknowledged_missing_;
+}
+
+void Checker::delivered(const LedgerRecord& record) {
+  const std::lock_guard lock(mutex_);
+  Source& from = source(record.run, record.source);
+  growTo(from.delivered, record.number);
+  growTo(from.awaited, record.number);
+  if (from.delivered[record.number]) {
+    ++verdict_.redelivered;
+    return;
+  }
+  from.delivered[record.number] = true;
+  ++verdict_.delivered;
+  if (from.awaited[record.number]) --delivery_missing_;
+  if (record.number < from.delivered_highest) {
+    ++verdict_.delivered_out_of_order;
+    violation("a module got " + std::to_string(record.number) + " first after " +
+              std::to_string(from.delivered_highest) + " of its source");
+  }
+  from.delivered_highest = std::max(from.delivered_highest, record.number);
+}
+
+void Checker::expectDelivery(std::uint32_t source) {
+  const std::lock_guard lock(mutex_);
+  delivered_source_ = source;
 }
 
 void Checker::expect(std::uint64_t reach, SourceOrder order) {
@@ -150,6 +181,12 @@ void Checker::drained() {
     violation(std::to_string(more) + " acknowledged messages did not arrive, and " +
               std::to_string(explained) + " were dropped by policy");
   }
+  if (delivery_missing_ > delivery_missing_before_) {
+    verdict_.delivery_lost += delivery_missing_ - delivery_missing_before_;
+    violation(std::to_string(delivery_missing_ - delivery_missing_before_) +
+              " acknowledged messages did not come to the module");
+  }
+  delivery_missing_before_ = delivery_missing_;
   missing_before_ = acknowledged_missing_;
   dropped_before_ = dropped;
 }

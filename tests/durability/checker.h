@@ -44,6 +44,10 @@ struct Verdict {
   std::uint64_t acknowledged = 0;
   std::uint64_t acknowledged_missing = 0;  // Acknowledged and not arrived.
   std::uint64_t dropped_by_policy = 0;     // As the gateway says (kante-dropped), all epochs.
+  std::uint64_t delivered = 0;             // By a durable route into a module, distinct.
+  std::uint64_t redelivered = 0;           // Allowed: what was not settled before a cut.
+  std::uint64_t delivered_out_of_order = 0;
+  std::uint64_t delivery_lost = 0;  // Acknowledged, and the module never got it.
   // Acknowledged, not arrived, and not explained by what a full store was told to drop.
   std::uint64_t acknowledged_lost = 0;
   std::vector<std::string> samples;  // The first few violations in words.
@@ -51,9 +55,12 @@ struct Verdict {
   bool clean() const {
     return missing == 0 && duplicates_beyond_window == 0 && out_of_order == 0 &&
            source_out_of_order == 0 && changed == 0 && renumbered == 0 && lost == 0 &&
-           foreign == 0 && acknowledged_lost == 0;
+           foreign == 0 && acknowledged_lost == 0 && delivered_out_of_order == 0 &&
+           delivery_lost == 0;
   }
 };
+
+inline constexpr std::uint32_t kNoSource = ~std::uint32_t{0};
 
 enum class SourceOrder { kFifo, kAny };
 
@@ -63,6 +70,10 @@ class Checker {
   void lost(std::string_view epoch, std::uint64_t seq, std::string_view reason);
 
   void acknowledged(const LedgerRecord& record);
+  // The module had it.
+  void delivered(const LedgerRecord& record);
+  // From here on what is acknowledged of this source must come to the module, too.
+  void expectDelivery(std::uint32_t source);
   // From here on: a repetition begins at most `reach` numbers before the highest.
   void expect(std::uint64_t reach, SourceOrder order);
   void cut();  // One life of the gateway ended.
@@ -85,6 +96,9 @@ class Checker {
     std::vector<std::uint64_t> place;  // By number: digest of (epoch, seq); 0: not arrived.
     std::vector<bool> acknowledged;
     std::uint64_t highest = 0;
+    std::vector<bool> delivered;
+    std::vector<bool> awaited;  // At the module.
+    std::uint64_t delivered_highest = 0;
   };
   void violation(std::string text);
   void arrivedFirst(const Arrival& arrival, std::uint64_t place);
@@ -102,6 +116,9 @@ class Checker {
   std::uint64_t duplicates_of_cut_ = 0;
   std::uint64_t reach_max_ = ~std::uint64_t{0};
   SourceOrder order_ = SourceOrder::kAny;
+  std::uint32_t delivered_source_ = kNoSource;
+  std::uint64_t delivery_missing_ = 0;
+  std::uint64_t delivery_missing_before_ = 0;
 };
 
 }  // namespace kante::durability

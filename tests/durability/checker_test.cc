@@ -123,6 +123,22 @@ TEST(Checker, TakesWhatThePolicyDroppedForAnExplanationAndNoMoreThanThat) {
   EXPECT_EQ(seen.checker.verdict().acknowledged_lost, 1u);
 }
 
+TEST(Checker, FindsAnAcknowledgedMessageThatNeverCameToTheModule) {
+  Seen seen;
+  seen.checker.expectDelivery(1);
+  for (std::uint64_t n = 1; n <= 3; ++n) seen.arrives(n, n);
+  for (std::uint64_t n = 1; n <= 3; ++n) seen.acknowledged(n);
+  seen.checker.delivered({kRun, 1, 1, 0});
+  seen.checker.delivered({kRun, 3, 1, 0});
+  seen.checker.delivered({kRun, 3, 1, 0});
+  seen.checker.drained();
+  EXPECT_EQ(seen.checker.verdict().delivery_lost, 1u);
+  EXPECT_EQ(seen.checker.verdict().redelivered, 1u);
+  EXPECT_EQ(seen.checker.verdict().delivered_out_of_order, 0u);
+  seen.checker.delivered({kRun, 2, 1, 0});
+  EXPECT_EQ(seen.checker.verdict().delivered_out_of_order, 1u);
+}
+
 TEST(Checker, KeepsEpochsApart) {
   Seen seen;
   seen.arrives(1, 1, 0, "e1");

@@ -27,6 +27,9 @@ namespace {
   std::exit(1);
 }
 
+constexpr char kIntoModule[] = R"json(,"a-b":{"durable":true,
+"route":"FROM /messages/modules/a/outputs/high INTO BrokeredEndpoint(\"/modules/b/inputs/in\")"})json";
+
 void write(const std::string& path, const std::string& text) { std::ofstream(path) << text; }
 
 pid_t spawn(const std::vector<std::string>& words, const std::vector<std::string>& environment,
@@ -123,9 +126,10 @@ void Gateway::writeDeployment() {
   write(folder_ + "/deployment.json",
         fmt::format(R"({{"schema":"kante.deployment/1","id":"durability","version":{},)"
                     R"("modules":{{"a":{},"b":{}}},)"
-                    R"("routes":{{"a-high":{},"a-low":{},"b-high":{},"b-low":{}}}}})",
+                    R"("routes":{{"a-high":{},"a-low":{},"b-high":{},"b-low":{}{}}}}})",
                     ++version_, load(0), load(2), route("a", "high", 0), route("a", "low", 9),
-                    route("b", "high", 5), route("b", "low", 9)));
+                    route("b", "high", 5), route("b", "low", 9),
+                    setting_.into_module ? kIntoModule : ""));
 }
 
 void Gateway::start(const std::vector<std::string>& environment) {
@@ -193,6 +197,13 @@ UplinkState Gateway::uplink() const {
   state.seq = std::strtoull(member(json, "seq").c_str(), nullptr, 10);
   state.backlog = std::strtoull(member(json, "backlog_messages").c_str(), nullptr, 10);
   return state;
+}
+
+std::uint64_t Gateway::waitingForModule() const {
+  const std::string answer = get(folder_ + "/api.sock", "/v1/queues");
+  const std::size_t at = answer.find("\"module/b/in\"");
+  if (at == std::string::npos) return 0;
+  return std::strtoull(member(answer.substr(at), "messages").c_str(), nullptr, 10);
 }
 
 std::uint64_t Gateway::takeSetAside() {

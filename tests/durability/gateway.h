@@ -30,6 +30,7 @@ struct GatewaySetting {
   std::uint32_t period_us = 2'000;
   std::uint32_t bytes = 200;
   std::uint64_t count = 500;  // At most, an output and life.
+  bool into_module = false;   // What a sends to high goes to b, too, by a durable route.
 };
 
 struct UplinkState {
@@ -60,6 +61,7 @@ class Gateway {
   // Removes all that it keeps: the next start begins a new epoch.
   void forget();
   UplinkState uplink() const;
+  std::uint64_t waitingForModule() const;  // By that route.
   // Moves broken stores that it set aside out of its way; how many.
   std::uint64_t takeSetAside();
 

@@ -28,6 +28,7 @@ struct Arguments {
   bool json = false;
   bool self_test = false;
   bool really_sync = false;
+  bool into_module = false;
   std::uint64_t stop_after = 1;
   std::uint32_t jobs = 1;
   std::uint64_t peer_cuts = 0;  // 0: no comparison.
@@ -65,6 +66,8 @@ Arguments parse(int count, char** words) {
       arguments.json = true;
     } else if (word == "--self-test") {
       arguments.self_test = true;
+    } else if (word == "--into-module") {
+      arguments.into_module = true;
     } else if (word == "--really-sync") {
       arguments.really_sync = true;
     } else {
@@ -107,6 +110,7 @@ Report runOne(const Arguments& arguments, Lie lie) {
   options.cuts = arguments.cuts;
   options.seed = arguments.seed;
   options.lie = lie;
+  options.into_module = arguments.into_module;
   options.really_sync = arguments.really_sync;
   options.stop_after_violation = arguments.stop_after;
   std::cerr << fmt::format("durability: form {}, {} cuts, seed {}\n", arguments.form,

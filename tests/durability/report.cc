@@ -28,6 +28,10 @@ void merge(Verdict& into, const Verdict& more) {
   into.acknowledged_missing += more.acknowledged_missing;
   into.dropped_by_policy += more.dropped_by_policy;
   into.acknowledged_lost += more.acknowledged_lost;
+  into.delivered += more.delivered;
+  into.redelivered += more.redelivered;
+  into.delivered_out_of_order += more.delivered_out_of_order;
+  into.delivery_lost += more.delivery_lost;
   append(into.samples, more.samples);
 }
 
@@ -63,6 +67,10 @@ boost::json::object jsonOf(const Report& report, Form form, std::uint64_t seed) 
       {"acknowledged_missing", verdict.acknowledged_missing},
       {"dropped_by_policy", verdict.dropped_by_policy},
       {"acknowledged_lost", verdict.acknowledged_lost},
+      {"delivered_to_module", verdict.delivered},
+      {"redelivered_to_module", verdict.redelivered},
+      {"delivered_out_of_order", verdict.delivered_out_of_order},
+      {"delivery_lost", verdict.delivery_lost},
       {"lives_acknowledging", report.lives_acknowledging},
       {"link_cuts", report.link_cuts},
       {"broker_pauses", report.broker_pauses},

@@ -44,7 +44,7 @@ std::string freshFolder() {
   return name;
 }
 
-// The ledger as the load module appends to it.
+// A ledger as the load module appends to it.
 class Ledger {
  public:
   explicit Ledger(std::string path) : path_(std::move(path)) {
@@ -55,11 +55,12 @@ class Ledger {
   Ledger& operator=(const Ledger&) = delete;
   const std::string& path() const { return path_; }
   // Hands over what is new; how much.
-  std::uint64_t read(Checker& checker) {
+  template <typename Take>
+  std::uint64_t read(const Take& take) {
     std::uint64_t count = 0;
     LedgerRecord record;
     while (::pread(fd_, &record, sizeof record, at_) == sizeof record) {
-      checker.acknowledged(record);
+      take(record);
       at_ += static_cast<off_t>(sizeof record);
       ++count;
     }
@@ -84,7 +85,8 @@ class Rig {
         disk_(gateway_.dataDir(), folder_,
               (options.really_sync ? kReallySync : kNothingSpecial) |
                   (options.lie == Lie::kForgetSyncs ? kForgetSyncs : kNothingSpecial)),
-        ledger_(folder_ + "/ledger") {}
+        ledger_(folder_ + "/ledger"),
+        delivered_(folder_ + "/delivered") {}
 
   Report run();
 
@@ -112,6 +114,8 @@ class Rig {
   std::vector<Planned> planEvents(microseconds end);
   void runUntil(std::vector<Planned> events, microseconds end);
   void cutByPower();
+  // How many more messages were acknowledged.
+  std::uint64_t readLedgers();
   void account(bool ended_early, int status);
   void drain();
   bool waitForDrain();
@@ -131,6 +135,7 @@ class Rig {
   Gateway gateway_;
   Disk disk_;
   Ledger ledger_;
+  Ledger delivered_;
   Report report_;
   GatewaySetting setting_;
   std::uint64_t lives_ = 0;  // Of this segment.
@@ -142,6 +147,7 @@ class Rig {
 
 GatewaySetting Rig::nextSetting() {
   GatewaySetting setting;
+  setting.into_module = options_.into_module;
   setting.order = chance(0.5) ? "fifo" : "live-first";
   setting.window = pick(std::array<std::uint32_t, 5>{1, 8, 64, 64, 512});
   setting.full = chance(0.7) ? "refuse" : "drop-lowest";
@@ -166,6 +172,8 @@ void Rig::beginSegment() {
   fresh_ = chance(lives_ == 6 ? 0.7 : 0.2);
   if (fresh_) gateway_.forget();
   setting_ = nextSetting();
+  // A full store's policy takes from the module's queue, too, and nothing on the wire says so.
+  checker_.expectDelivery(setting_.into_module && setting_.full == "refuse" ? 0 : kNoSource);
   gateway_.configure(setting_);
   broker_restarted_ = false;
   checker_.expect(2 * setting_.window,
@@ -173,7 +181,8 @@ void Rig::beginSegment() {
 }
 
 std::vector<std::string> Rig::environment() const {
-  std::vector<std::string> words{"DURABILITY_LEDGER=" + ledger_.path()};
+  std::vector<std::string> words{"DURABILITY_LEDGER=" + ledger_.path(),
+                                 "DURABILITY_DELIVERED=" + delivered_.path()};
   if (options_.lie == Lie::kAckBeforeCommit) words.push_back("DURABILITY_ACK=emit");
   return words;
 }
@@ -263,6 +272,11 @@ void Rig::life() {
   if (!ending) account(ended, status);
 }
 
+std::uint64_t Rig::readLedgers() {
+  delivered_.read([this](const LedgerRecord& record) { checker_.delivered(record); });
+  return ledger_.read([this](const LedgerRecord& record) { checker_.acknowledged(record); });
+}
+
 void Rig::account(bool ended_early, int status) {
   ++report_.cuts;
   if (options_.form == Form::kPower) {
@@ -281,7 +295,7 @@ void Rig::account(bool ended_early, int status) {
     note(fmt::format("life {} ended by itself, status {}: {}", report_.cuts, status,
                      log.substr(log.size() > 1500 ? log.size() - 1500 : 0)));
   }
-  if (ledger_.read(checker_) > 0) {
+  if (readLedgers() > 0) {
     ++report_.lives_acknowledging;
     fresh_ = false;
   } else if (chance(0.2)) {
@@ -318,7 +332,7 @@ void Rig::drain() {
                      log.substr(log.size() > 1500 ? log.size() - 1500 : 0)));
   }
   stop();
-  ledger_.read(checker_);
+  readLedgers();
   checker_.drained();
   checker_.cut();
   if (const std::uint64_t broken = gateway_.takeSetAside(); broken > 0) {
@@ -331,10 +345,10 @@ bool Rig::waitForDrain() {
   const auto began = Clock::now();
   bool marked = setting_.full == "refuse";  // Else: a message that tells of all drops before it.
   while (Clock::now() - began < kDrainDeadline) {
-    if (ledger_.read(checker_) > 0) marked = true;
+    if (readLedgers() > 0) marked = true;
     const UplinkState state = gateway_.uplink();
     if (state.answered && marked && state.connected && state.backlog == 0 &&
-        checker_.highest(state.epoch) >= state.seq) {
+        checker_.highest(state.epoch) >= state.seq && gateway_.waitingForModule() == 0) {
       return true;
     }
     if (gateway_.waitForEnd(std::chrono::milliseconds(5))) return false;

@@ -23,7 +23,8 @@ struct RigOptions {
   std::uint64_t cuts = 100;
   std::uint64_t seed = 1;
   Lie lie = Lie::kNone;
-  bool really_sync = false;                // Power: call fdatasync(), too.
+  bool into_module = false;  // A durable route into a module, too; its deliveries are judged.
+  bool really_sync = false;  // Power: call fdatasync(), too.
   std::uint64_t stop_after_violation = 1;  // Segments with one until the run ends; 0: never.
 };
 

@@ -6,10 +6,14 @@
 //   DURABILITY_LEDGER  a file; each record is one write(), which survives the end of the process
 //   DURABILITY_COUNT   overrides "count"
 //   DURABILITY_ACK     "emit": a lie for the rig's self-test, acknowledges what was only emitted
+//   DURABILITY_DELIVERED  another file, for what comes to the input "in"; every fourth of these is
+//                      settled only with a later tick
 #include <fcntl.h>
 #include <unistd.h>
 
 #include <ctime>
+#include <utility>
+#include <vector>
 
 #include "tests/durability/load.h"
 #include "tests/kits/modules/kit_module.h"
@@ -19,7 +23,7 @@ namespace {
 using namespace kante;
 using durability::LedgerRecord;
 
-const char* const kInputs[] = {nullptr};
+const char* const kInputs[] = {"in", nullptr};
 const char* const kOutputs[] = {"high", "low", nullptr};
 constexpr std::uint32_t kOutputCount = 2;
 
@@ -33,9 +37,8 @@ class Load : public kit::Module {
         first_(static_cast<std::uint32_t>(number("first", 0))) {
     if (const char* count = std::getenv("DURABILITY_COUNT"))
       count_ = std::strtoull(count, nullptr, 10);
-    if (const char* path = std::getenv("DURABILITY_LEDGER")) {
-      ledger_ = ::open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
-    }
+    ledger_ = openFrom("DURABILITY_LEDGER");
+    delivered_ = openFrom("DURABILITY_DELIVERED");
     if (const char* ack = std::getenv("DURABILITY_ACK")) lies_ = std::string_view(ack) == "emit";
     timespec now{};
     ::clock_gettime(CLOCK_REALTIME, &now);
@@ -49,11 +52,16 @@ class Load : public kit::Module {
   }
   ~Load() override {
     if (ledger_ >= 0) ::close(ledger_);
+    if (delivered_ >= 0) ::close(delivered_);
   }
 
   kante_status event(const kante_event& event) override {
     switch (event.type) {
+      case KANTE_EVENT_INPUT: return input(event);
       case KANTE_EVENT_TIMER:
+        for (const std::uint64_t token : std::exchange(unsettled_, {})) {
+          host_->settle(host_, token, KANTE_OK);
+        }
         for (std::uint32_t output = 0; output < kOutputCount; ++output) emitSome(output);
         return KANTE_OK;
       case KANTE_EVENT_DONE:
@@ -69,6 +77,21 @@ class Load : public kit::Module {
   }
 
  private:
+  static int openFrom(const char* variable) {
+    const char* path = std::getenv(variable);
+    return path == nullptr ? -1 : ::open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+  }
+  kante_status input(const kante_event& event) {
+    durability::BodyName name;
+    if (!durability::parseBody(bodyOf(event), name)) return KANTE_E_INVALID;
+    const LedgerRecord record{name.run, name.number, name.source, 0};
+    if (delivered_ >= 0 && ::write(delivered_, &record, sizeof record) != sizeof record) {
+      return explain(KANTE_E_LIMIT, "the ledger of deliveries cannot be written");
+    }
+    if (event.token == 0 || name.number % 4 != 0) return KANTE_OK;
+    unsettled_.push_back(event.token);
+    return KANTE_PENDING;
+  }
   void emitSome(std::uint32_t output) {
     for (std::uint64_t i = 0; i < burst_ && next_[output] <= count_; ++i) {
       const std::uint64_t token = next_[output] * kOutputCount + output;
@@ -95,6 +118,8 @@ class Load : public kit::Module {
   std::uint64_t run_ = 0;
   std::uint64_t next_[kOutputCount] = {1, 1};
   int ledger_ = -1;
+  int delivered_ = -1;
+  std::vector<std::uint64_t> unsettled_;
   bool lies_ = false;
   const kante_timers_v1* timers_ = nullptr;
 };
