@@ -93,6 +93,7 @@ MqttUplinkOptions uplinkOptions(const Config& config) {
   out.password_file = from.password_file;
   out.topic = from.topic;
   out.window = from.window;
+  out.backlog_per_s = from.backlog_per_s;
   out.order = from.order == UplinkOrder::kFifo ? MqttUplinkOptions::Order::kFifo
                                                : MqttUplinkOptions::Order::kLiveFirst;
   out.commands = from.commands == Commands::kBroker ? CommandTrust::kBroker : CommandTrust::kSigned;

@@ -57,6 +57,14 @@ void DurableQueue::markBacklog() {
   core_.post(std::move(operation));
 }
 
+void DurableQueue::dropLowest(std::uint32_t count, StoreDrop reason) {
+  StoreCore::Operation operation;
+  operation.apply = [this, count, reason](Transaction& txn) {
+    core_.queues().dropLowest(txn, core_.state(*this), count, reason);
+  };
+  core_.post(std::move(operation));
+}
+
 void DurableQueue::setSpec(QueueSpec spec) {
   StoreCore::Operation operation;
   operation.apply = [this, spec](Transaction&) { QueueTable::setSpec(state_, spec); };

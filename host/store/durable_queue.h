@@ -99,6 +99,7 @@ struct TakenMessage {
   std::uint64_t dropped =
       0;  // Of the queue's messages, before they had a number, up to this one's.
   RecordView record;
+  bool backlog = false;  // It was there at the last markBacklog() and had no number yet.
 };
 
 // Names a stored message also after a restart.
@@ -110,9 +111,17 @@ struct StoredMessage {
 
 // Messages copied out of the store, with the memory that their views borrow from.
 struct TakenBatch {
+  // A number whose message rotted on disk.  To be acknowledged when that has been reported.
+  struct Lost {
+    QueueToken token;
+    std::uint64_t number = 0;
+  };
   std::vector<TakenMessage> messages;
-  std::vector<std::uint64_t> lost;  // Numbers whose message rotted on disk; they are acknowledged.
+  std::vector<Lost> lost;
   std::vector<std::vector<std::uint64_t>> memory;
+  std::uint32_t backlog = 0;  // How many of the messages are backlog.
+  bool held = false;          // The request's gate let one not pass: all behind it waits.
+  bool full = false;          // There was no room for the next one.
 };
 
 enum class Numbering : std::uint8_t { kNone, kNumbers };
@@ -128,11 +137,27 @@ enum class Return : std::uint8_t {
   kFailed,     // One attempt more.
 };
 
+// What decides of each message, in the order of handing out, whether the batch may have it.  Called
+// on the store's thread; must be quick.
+class TakeGate {
+ public:
+  virtual ~TakeGate() = default;
+  virtual void begin() = 0;  // A batch begins; an earlier one was not handed out.
+  virtual bool admit(const TakenMessage& message) = 0;
+};
+
 struct TakeRequest {
+  // Numbers are given so that messages of one source, priority and age (backlog or not) are
+  // neighbours.
+  enum class Grouping : std::uint8_t { kNone, kBySource };
+
   std::uint32_t messages_max = 64;    // At most kTakeMessagesMax.
   std::uint32_t bytes_max = 262'144;  // At most kTakeBytesMax; one message always fits.
   Numbering numbering = Numbering::kNone;
   Handing handing = Handing::kForgotten;
+  std::uint32_t backlog_max = 0xffffffff;  // Messages that are backlog.
+  Grouping grouping = Grouping::kNone;
+  std::shared_ptr<TakeGate> gate = nullptr;  // Shared with whoever made the request.
 };
 inline constexpr std::uint32_t kTakeMessagesMax = 4096;
 inline constexpr std::uint32_t kTakeBytesMax = 256u << 10;
@@ -171,9 +196,9 @@ class DurableQueue {
   // Takes the entry over when the answer is kTaken; leaves it alone otherwise.
   Offer offer(Entry& entry, CommitSink* sink = nullptr, std::uint64_t ticket = 0);
 
-  // Hands out what is next, as soon as there is something (it waits for that, one request at a
-  // time: a second one replaces the first, whose callback then never comes).  kState: the store
-  // closed.
+  // Hands out what is next, as soon as there is something, or the gate holds it (it waits for that,
+  // one request at a time: a second one replaces the first, whose callback then never comes).
+  // kState: the store closed.
   using OnTaken = std::function<void(Result<TakenBatch>)>;
   void take(TakeRequest request, OnTaken on_taken);
   void cancelTake();
@@ -187,8 +212,10 @@ class DurableQueue {
   // Moves it to the queue `quarantine` with the reason, in one transaction; kFailed counts one
   // attempt more.
   void quarantine(QueueToken token, std::string reason, Return how = Return::kUntouched);
-  // kLiveFirst: everything in the queue now is backlog.
+  // Everything in the queue now is backlog; kLiveFirst: what comes later goes before it.
   void markBacklog();
+  // Removes up to `count` of what has no number yet, lowest priority first, of it the oldest.
+  void dropLowest(std::uint32_t count, StoreDrop reason);
 
   void setSpec(QueueSpec spec);
   void stats(std::function<void(QueueStats)> done);

@@ -104,7 +104,8 @@ QueueState* QueueTable::largestDroppable() {
 }
 
 // Drops the oldest untaken message of the lowest priority, if that is no better than `priority`.
-bool QueueTable::dropLowest(Transaction& txn, QueueState& queue, std::uint8_t priority) {
+bool QueueTable::dropOne(Transaction& txn, QueueState& queue, std::uint8_t priority,
+                         StoreDrop reason) {
   for (int lowest = kPriorities - 1; lowest >= priority; --lowest) {
     const auto at = static_cast<std::uint8_t>(lowest);
     if (queue.counts.by_priority[at] == 0) continue;
@@ -122,20 +123,28 @@ bool QueueTable::dropLowest(Transaction& txn, QueueState& queue, std::uint8_t pr
     }
     if (!found) continue;
     remove(txn, queue, token);
-    countDrop(queue, StoreDrop::kStoreFull);
+    countDrop(queue, reason);
     return !txn.failed();
   }
   return false;
+}
+
+void QueueTable::dropLowest(Transaction& txn, QueueState& queue, std::uint32_t count,
+                            StoreDrop reason) {
+  touch(queue);
+  while (count > 0 && dropOne(txn, queue, 0, reason)) --count;
 }
 
 QueueTable::Room QueueTable::makeRoom(Transaction& txn, QueueState& queue, std::uint64_t bytes,
                                       std::uint8_t priority) {
   while (full(queue, bytes)) {
     if (txn.failed() || policy(queue) == FullPolicy::kRefuse) return Room::kNo;
-    if (dropLowest(txn, queue, priority)) continue;
+    if (dropOne(txn, queue, priority, StoreDrop::kStoreFull)) continue;
     if (queue.hasUntaken()) return Room::kDropIncoming;  // All that waits is more important.
     QueueState* other = largestDroppable();
-    if (other == nullptr || other == &queue || !dropLowest(txn, *other, 0)) return Room::kNo;
+    if (other == nullptr || other == &queue || !dropOne(txn, *other, 0, StoreDrop::kStoreFull)) {
+      return Room::kNo;
+    }
   }
   return Room::kYes;
 }
@@ -265,8 +274,9 @@ void QueueTable::acknowledge(Transaction& txn, QueueState& queue,
 }
 
 void QueueTable::markBacklog(QueueState& queue) {
-  if (queue.spec.order != QueueSpec::Order::kLiveFirst) return;
   touch(queue);
+  queue.reading.backlog_until = queue.counts.next_position;
+  if (queue.spec.order != QueueSpec::Order::kLiveFirst) return;
   queue.reading.live_from = queue.counts.next_position;
   queue.reading.live.fill(queue.reading.live_from);
 }

@@ -50,6 +50,7 @@ struct QueueState {
     std::uint64_t live_from = kNoLive;  // Positions from here on are read first.
     // Of what an earlier life had handed out: up to where it is counted in the records.
     std::array<std::uint64_t, kPriorities> recounted{};
+    std::uint64_t backlog_until = 0;  // Positions before it are backlog.
   };
   // A run of numbers given together; `open` of them are not acknowledged.
   struct Range {
@@ -140,6 +141,7 @@ class QueueTable {
   TakenBatch take(Transaction& txn, QueueState& queue, const TakeRequest& request, StoreTime now);
   void markBacklog(QueueState& queue);
   std::uint64_t purge(Transaction& txn, QueueState& queue);
+  void dropLowest(Transaction& txn, QueueState& queue, std::uint32_t count, StoreDrop reason);
   void sweepExpired(Transaction& txn, StoreTime now);
   QueueStats stats(Transaction& txn, const QueueState& queue, StoreTime now);
   std::vector<InspectedMessage> inspect(Transaction& txn, const QueueState& queue,
@@ -178,7 +180,7 @@ class QueueTable {
   void touch(QueueState& queue);
   FullPolicy policy(const QueueState& queue) const;
   Room makeRoom(Transaction& txn, QueueState& queue, std::uint64_t bytes, std::uint8_t priority);
-  bool dropLowest(Transaction& txn, QueueState& queue, std::uint8_t priority);
+  bool dropOne(Transaction& txn, QueueState& queue, std::uint8_t priority, StoreDrop reason);
   QueueState* largestDroppable();
   bool remove(Transaction& txn, QueueState& queue, QueueToken token);
   void countDrop(QueueState& queue, StoreDrop reason, std::uint64_t count = 1);

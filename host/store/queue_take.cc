@@ -1,6 +1,7 @@
 // The reading half of QueueTable: what is handed out, numbered, listed.
 #include <algorithm>
 #include <cstring>
+#include <map>
 
 #include "host/store/crc32c.h"
 #include "host/store/queue_keys.h"
@@ -27,6 +28,42 @@ bool copyOut(std::string_view bytes, QueueToken token, std::uint64_t number, Tak
   return true;
 }
 
+// Asks the gate about the last message of the batch, and takes it out if it may not pass.
+bool admitted(const TakeRequest& request, TakenBatch& batch) {
+  if (request.gate == nullptr || request.gate->admit(batch.messages.back())) return true;
+  batch.messages.pop_back();
+  batch.memory.pop_back();
+  batch.held = true;
+  return false;
+}
+
+// Neighbours of one source within each run of equal priority and age; the order of each source
+// stays, and sources come in the order of their first messages.
+void groupBySource(std::vector<TakenMessage>& messages, std::size_t first) {
+  struct Place {
+    std::size_t run, source, at;
+    auto operator<=>(const Place&) const = default;
+  };
+  std::vector<Place> places;
+  std::map<std::string_view, std::size_t> sources;
+  std::size_t run = 0;
+  for (std::size_t i = first; i < messages.size(); ++i) {
+    const TakenMessage& message = messages[i];
+    if (i > first && (message.token.priority != messages[i - 1].token.priority ||
+                      message.backlog != messages[i - 1].backlog)) {
+      ++run;
+      sources.clear();
+    }
+    places.push_back(
+        {run, sources.try_emplace(message.record.source.telemetry_name, i).first->second, i});
+  }
+  std::sort(places.begin(), places.end());
+  std::vector<TakenMessage> grouped;
+  grouped.reserve(places.size());
+  for (const Place& place : places) grouped.push_back(messages[place.at]);
+  std::copy(grouped.begin(), grouped.end(), messages.begin() + static_cast<std::ptrdiff_t>(first));
+}
+
 }  // namespace
 
 void QueueTable::takeAgain(Transaction& txn, QueueState& queue, const TakeRequest& request,
@@ -36,17 +73,18 @@ void QueueTable::takeAgain(Transaction& txn, QueueState& queue, const TakeReques
     std::string_view value;
     const bool there = txn.get(txn.tables.entries, entryKey(queue.counts.id, next.token), value);
     if (there && !room(request, batch, bytes, value.size())) return;
+    const bool whole = there && copyOut(value, next.token, next.number, batch);
+    if (whole && !admitted(request, batch)) return;
     queue.again.pop_front();
     undo_.push_back([&queue, next] { queue.again.push_front(next); });
-    if (there && copyOut(value, next.token, next.number, batch)) {
+    if (whole) {
       bytes += value.size();
       const auto range = queue.ranges.upper_bound(next.number);
       if (range != queue.ranges.begin())
         batch.messages.back().dropped = std::prev(range)->second.dropped;
       continue;
     }
-    batch.lost.push_back(next.number);
-    settle(txn, queue, next.token);
+    batch.lost.push_back({next.token, next.number});
     queue.counts.dropped[static_cast<std::size_t>(StoreDrop::kCorrupt)] += 1;
   }
 }
@@ -68,12 +106,19 @@ void QueueTable::takeRegion(Transaction& txn, QueueState& queue, std::uint8_t pr
       if (!queue.taken.contains(token)) {
         const std::string_view value = cursor.value();
         const std::int64_t expires = peekExpires(value);
+        const bool backlog = token.position < queue.reading.backlog_until;
         if (expires != 0 && expires <= now.store_ns) {
           gone.emplace_back(token, StoreDrop::kTtl);
+        } else if (backlog && batch.backlog >= request.backlog_max) {
+          break;
         } else if (!room(request, batch, bytes, value.size())) {
+          batch.full = true;
           break;
         } else if (copyOut(value, token, 0, batch)) {
+          batch.messages.back().backlog = backlog;
+          if (!admitted(request, batch)) break;
           bytes += value.size();
+          if (backlog) ++batch.backlog;
           setTaken(queue, token, 0);
         } else {
           gone.emplace_back(token, StoreDrop::kCorrupt);
@@ -119,19 +164,23 @@ TakenBatch QueueTable::take(Transaction& txn, QueueState& queue, const TakeReque
   TakenBatch batch;
   if (!queue.hasUntaken()) return batch;
   touch(queue);
+  if (request.gate != nullptr) request.gate->begin();
   std::uint64_t bytes = 0;
   takeAgain(txn, queue, request, batch, bytes);
   const std::size_t first = batch.messages.size();
   const std::uint64_t live_from = queue.reading.live_from;
-  for (std::uint8_t priority = 0; priority < kPriorities && queue.again.empty(); ++priority) {
+  for (std::uint8_t priority = 0;
+       priority < kPriorities && queue.again.empty() && !batch.held && !batch.full; ++priority) {
     if (queue.counts.by_priority[priority] == 0) continue;
     if (live_from != QueueState::kNoLive) {
       takeRegion(txn, queue, priority, queue.reading.live[priority], QueueState::kNoLive, request,
                  now, batch, bytes);
     }
+    if (batch.held || batch.full) break;
     takeRegion(txn, queue, priority, queue.reading.backlog[priority], live_from, request, now,
                batch, bytes);
   }
+  if (request.grouping == TakeRequest::Grouping::kBySource) groupBySource(batch.messages, first);
   if (request.numbering == Numbering::kNumbers) giveNumbers(txn, queue, batch, first);
   if (request.handing == Handing::kRemembered) remember(txn, queue, batch);
   return batch;

@@ -414,7 +414,7 @@ void StoreCore::fulfilTakes(Transaction& txn) {
   for (const auto& queue : queues_->all()) {
     if (!queue->waiting || !queue->hasUntaken() || txn.failed()) continue;
     TakenBatch batch = queues_->take(txn, *queue, queue->waiting->request, now());
-    if (batch.messages.empty() && batch.lost.empty()) continue;
+    if (batch.messages.empty() && batch.lost.empty() && !batch.held) continue;
     for (const auto& copy : batch.memory) touched_bytes_ += copy.size() * 8;
     taken_.emplace_back(queue.get(), std::move(batch));
   }

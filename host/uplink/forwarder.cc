@@ -9,11 +9,12 @@
 
 namespace kante {
 
-Forwarder::Forwarder(Host host, TelemetryWriter writer, std::uint32_t window)
+Forwarder::Forwarder(Host host, TelemetryWriter writer, ForwarderOptions options)
     : host_(std::move(host)),
       writer_(std::move(writer)),
-      window_(window),
-      gate_(std::make_shared<Gate>()) {
+      options_(options),
+      gate_(std::make_shared<Gate>()),
+      backlog_(options.backlog_per_s) {
   gate_->client = &host_.client;
 }
 
@@ -31,6 +32,9 @@ void Forwarder::close() {
 
 void Forwarder::linkUp() {
   up_ = true;
+  flight_.linkUp();
+  // The client repeats them: how long that takes says nothing of the way.
+  for (auto& [number, flight] : in_flight_) flight.sent.at_ns = 0;
   host_.queue.markBacklog();
   pump();
 }
@@ -38,28 +42,20 @@ void Forwarder::linkUp() {
 void Forwarder::linkDown() { up_ = false; }
 
 void Forwarder::forgotten() {
-  for (const auto& [number, flight] : in_flight_) again_.push_back(flight.token);
-  in_flight_.clear();
-  in_flight_bytes_ = 0;
-  in_flight_count_.store(0, std::memory_order_relaxed);
-  returnTaken();
-  return_taken_ = taking_;
-  flush();
-}
-
-// What was taken and not sent has later numbers than what comes again: it waits behind it.
-void Forwarder::returnTaken() {
-  for (; !batches_.empty(); batches_.pop_front(), next_ = 0) {
-    for (; next_ < batches_.front().messages.size(); ++next_) {
-      again_.push_back(batches_.front().messages[next_].token);
-    }
+  putBackWaiting();
+  for (const auto& [number, flight] : in_flight_) {
+    flight_.gone(flight.sent);
+    again_.push_back(flight.token);
   }
-  waiting_ = 0;
+  in_flight_.clear();
+  in_flight_count_.store(0, std::memory_order_relaxed);
+  return_through_ = takes_;
+  flush();
 }
 
 void Forwarder::turn() {
   // Few acknowledgements wait for company: each flush is a transaction.
-  if (done_.size() > window_ / 2 || in_flight_.empty() || !again_.empty() ||
+  if (done_.size() > options_.window / 2 || in_flight_.empty() || !again_.empty() ||
       host_.clock.bootNs() - flushed_ns_ > kFlushNs) {
     flush();
   }
@@ -81,33 +77,44 @@ void Forwarder::pump() {
 }
 
 // Half a window at a time: each take is a transaction.
+bool Forwarder::mayTake() {
+  if (!up_ || paused_until_ns_ != 0 || waiting_ > 0) return false;
+  if (in_flight_.size() > options_.window / 2) return false;
+  return in_flight_.empty() || flight_.room() >= std::max(mean_bytes_, flight_.window() / 2);
+}
+
 void Forwarder::takeMore() {
-  const std::size_t busy = in_flight_.size() + waiting_;
-  if (!up_ || taking_ || paused_until_ns_ != 0 || busy > window_ / 2 ||
-      in_flight_bytes_ > kInFlightBytesMax / 2) {
-    return;
-  }
-  taking_ = true;
+  const std::uint32_t backlog = backlog_.available(host_.clock.bootNs());
+  if (taking_ && !(starved_ && backlog > 0)) return;
+  if (!mayTake()) return;
   flush();  // Into the same group: one transaction numbers the next and removes the last.
+  const std::uint64_t room = std::max(flight_.room(), mean_bytes_);
   TakeRequest request;
-  request.messages_max = window_ - static_cast<std::uint32_t>(busy);
+  request.messages_max = static_cast<std::uint32_t>(
+      std::min<std::uint64_t>(options_.window - in_flight_.size(), room / mean_bytes_));
+  request.bytes_max = static_cast<std::uint32_t>(std::min<std::uint64_t>(room, kTakeBytesMax));
   request.numbering = Numbering::kNumbers;
-  host_.queue.take(request, [gate = gate_, this](Result<TakenBatch> batch) {
+  request.backlog_max = backlog;
+  taking_ = true;
+  starved_ = backlog == 0;
+  host_.queue.take(request, [gate = gate_, this, take = ++takes_](Result<TakenBatch> batch) {
     const auto shared = std::make_shared<Result<TakenBatch>>(std::move(batch));
     const std::lock_guard lock(gate->mutex);
     if (gate->client == nullptr) return;
-    gate->client->post([this, shared] { taken(std::move(*shared)); });
+    gate->client->post([this, shared, take] { taken(take, std::move(*shared)); });
   });
 }
 
-void Forwarder::taken(Result<TakenBatch> batch) {
-  taking_ = false;
+void Forwarder::taken(std::uint64_t take, Result<TakenBatch> batch) {
+  if (take == takes_) taking_ = false;
   if (batch.has_error()) return;  // The store closed.
-  for (const std::uint64_t number : batch->lost) {
+  backlog_.spend(batch->backlog);
+  for (const TakenBatch::Lost& lost : batch->lost) {
     refused_.fetch_add(1, std::memory_order_relaxed);
-    host_.on_lost(number, "damaged on disk");
+    host_.on_lost(lost.number, "damaged on disk",
+                  [this, token = lost.token] { done_.push_back(token); });
   }
-  if (std::exchange(return_taken_, false)) {
+  if (take <= return_through_) {  // Their numbers are later than that of what is to come again.
     for (const TakenMessage& message : batch->messages) again_.push_back(message.token);
     return;
   }
@@ -124,12 +131,12 @@ void Forwarder::send() {
       next_ = 0;
       continue;
     }
-    if (in_flight_.size() >= window_) return;
-    if (!in_flight_.empty() && in_flight_bytes_ > kInFlightBytesMax) return;
+    if (in_flight_.size() >= options_.window || !flight_.mayFollow(mean_bytes_)) return;
     if (host_.client.state() != LinkState::kConnected) return;
     --waiting_;
     sendOne(batch.messages[next_++]);
   }
+  if (batches_.empty() && host_.queue.messages() <= in_flight_.size()) flight_.idle();
 }
 
 // What was stamped before the clock was set stays doubtful when it is right again.
@@ -143,20 +150,23 @@ WallTime Forwarder::wallTimeOf(const TakenMessage& message) const {
 void Forwarder::sendOne(const TakenMessage& message) {
   const Result<Publication> publication =
       writer_.write(message, host_.clock.wallNs(), wallTimeOf(message));
-  if (publication.has_error()) return giveUp(message, publication.error().text);
-  const std::uint64_t bytes = message.record.message.wordCount() * std::uint64_t{8};
+  if (publication.has_error()) {
+    return giveUp(message.token, message.number, publication.error().text);
+  }
+  const std::uint64_t bytes = wireBytes(*publication);
+  mean_bytes_ = (mean_bytes_ * 7 + bytes) / 8;
   // Before publish(): an answer must find it.
-  in_flight_[message.number] = {message.token, bytes};
-  in_flight_bytes_ += bytes;
+  const FlightControl::Sent sent = flight_.sent(bytes, host_.clock.bootNs());
+  in_flight_[message.number] = {message.token, sent};
   const Status status = host_.client.publish(*publication, message.number);
   if (status.has_error()) {
     in_flight_.erase(message.number);
-    in_flight_bytes_ -= bytes;
+    flight_.gone(sent);
     if (status.error().code == Errc::kUnavailable) {
       again_.push_back(message.token);
       return pause(status.error().text);
     }
-    return giveUp(message, status.error().text);
+    return giveUp(message.token, message.number, status.error().text);
   }
   in_flight_count_.store(in_flight_.size(), std::memory_order_relaxed);
 }
@@ -166,7 +176,8 @@ void Forwarder::answered(std::uint64_t number, std::uint8_t reason_code) {
   if (it == in_flight_.end()) return;
   const InFlight flight = it->second;
   in_flight_.erase(it);
-  in_flight_bytes_ -= flight.bytes;
+  flight_.acknowledged(flight.sent, host_.clock.bootNs());
+  window_bytes_.store(flight_.window(), std::memory_order_relaxed);
   in_flight_count_.store(in_flight_.size(), std::memory_order_relaxed);
   switch (judge(reason_code)) {
     case Verdict::kDone:
@@ -177,12 +188,9 @@ void Forwarder::answered(std::uint64_t number, std::uint8_t reason_code) {
         alarm_.clear();
       }
       done_.push_back(flight.token);
+      if (host_.on_arrived) host_.on_arrived(number);
       break;
-    case Verdict::kNever:
-      refused_.fetch_add(1, std::memory_order_relaxed);
-      host_.queue.quarantine(flight.token, reasonText(reason_code));
-      host_.on_lost(number, reasonText(reason_code));
-      break;
+    case Verdict::kNever: giveUp(flight.token, number, reasonText(reason_code)); break;
     case Verdict::kLater:
       again_.push_back(flight.token);
       pause("the broker refuses a message: " + reasonText(reason_code));
@@ -190,12 +198,20 @@ void Forwarder::answered(std::uint64_t number, std::uint8_t reason_code) {
   }
 }
 
-void Forwarder::giveUp(const TakenMessage& message, const std::string& reason) {
+void Forwarder::giveUp(QueueToken token, std::uint64_t number, const std::string& reason) {
   refused_.fetch_add(1, std::memory_order_relaxed);
   host_.log.warn("uplink", "a message is given up",
-                 {{"seq", std::to_string(message.number)}, {"reason", reason}});
-  host_.queue.quarantine(message.token, reason);
-  host_.on_lost(message.number, reason);
+                 {{"seq", std::to_string(number)}, {"reason", reason}});
+  host_.on_lost(number, reason, [this, token, reason] { host_.queue.quarantine(token, reason); });
+}
+
+void Forwarder::putBackWaiting() {
+  for (; !batches_.empty(); batches_.pop_front(), next_ = 0) {
+    for (; next_ < batches_.front().messages.size(); ++next_) {
+      again_.push_back(batches_.front().messages[next_].token);
+    }
+  }
+  waiting_ = 0;
 }
 
 void Forwarder::pause(const std::string& why) {
@@ -204,8 +220,9 @@ void Forwarder::pause(const std::string& why) {
                    {{"reason", why}, {"ms", std::to_string(pause_ms_)}});
     paused_until_ns_ = host_.clock.bootNs() + pause_ms_ * 1'000'000;
     pause_ms_ = std::min(pause_ms_ * 2, kPauseMaxMs);
-    returnTaken();
-    return_taken_ = taking_;
+    // What was taken and not sent has later numbers than what was refused: it waits behind it.
+    putBackWaiting();
+    return_through_ = takes_;
   }
   const std::lock_guard lock(alarm_mutex_);
   alarm_ = why;

@@ -14,6 +14,7 @@
 #include "host/store/store.h"
 #include "host/uplink/commands.h"
 #include "host/uplink/forwarder.h"
+#include "host/uplink/lost_reports.h"
 #include "host/uplink/mosquitto_client.h"
 
 namespace kante {
@@ -24,6 +25,8 @@ constexpr std::uint32_t kWindowMax = 4096;
 constexpr std::uint32_t kControlInFlight = 16;
 // Tokens of publications that are no telemetry; they need no answer.
 constexpr std::uint64_t kControlToken = std::uint64_t{1} << 63;
+// With the number that is reported lost.
+constexpr std::uint64_t kLostToken = std::uint64_t{1} << 62;
 
 struct Endpoint {
   std::string host;
@@ -92,23 +95,32 @@ struct MqttUplink::State final : ClientHandler, std::enable_shared_from_this<Mqt
         prefix(gatewayTopic(options.gateway_id, "")) {}
 
   void onConnected() override;
-  void onForgotten() override { forwarder->forgotten(); }
+  void onForgotten() override {
+    lost->forgotten();
+    forwarder->forgotten();
+  }
   void onDisconnected(const std::string& why) override;
   void onAlarm(const std::string& text) override;
   void onArrival(const Arrival& arrival) override;
   void onPublished(std::uint64_t token, std::uint8_t reason_code) override;
-  void onTurn() override { forwarder->turn(); }
+  void onTurn() override {
+    lost->turn();
+    forwarder->turn();
+  }
   void publish(const BrokerCommands::Outgoing& outgoing);
   // From the control thread.
   void publishLater(std::vector<BrokerCommands::Outgoing> outgoing);
-  void lost(std::uint64_t number, const std::string& why);
+  std::string lostReport(std::uint64_t number, const std::string& why) const;
+  Status publishLost(std::uint64_t number, const std::string& report);
+  void makeForwarder(TelemetryTopic topic);
 
   const MqttUplinkOptions options;
   const Host host;
   const std::string prefix;  // "kante/v1/GATEWAY/"
   DurableQueue* queue = nullptr;
   std::unique_ptr<UplinkClient> client;
-  std::unique_ptr<Forwarder> forwarder;      // The client's thread.
+  std::unique_ptr<LostReports> lost;  // The client's thread, as is the next.
+  std::unique_ptr<Forwarder> forwarder;
   std::unique_ptr<BrokerCommands> commands;  // Control thread.
   std::uint64_t control_count = 0;
   bool warned = false;  // Of this loss of the link.
@@ -144,6 +156,7 @@ void MqttUplink::State::onConnected() {
   host.log.info("uplink", "connected", {{"url", options.url}, {"protocol", form}});
   publish({"state", stateJson("online", options.version), true, {}});
   forwarder->setForm(client->form());
+  lost->linkUp();
   forwarder->linkUp();
   if (options.commands != CommandTrust::kBroker) return;
   host.post([weak = weak_from_this()] {
@@ -189,6 +202,7 @@ void MqttUplink::State::onArrival(const Arrival& arrival) {
 }
 
 void MqttUplink::State::onPublished(std::uint64_t token, std::uint8_t reason_code) {
+  if ((token & kLostToken) != 0) return lost->answered(token & ~kLostToken, reason_code);
   if ((token & kControlToken) == 0) return forwarder->answered(token, reason_code);
   if (reason_code >= 0x80) {
     host.log.warn("uplink", "the broker refuses a message of the gateway itself",
@@ -196,9 +210,17 @@ void MqttUplink::State::onPublished(std::uint64_t token, std::uint8_t reason_cod
   }
 }
 
-void MqttUplink::State::lost(std::uint64_t number, const std::string& why) {
-  const boost::json::object object{{"epoch", host.store.epoch()}, {"seq", number}, {"reason", why}};
-  publish({"lost", boost::json::serialize(object), false, {}});
+std::string MqttUplink::State::lostReport(std::uint64_t number, const std::string& why) const {
+  return boost::json::serialize(
+      boost::json::object{{"epoch", host.store.epoch()}, {"seq", number}, {"reason", why}});
+}
+
+Status MqttUplink::State::publishLost(std::uint64_t number, const std::string& report) {
+  Publication publication;
+  publication.topic = prefix + "lost";
+  publication.payload = report;
+  publication.content_type = "application/json";
+  return client->publish(publication, kLostToken | number);
 }
 
 // ---- the control thread ----
@@ -209,6 +231,28 @@ void MqttUplink::State::publishLater(std::vector<BrokerCommands::Outgoing> outgo
   client->post([this, outgoing = std::move(outgoing)] {
     for (const auto& one : outgoing) publish(one);
   });
+}
+
+void MqttUplink::State::makeForwarder(TelemetryTopic topic) {
+  lost = std::make_unique<LostReports>(
+      LostReports::Host{host.store.keyValue(), host.log,
+                        [this](std::function<void()> work) { client->post(std::move(work)); },
+                        [this](std::uint64_t number, const std::string& report) {
+                          return publishLost(number, report);
+                        }});
+  Forwarder::Host parts{
+      *client,
+      *queue,
+      host.clock,
+      host.log,
+      [this](std::uint64_t number, const std::string& why, std::function<void()> kept) {
+        lost->add(number, lostReport(number, why), std::move(kept));
+      },
+      [this](std::uint64_t number) { lost->withdraw(number); },
+      host.wall};
+  forwarder = std::make_unique<Forwarder>(
+      std::move(parts), TelemetryWriter(std::move(topic), options.gateway_id, host.store.epoch()),
+      ForwarderOptions{options.window, options.backlog_per_s});
 }
 
 MqttUplink::MqttUplink(std::shared_ptr<State> state) : state_(std::move(state)) {}
@@ -256,13 +300,8 @@ Result<std::unique_ptr<MqttUplink>> MqttUplink::make(MqttUplinkOptions options, 
     KANTE_TRY(made, MosquittoClient::make(std::move(client)));
     state->client = std::move(made);
   }
-  state->forwarder = std::make_unique<Forwarder>(
-      Forwarder::Host{*state->client, *queue, state->host.clock, state->host.log,
-                      [raw = state.get()](std::uint64_t number, const std::string& why) {
-                        raw->lost(number, why);
-                      },
-                      state->host.wall},
-      TelemetryWriter(std::move(topic), given.gateway_id, state->host.store.epoch()), given.window);
+  state->makeForwarder(std::move(topic));
+  KANTE_CHECK(state->lost->load());
   if (given.commands == CommandTrust::kBroker) {
     if (state->host.twins == nullptr || state->host.methods == nullptr) {
       return fail(Errc::kInvalid, "[uplink] commands = \"broker\": there are no twins and methods");
@@ -287,6 +326,7 @@ void MqttUplink::stop() {
   if (state_->stopped.exchange(true)) return;
   state_->client->stop();
   state_->commands.reset();
+  state_->lost->close();
   state_->forwarder->close();
 }
 
@@ -321,6 +361,8 @@ void MqttUplink::collect(MetricWriter& metrics) const {
                   static_cast<double>(status.connects));
   metrics.gauge("kante_uplink_in_flight", "Messages sent and not acknowledged", {},
                 static_cast<double>(status.in_flight));
+  metrics.gauge("kante_uplink_window_bytes", "Bytes that may be sent and not yet acknowledged", {},
+                static_cast<double>(state_->forwarder->flightWindow()));
   metrics.counter("kante_uplink_acknowledged_total", "Messages that the broker acknowledged", {},
                   static_cast<double>(status.acknowledged));
   metrics.counter("kante_uplink_lost_total", "Messages given up after they had a number", {},

@@ -33,7 +33,8 @@ struct MqttUplinkOptions {
   std::string username;
   std::string password_file;  // Its first line; read at each connect.
   std::string topic = "kante/v1/{gateway}/telemetry/{source}";
-  std::uint32_t window = 64;  // Messages in flight, 1 … 4096.
+  std::uint32_t window = 64;        // Messages in flight, 1 … 4096.
+  std::uint32_t backlog_per_s = 0;  // Of what waited when the link came up; 0: no limit.
   enum class Order { kLiveFirst, kFifo } order = Order::kLiveFirst;
   MqttProtocol protocol = MqttProtocol::kAuto;
   CommandTrust commands = CommandTrust::kSigned;

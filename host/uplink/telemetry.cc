@@ -50,6 +50,13 @@ bool speakable(std::string_view text) {
 
 }  // namespace
 
+std::uint64_t wireBytes(const Publication& publication) {
+  std::uint64_t bytes = 16 + publication.topic.size() + publication.payload.size();
+  if (!publication.content_type.empty()) bytes += 3 + publication.content_type.size();
+  for (const auto& [name, value] : publication.properties) bytes += 5 + name.size() + value.size();
+  return bytes;
+}
+
 std::string_view TelemetryWriter::keep(std::string text) {
   return kept_.emplace_back(std::move(text));
 }

@@ -20,6 +20,9 @@ enum class TelemetryForm { kMqtt5, kMqtt311 };
 // `kante-time: untrusted`.
 enum class WallTime { kTrusted, kUntrusted };
 
+// About what it takes on the wire: topic, payload, names and values with their lengths.
+std::uint64_t wireBytes(const Publication& publication);
+
 class TelemetryWriter {
  public:
   TelemetryWriter(TelemetryTopic topic, std::string gateway, std::string epoch)

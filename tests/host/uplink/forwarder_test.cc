@@ -21,11 +21,11 @@ std::size_t count(StubBroker& broker, const std::string& part) {
 TEST_F(ForwarderTest, RemovesNothingThatTheBrokerDoesNotAcknowledge) {
   StubBroker broker([](const auto&) { return std::nullopt; });
   MqttUplinkOptions options = optionsFor(broker.url());
-  options.window = 10;
+  options.window = 5;
   startUplink(options);
   send(0, 50);
-  ASSERT_TRUE(eventually([&] { return count(broker, "telemetry") == 10; }));
-  EXPECT_EQ(uplink_->status().in_flight, 10u) << "at most the window is in flight";
+  ASSERT_TRUE(eventually([&] { return count(broker, "telemetry") == 5; }));
+  EXPECT_EQ(uplink_->status().in_flight, 5u) << "at most the window is in flight";
   EXPECT_EQ(queue().messages(), 50u);
   EXPECT_EQ(uplink_->status().acknowledged, 0u);
 }
@@ -84,6 +84,30 @@ TEST_F(ForwarderTest, GivesNothingUpWhenTheBrokerRefusesForNow) {
   EXPECT_EQ(uplink_->status().seq, 1u) << "sent again with the number it had";
   EXPECT_EQ(count(broker, "telemetry"), 3u);
   EXPECT_TRUE(eventually([&] { return uplink_->status().alarm.empty(); }));
+}
+
+TEST_F(ForwarderTest, GivesNumbersToNoMoreThanIsSentAtOnce) {
+  StubBroker broker([](const auto&) { return std::nullopt; });
+  startUplink(optionsFor(broker.url()));
+  send(0, 1000);
+  ASSERT_TRUE(eventually([&] { return count(broker, "telemetry") >= 8; }));
+  const UplinkStatus status = uplink_->status();
+  EXPECT_LT(status.seq, 30u) << "a broker that has not answered yet gets 4 KB";
+  EXPECT_LE(status.seq, status.in_flight + 4);
+}
+
+TEST_F(ForwarderTest, HoldsTheBacklogToItsRateAndNotWhatComesLater) {
+  StubBroker broker([](const auto&) { return std::optional<std::uint8_t>(0); });
+  send(0, 500);
+  MqttUplinkOptions options = optionsFor(broker.url());
+  options.backlog_per_s = 5;
+  startUplink(options);
+  ASSERT_TRUE(eventuallyState("connected"));
+  ASSERT_TRUE(eventually([&] { return count(broker, "telemetry") >= 1; }));
+  send(500, 600);
+  ASSERT_TRUE(eventually([&] { return count(broker, "telemetry") >= 101; }));
+  // All that is live came before most of what waited; five a second cannot have been 300 by now.
+  EXPECT_GT(queue().messages(), 200u);
 }
 
 TEST_F(ForwarderTest, AMessageOverTheBrokersMaximumGoesIntoQuarantine) {

@@ -58,6 +58,11 @@ class StubBroker {
     const std::lock_guard lock(mutex_);
     return seen_;
   }
+  // Never answers what is published to a topic with this end.
+  void swallow(const std::string& topic_end) {
+    const std::lock_guard lock(mutex_);
+    swallowed_ = topic_end;
+  }
   // Ends the present connection at its next packet.
   void hangUp() { hang_up_ = true; }
 
@@ -120,6 +125,7 @@ class StubBroker {
       reason = publish.topic.ends_with("/lost") ? 0 : judge_(publish);
       const std::lock_guard lock(mutex_);
       seen_.push_back(publish);
+      if (!swallowed_.empty() && publish.topic.ends_with(swallowed_)) reason.reset();
     }
     if (reason)
       send(fd,
@@ -134,6 +140,7 @@ class StubBroker {
   std::atomic<bool> hang_up_{false};
   std::mutex mutex_;
   std::vector<Publish> seen_;
+  std::string swallowed_;
   std::thread thread_;
 };
 
