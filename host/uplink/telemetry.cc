@@ -57,6 +57,13 @@ std::uint64_t wireBytes(const Publication& publication) {
   return bytes;
 }
 
+std::string_view wireName(std::string_view system_property) {
+  for (const auto& [internal, wire] : kWireNames) {
+    if (system_property == internal) return wire;
+  }
+  return {};
+}
+
 std::string_view TelemetryWriter::keep(std::string text) {
   return kept_.emplace_back(std::move(text));
 }
@@ -82,18 +89,16 @@ void TelemetryWriter::addOwn(const MessageView& message) {
 void TelemetryWriter::addSystem(const MessageView& message) {
   for (std::uint32_t i = 0; i < message.systemPropertyCount(); ++i) {
     const auto [name, value] = message.systemProperty(i);
-    for (const auto& [internal, wire] : kWireNames) {
-      if (name == internal) add(wire, value);
-    }
+    if (const std::string_view wire = wireName(name); !wire.empty()) add(wire, value);
   }
   if (!message.contentEncoding().empty()) add("$.ce", message.contentEncoding());
   if (message.createdNs() != 0) add("$.ctime", keep(formatUtc(message.createdNs())));
 }
 
 // What MQTT 5 says by properties of its own goes into the bag by IoT Hub's names.
-void TelemetryWriter::toBag(const MessageView& message) {
-  if (!message.contentType().empty()) add("$.ct", message.contentType());
-  if (message.expiryNs() != 0) add("$.exp", keep(formatUtc(message.expiryNs())));
+void TelemetryWriter::toBag(std::int64_t expiry_ns) {
+  if (!publication_.content_type.empty()) add("$.ct", publication_.content_type);
+  if (expiry_ns != 0) add("$.exp", keep(formatUtc(expiry_ns)));
   char separator = '/';
   for (const auto& [name, value] : publication_.properties) {
     publication_.topic += separator;
@@ -107,18 +112,43 @@ void TelemetryWriter::toBag(const MessageView& message) {
   publication_.expiry_s = 0;
 }
 
-Result<Publication> TelemetryWriter::write(const TakenMessage& taken, std::int64_t wall_ns,
-                                           WallTime worth) {
-  const MessageView& message = taken.record.message;
+void TelemetryWriter::begin(const TakenMessage& first) {
   publication_ = Publication();
   kept_.clear();
   kept_.reserve(2 * (KANTE_PROPERTIES_MAX + KANTE_SYSTEM_PROPERTIES_MAX) + 16);
   encoded_names_.clear();
   too_long_ = false;
+  publication_.topic = topic_.fill(first.record.source.telemetry_name);
+}
 
-  publication_.topic = topic_.fill(taken.record.source.telemetry_name);
+void TelemetryWriter::addNumber(std::uint64_t number, std::uint64_t dropped) {
+  add("kante-gateway", gateway_);
+  add("kante-epoch", epoch_);
+  add("kante-seq", keep(std::to_string(number)));
+  add("kante-dropped", keep(std::to_string(dropped)));
+}
+
+Result<Publication> TelemetryWriter::finish(WallTime worth, std::int64_t expiry_ns) {
+  if (worth == WallTime::kUntrusted) add("kante-time", "untrusted");
+  if (!encoded_names_.empty()) add("kante-encoded", keep(encoded_names_));
+  metered_ = publication_.payload.size();
+  if (!publication_.content_type.empty()) metered_ += 4 + publication_.content_type.size();
+  for (const auto& [name, value] : publication_.properties) metered_ += name.size() + value.size();
+  if (form_ == TelemetryForm::kMqtt311) toBag(expiry_ns);
+  if (too_long_ || publication_.topic.size() > kTopicBytesMax) {
+    return fail(Errc::kLimit, "a property or the topic is longer than MQTT's 65535 bytes");
+  }
+  return publication_;
+}
+
+Result<Publication> TelemetryWriter::write(const TakenMessage& taken, std::int64_t wall_ns,
+                                           WallTime worth) {
+  const MessageView& message = taken.record.message;
+  begin(taken);
   publication_.payload = message.body();
-  if (speakable(message.contentType())) publication_.content_type = message.contentType();
+  // In a bag every character has a form.
+  if (form_ == TelemetryForm::kMqtt311 || speakable(message.contentType()))
+    publication_.content_type = message.contentType();
   if (message.expiryNs() != 0) {
     const std::int64_t left_s = (message.expiryNs() - wall_ns) / 1'000'000'000;
     publication_.expiry_s = static_cast<std::uint32_t>(left_s < 1            ? 1
@@ -127,20 +157,32 @@ Result<Publication> TelemetryWriter::write(const TakenMessage& taken, std::int64
   }
   addOwn(message);
   addSystem(message);
-  add("kante-gateway", gateway_);
-  add("kante-epoch", epoch_);
-  add("kante-seq", keep(std::to_string(taken.number)));
-  add("kante-dropped", keep(std::to_string(taken.dropped)));
+  addNumber(taken.number, taken.dropped);
   add("kante-id", keep(formatId(message.id())));
   const auto [trace_high, trace_low] = message.trace();
   if ((trace_high | trace_low) != 0) add("kante-trace", keep(formatId({trace_high, trace_low})));
-  if (worth == WallTime::kUntrusted) add("kante-time", "untrusted");
-  if (!encoded_names_.empty()) add("kante-encoded", keep(encoded_names_));
-  if (form_ == TelemetryForm::kMqtt311) toBag(message);
-  if (too_long_ || publication_.topic.size() > kTopicBytesMax) {
-    return fail(Errc::kLimit, "a property or the topic is longer than MQTT's 65535 bytes");
+  return finish(worth, message.expiryNs());
+}
+
+Result<Publication> TelemetryWriter::writePack(std::span<const TakenMessage> messages,
+                                               std::string_view payload, WallTime worth) {
+  begin(messages.front());
+  publication_.payload = payload;
+  publication_.content_type = "application/json";
+  addNumber(messages.front().number, messages.back().dropped);
+  add("kante-count", keep(std::to_string(messages.size())));
+  return finish(worth, 0);
+}
+
+Publication TelemetryWriter::compressed(Publication publication, std::string_view payload) {
+  metered_ = metered_ - publication.payload.size() + payload.size() + 21;
+  publication.payload = payload;
+  if (form_ == TelemetryForm::kMqtt311) {
+    publication.topic += "&kante-compression=zstd";
+  } else {
+    publication.properties.emplace_back("kante-compression", "zstd");
   }
-  return publication_;
+  return publication;
 }
 
 }  // namespace kante

@@ -4,6 +4,7 @@
 // as IoT Hub's property bag: `key=value` joined by `&`, percent-encoded.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,6 +24,9 @@ enum class WallTime { kTrusted, kUntrusted };
 // About what it takes on the wire: topic, payload, names and values with their lengths.
 std::uint64_t wireBytes(const Publication& publication);
 
+// The wire's name of a system property that an author may set; empty: none.
+std::string_view wireName(std::string_view system_property);
+
 class TelemetryWriter {
  public:
   TelemetryWriter(TelemetryTopic topic, std::string gateway, std::string epoch)
@@ -35,13 +39,23 @@ class TelemetryWriter {
   // MQTT has no room for; such a message can never be sent.
   Result<Publication> write(const TakenMessage& message, std::int64_t wall_ns,
                             WallTime worth = WallTime::kTrusted);
+  // Of several in one, packed as `payload`: neighbours in number, of one source.
+  Result<Publication> writePack(std::span<const TakenMessage> messages, std::string_view payload,
+                                WallTime worth = WallTime::kTrusted);
+  // What IoT Hub's meter counts of what was written last: body, names and values.
+  std::uint64_t metered() const { return metered_; }
+  // Says in what was written last that its payload is compressed, and takes it.
+  Publication compressed(Publication publication, std::string_view payload);
 
  private:
   void add(std::string_view name, std::string_view value);
   std::string_view keep(std::string text);
   void addOwn(const MessageView& message);
   void addSystem(const MessageView& message);
-  void toBag(const MessageView& message);
+  void begin(const TakenMessage& first);
+  void addNumber(std::uint64_t number, std::uint64_t dropped);
+  Result<Publication> finish(WallTime worth, std::int64_t expiry_ns);
+  void toBag(std::int64_t expiry_ns);
 
   const TelemetryTopic topic_;
   const std::string gateway_;
@@ -51,6 +65,7 @@ class TelemetryWriter {
   std::vector<std::string> kept_;  // What the views point into; reserved, so that nothing moves.
   std::string encoded_names_;
   bool too_long_ = false;
+  std::uint64_t metered_ = 0;
 };
 
 }  // namespace kante
