@@ -57,11 +57,12 @@ void DurableQueue::markBacklog() {
   core_.post(std::move(operation));
 }
 
-void DurableQueue::dropLowest(std::uint32_t count, StoreDrop reason) {
+void DurableQueue::dropBeyond(std::uint64_t keep, StoreDrop reason, std::function<void()> done) {
   StoreCore::Operation operation;
-  operation.apply = [this, count, reason](Transaction& txn) {
-    core_.queues().dropLowest(txn, core_.state(*this), count, reason);
+  operation.apply = [this, keep, reason](Transaction& txn) {
+    core_.queues().dropBeyond(txn, core_.state(*this), keep, reason);
   };
+  if (done) operation.done = [done = std::move(done)](const Status&) { done(); };
   core_.post(std::move(operation));
 }
 

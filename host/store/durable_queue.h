@@ -214,8 +214,9 @@ class DurableQueue {
   void quarantine(QueueToken token, std::string reason, Return how = Return::kUntouched);
   // Everything in the queue now is backlog; kLiveFirst: what comes later goes before it.
   void markBacklog();
-  // Removes up to `count` of what has no number yet, lowest priority first, of it the oldest.
-  void dropLowest(std::uint32_t count, StoreDrop reason);
+  // Keeps `keep` of what has no number yet and removes the rest (of a large rest a part; `done`
+  // says when), lowest priority first, of it the oldest.
+  void dropBeyond(std::uint64_t keep, StoreDrop reason, std::function<void()> done = {});
 
   void setSpec(QueueSpec spec);
   void stats(std::function<void(QueueStats)> done);

@@ -129,10 +129,13 @@ bool QueueTable::dropOne(Transaction& txn, QueueState& queue, std::uint8_t prior
   return false;
 }
 
-void QueueTable::dropLowest(Transaction& txn, QueueState& queue, std::uint32_t count,
+void QueueTable::dropBeyond(Transaction& txn, QueueState& queue, std::uint64_t keep,
                             StoreDrop reason) {
   touch(queue);
-  while (count > 0 && dropOne(txn, queue, 0, reason)) --count;
+  for (std::uint32_t dropped = 0; dropped < kDroppedAtOnce; ++dropped) {
+    if (queue.counts.messages <= queue.taken.size() + keep || !dropOne(txn, queue, 0, reason))
+      return;
+  }
 }
 
 QueueTable::Room QueueTable::makeRoom(Transaction& txn, QueueState& queue, std::uint64_t bytes,

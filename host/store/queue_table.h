@@ -89,6 +89,7 @@ class QueueTable {
  public:
   static constexpr std::size_t kKeyBytes = 13;
   static constexpr std::uint32_t kSweptPerGroup = 1000;
+  static constexpr std::uint32_t kDroppedAtOnce = 5000;
   static constexpr std::uint64_t kQuarantineMessagesMax = 10'000;
   static constexpr std::uint64_t kQuarantineBytesMax = 16u << 20;
 
@@ -141,7 +142,7 @@ class QueueTable {
   TakenBatch take(Transaction& txn, QueueState& queue, const TakeRequest& request, StoreTime now);
   void markBacklog(QueueState& queue);
   std::uint64_t purge(Transaction& txn, QueueState& queue);
-  void dropLowest(Transaction& txn, QueueState& queue, std::uint32_t count, StoreDrop reason);
+  void dropBeyond(Transaction& txn, QueueState& queue, std::uint64_t keep, StoreDrop reason);
   void sweepExpired(Transaction& txn, StoreTime now);
   QueueStats stats(Transaction& txn, const QueueState& queue, StoreTime now);
   std::vector<InspectedMessage> inspect(Transaction& txn, const QueueState& queue,

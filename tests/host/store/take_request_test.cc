@@ -108,7 +108,7 @@ TEST_F(TakeRequestTest, DropsTheLowestPriorityAndOfItTheOldestButNothingWithANum
   EXPECT_THAT(bodies(take(upstream, numbered(1))), ElementsAre("numbered"));
   put(upstream, entryOf("best", 0));
   for (const char* body : {"old", "new"}) put(upstream, entryOf(body, 9));
-  upstream.dropLowest(1, StoreDrop::kBudget);
+  upstream.dropBeyond(2, StoreDrop::kBudget);
   EXPECT_EQ(stats(upstream).dropped[static_cast<std::size_t>(StoreDrop::kBudget)], 1u);
   const TakenBatch rest = take(upstream, numbered());
   EXPECT_THAT(bodies(rest), ElementsAre("best", "new"));
