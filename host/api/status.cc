@@ -113,6 +113,50 @@ json::object deploymentJson(const DeploymentStatus& deployment) {
           {"reason", textOrNull(deployment.reason)}};
 }
 
+json::value secondsOrNull(std::int64_t seconds) {
+  return seconds < 0 ? json::value(nullptr) : json::value(seconds);
+}
+
+json::value budgetJson(const BudgetStatus& budget) {
+  if (budget.limits.messages_per_day == 0 && budget.limits.bytes_per_day == 0) return nullptr;
+  return json::object{{"messages_used", budget.messages_used},
+                      {"messages_per_day", budget.limits.messages_per_day},
+                      {"meter_bytes", budget.limits.meter_bytes},
+                      {"bytes_used", budget.bytes_used},
+                      {"bytes_per_day", budget.limits.bytes_per_day},
+                      {"resets_in_s", budget.resets_in_s},
+                      {"reached", budget.reached}};
+}
+
+json::object priceJson(BlocksPerDay blocks) {
+  const HubPrice price = cheapest(blocks);
+  return {{"blocks_per_day", static_cast<std::uint64_t>(blocks.paid)},
+          {"tier", price.tier},
+          {"units", price.units},
+          {"usd_per_month", price.usd_per_month}};
+}
+
+// Null until something was sent: there is nothing to scale.
+json::value costJson(const TrafficReport& traffic) {
+  if (traffic.blocks.paid <= 0) return nullptr;
+  json::object out = priceJson(traffic.blocks);
+  out["basis_s"] = static_cast<std::int64_t>(traffic.basis_s);
+  out["messages_per_day"] = static_cast<std::uint64_t>(traffic.messages_per_day);
+  out["bytes_per_day"] = static_cast<std::uint64_t>(traffic.bytes_per_day);
+  out["alone"] = priceJson(traffic.alone);
+  out["packed"] = priceJson(traffic.packed);
+  json::array top;
+  for (const TrafficSource& source : traffic.top) {
+    top.push_back(
+        json::object{{"source", source.source},
+                     {"messages_per_day", static_cast<std::uint64_t>(source.messages_per_day)},
+                     {"blocks_per_day", static_cast<std::uint64_t>(source.blocks_per_day)},
+                     {"share", source.share}});
+  }
+  out["top"] = std::move(top);
+  return out;
+}
+
 json::object uplinkJson(const StatusParts& parts) {
   if (parts.uplink == nullptr) {
     return {{"kind", "none"},
@@ -135,7 +179,11 @@ json::object uplinkJson(const StatusParts& parts) {
           {"acknowledged", uplink.acknowledged},
           {"connects", uplink.connects},
           {"refused", uplink.refused},
-          {"alarm", textOrNull(uplink.alarm)}};
+          {"alarm", textOrNull(uplink.alarm)},
+          {"oldest_s", secondsOrNull(uplink.oldest_s)},
+          {"drain_s", secondsOrNull(uplink.drain_s)},
+          {"budget", budgetJson(uplink.budget)},
+          {"cost", costJson(uplink.traffic)}};
 }
 
 json::object storeJson(const StatusParts& parts) {
@@ -162,6 +210,11 @@ json::object droppedJson(const StatusParts& parts) {
   json::object out;
   for (const char* reason : kDropReasons) out[reason] = 0;
   for (const auto& [reason, count] : parts.modules.dropped()) out[reason] = count;
+  if (parts.uplink == nullptr) return out;
+  for (const auto& [reason, count] : parts.uplink->status().dropped) {
+    json::value& all = out[reason];
+    all = (all.is_null() ? 0 : all.to_number<std::uint64_t>()) + count;
+  }
   return out;
 }
 
@@ -190,6 +243,13 @@ std::vector<Problem> problems(const StatusParts& parts) {
           {Severity::kWarn, "uplink",
            "The uplink is " + uplink.state + (uplink.reason.empty() ? "" : ": " + uplink.reason),
            "kante check tries the broker step by step"});
+    }
+    if (uplink.budget.reached) {
+      out.push_back({Severity::kWarn, "uplink",
+                     "The day's budget is used up; what waits is sent in " +
+                         std::to_string(uplink.budget.resets_in_s / 60) + " min",
+                     "kante status says which sources cost most; filter or pack them, or raise "
+                     "[uplink] messages_per_day or bytes_per_day"});
     }
     if (!uplink.alarm.empty()) {
       out.push_back({Severity::kWarn, "uplink", "The broker refuses messages: " + uplink.alarm,

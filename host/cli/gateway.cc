@@ -94,6 +94,14 @@ MqttUplinkOptions uplinkOptions(const Config& config) {
   out.topic = from.topic;
   out.window = from.window;
   out.backlog_per_s = from.backlog_per_s;
+  out.budget = {from.messages_per_day, from.bytes_per_day, from.meter_bytes};
+  out.at_budget = from.at_budget == AtBudget::kDropLowest ? ForwarderOptions::AtBudget::kDropLowest
+                                                          : ForwarderOptions::AtBudget::kHold;
+  out.pack.on = from.pack;
+  out.pack.bytes_max = from.pack_bytes;
+  out.pack.wait_ms = from.pack_ms;
+  out.pack.compression = from.compress == Compress::kZstd ? PackRules::Compression::kZstd
+                                                          : PackRules::Compression::kNone;
   out.order = from.order == UplinkOrder::kFifo ? MqttUplinkOptions::Order::kFifo
                                                : MqttUplinkOptions::Order::kLiveFirst;
   out.commands = from.commands == Commands::kBroker ? CommandTrust::kBroker : CommandTrust::kSigned;

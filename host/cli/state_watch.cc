@@ -2,6 +2,7 @@
 
 #include <boost/asio/io_context.hpp>
 #include <cstdlib>
+#include <utility>
 
 #include "host/agent/agent.h"
 #include "host/base/clock.h"
@@ -53,6 +54,7 @@ void StateWatch::look() {
 void StateWatch::lookAtUplink() {
   if (parts_.uplink == nullptr) return;
   const UplinkStatus now = parts_.uplink->status();
+  lookAtBudget(now);
   const std::string state =
       now.state == "connecting" && !uplink_.empty() ? "disconnected" : now.state;
   if (state == uplink_ || state == "connecting") return;
@@ -66,6 +68,18 @@ void StateWatch::lookAtUplink() {
         event(EventLevel::kWarn, "uplink." + state, "uplink",
               "The uplink is " + state + (now.reason.empty() ? "" : ": " + now.reason)));
   }
+}
+
+void StateWatch::lookAtBudget(const UplinkStatus& uplink) {
+  if (uplink.budget.reached == std::exchange(budget_reached_, uplink.budget.reached)) return;
+  Event change = uplink.budget.reached ? event(EventLevel::kWarn, "uplink.budget_reached", "uplink",
+                                               "The day's budget of the uplink is used up")
+                                       : event(EventLevel::kInfo, "uplink.budget_renewed", "uplink",
+                                               "A new day's budget of the uplink begins");
+  change.fields = {{"messages", std::to_string(uplink.budget.messages_used)},
+                   {"bytes", std::to_string(uplink.budget.bytes_used)},
+                   {"resets_in_s", std::to_string(uplink.budget.resets_in_s)}};
+  parts_.events.add(std::move(change));
 }
 
 void StateWatch::lookAtDeployment() {

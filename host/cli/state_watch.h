@@ -17,6 +17,7 @@ class Log;
 class Store;
 class TrustedClock;
 class Uplink;
+struct UplinkStatus;
 }  // namespace kante
 
 namespace kante::cli {
@@ -42,6 +43,7 @@ class StateWatch {
  private:
   void wait();
   void lookAtUplink();
+  void lookAtBudget(const UplinkStatus& uplink);
   void lookAtDeployment();
   void lookAtStore();
   void lookAtDrops();
@@ -54,6 +56,7 @@ class StateWatch {
   boost::asio::steady_timer timer_;
   Parts parts_;
   std::string uplink_;
+  bool budget_reached_ = false;
   std::string deployment_;
   bool store_failing_ = false;
   bool clock_trusted_ = true;

@@ -99,6 +99,13 @@ std::string statusText(const json::value& status) {
   };
   line("deployment", deploymentLine(status));
   line("uplink", uplinkLine(status));
+  const auto more = [&line](const char* what, const std::string& text) {
+    if (!text.empty()) line(what, text);
+  };
+  more("  waiting", waitingLine(status));
+  more("  budget", budgetLine(status));
+  more("  a day", costLine(status));
+  more("  saving", savingLine(status));
   line("store", storeLine(status));
   line("clock", clockLine(status));
   line("loads", loadsLine(status));

@@ -14,6 +14,7 @@ constexpr std::array kOnRevokedNames = {"report", "stop"};
 constexpr std::array kUplinkKindNames = {"none", "mqtt", "iothub", "kante"};
 constexpr std::array kUplinkOrderNames = {"live-first", "fifo"};
 constexpr std::array kAtBudgetNames = {"hold", "drop-lowest"};
+constexpr std::array kCompressNames = {"none", "zstd"};
 constexpr std::array kCommandsNames = {"signed", "broker"};
 constexpr std::array kStoreFullNames = {"drop-lowest", "refuse"};
 constexpr std::array kStoreSyncNames = {"always", "interval"};
@@ -180,6 +181,10 @@ void readUplink(Section section, UplinkConfig& out) {
   section.number("meter_bytes", out.meter_bytes, 1, 1 << 20);
   section.number("bytes_per_day", out.bytes_per_day, 0, std::int64_t{1} << 50);
   section.word("at_budget", out.at_budget, kAtBudgetNames);
+  section.boolean("pack", out.pack);
+  section.number("pack_bytes", out.pack_bytes, 512, 262'144);
+  section.number("pack_ms", out.pack_ms, 0, 60'000);
+  section.word("compress", out.compress, kCompressNames);
   section.word("commands", out.commands, kCommandsNames);
   checkUplink(section, out);
 }

@@ -77,6 +77,7 @@ struct HubConfig {
 enum class UplinkKind { kNone, kMqtt, kIothub, kKante };
 enum class UplinkOrder { kLiveFirst, kFifo };
 enum class AtBudget { kHold, kDropLowest };
+enum class Compress { kNone, kZstd };
 enum class Commands { kSigned, kBroker };
 
 const char* name(UplinkKind kind);
@@ -98,6 +99,10 @@ struct UplinkConfig {
   std::uint32_t meter_bytes = 4096;
   std::uint64_t bytes_per_day = 0;
   AtBudget at_budget = AtBudget::kHold;
+  bool pack = false;
+  std::uint32_t pack_bytes = 4096;
+  std::uint32_t pack_ms = 1000;
+  Compress compress = Compress::kNone;
   Commands commands = Commands::kSigned;
 };
 

@@ -29,9 +29,6 @@ Status supported(const Config& config) {
       {"uplink.kind", uplink.kind == UplinkKind::kIothub || uplink.kind == UplinkKind::kKante,
        "this kind of uplink"},
       {"uplink.proxy", !uplink.proxy.empty(), "an uplink through a proxy"},
-      {"uplink.messages_per_day", uplink.messages_per_day != 0, "a message budget"},
-      {"uplink.bytes_per_day", uplink.bytes_per_day != 0, "a byte budget"},
-      {"uplink.at_budget", uplink.at_budget != AtBudget::kHold, "a budget"},
   };
   for (const Wish& wish : kWishes) {
     const auto set = config.set_at.find(wish.key);

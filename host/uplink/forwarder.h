@@ -3,7 +3,8 @@
 //
 // What has a number goes before all that has none, so no more is taken than is sent at once: at
 // most `window` messages, and at most the bytes that the way carries without queueing
-// (flight_control.h).  Backlog may be held to a number a second.
+// (flight_control.h).  Backlog may be held to a number a second, and all of it to a day's budget.
+// Small neighbours may share one MQTT message, which is then acknowledged for all of them.
 //
 // Lives on the client's thread; the figures are atomics for everybody.  The client repeats what is
 // in flight after a reconnect, so each message is handed to it once per life of the process, unless
@@ -17,14 +18,19 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "host/store/durable_queue.h"
+#include "host/uplink/budget.h"
+#include "host/uplink/budget_gate.h"
 #include "host/uplink/client.h"
 #include "host/uplink/flight_control.h"
+#include "host/uplink/pack.h"
 #include "host/uplink/telemetry.h"
 #include "host/uplink/token_bucket.h"
+#include "host/uplink/traffic.h"
 
 namespace kante {
 
@@ -35,6 +41,9 @@ class TrustedClock;
 struct ForwarderOptions {
   std::uint32_t window = 64;
   std::uint32_t backlog_per_s = 0;  // 0: no limit.
+  PackRules pack;
+  // What happens to that for which the day's budget has no room.
+  enum class AtBudget { kHold, kDropLowest } at_budget = AtBudget::kHold;
 };
 
 class Forwarder {
@@ -43,6 +52,8 @@ class Forwarder {
   static constexpr std::int64_t kFlushNs = 50'000'000;
   static constexpr std::int64_t kPauseFirstMs = 1'000;
   static constexpr std::int64_t kPauseMaxMs = 60'000;
+  // Company that is worth a pack before its time is over.
+  static constexpr std::uint64_t kPackWaitingBytes = 65'536;
 
   // A number whose message will never arrive.  The message leaves the queue when `kept` is called:
   // the report is on disk then.
@@ -56,6 +67,9 @@ class Forwarder {
     OnLost on_lost;
     std::function<void(std::uint64_t number)> on_arrived = {};
     const TrustedClock* wall = nullptr;  // Null: the wall clock is believed.
+    // Shared with the store's thread; null: no limit.
+    std::shared_ptr<Budget> budget = nullptr;
+    Traffic* traffic = nullptr;  // Null: nobody wants to know.
   };
 
   Forwarder(Host host, TelemetryWriter writer, ForwarderOptions options);
@@ -76,6 +90,10 @@ class Forwarder {
   // The broker's answer to the message with this number.
   void answered(std::uint64_t number, std::uint8_t reason_code);
   void turn();
+  // The budget has more to spend: on the client's thread.
+  void unhold();
+  // Tells the traffic what arrived and was acknowledged.  Any thread.
+  void count() const;
 
   std::uint64_t inFlight() const { return in_flight_count_.load(std::memory_order_relaxed); }
   std::uint64_t acknowledged() const { return acknowledged_.load(std::memory_order_relaxed); }
@@ -84,9 +102,11 @@ class Forwarder {
   std::string alarm() const;
 
  private:
+  // One MQTT message: one of ours, or several with the numbers that follow.
   struct InFlight {
-    QueueToken token;
+    std::vector<QueueToken> tokens;
     FlightControl::Sent sent;
+    std::uint64_t metered = 0;
   };
   // Between the store's thread and the client's, which may be gone when the store answers.
   struct Gate {
@@ -96,11 +116,16 @@ class Forwarder {
 
   void pump();
   void takeMore();
-  bool mayTake();
+  bool mayTake() const;
   void taken(std::uint64_t take, Result<TakenBatch> batch);
   void send();
   WallTime wallTimeOf(const TakenMessage& message) const;
-  void sendOne(const TakenMessage& message);
+  std::size_t sendNext(std::span<const TakenMessage> messages);
+  Result<Publication> compose(std::span<const TakenMessage> messages);
+  Status handOver(std::span<const TakenMessage> messages, const Publication& publication);
+  void sizeUp(std::span<const TakenMessage> messages, const Publication& publication);
+  void dropOverBudget();
+  bool worthAPack() const;
   void flush();
   void giveUp(QueueToken token, std::uint64_t number, const std::string& reason);
   void pause(const std::string& why);
@@ -116,6 +141,16 @@ class Forwarder {
   bool taking_ = false;
   std::uint64_t return_through_ = 0;  // What these took is later than what is to come again.
   bool starved_ = false;              // The request that waits has no allowance for backlog.
+  bool held_ = false;                 // By the budget.
+  bool dropping_ = false;
+  std::int64_t took_ns_ = 0;
+  std::shared_ptr<BudgetGate> budget_gate_;  // Shared with requests at the store.
+  std::uint64_t alone_through_ = 0;          // Up to this number nothing is packed.
+  std::string packed_;
+  std::string compressed_;
+  std::uint64_t metered_ = 0;  // Of what was composed last.
+  double mean_blocks_ = 1;     // A message; follows what is seen, as is the next.
+  double mean_metered_ = 512;
   FlightControl flight_;
   TokenBucket backlog_;
   std::uint64_t mean_bytes_ = 512;    // Of a message as it is sent; follows what is seen.

@@ -1,9 +1,11 @@
 #include "host/uplink/mqtt_uplink.h"
 
 #include <algorithm>
+#include <array>
 #include <atomic>
 #include <boost/json.hpp>
 #include <charconv>
+#include <cmath>
 #include <mutex>
 #include <utility>
 
@@ -27,6 +29,9 @@ constexpr std::uint32_t kControlInFlight = 16;
 constexpr std::uint64_t kControlToken = std::uint64_t{1} << 63;
 // With the number that is reported lost.
 constexpr std::uint64_t kLostToken = std::uint64_t{1} << 62;
+constexpr char kArea[] = "uplink";
+constexpr char kBudgetKey[] = "budget";
+constexpr std::int64_t kLookNs = 1'000'000'000;
 
 struct Endpoint {
   std::string host;
@@ -85,6 +90,12 @@ std::string stateJson(const char* state, const std::string& version) {
   return boost::json::serialize(object);
 }
 
+// How old the oldest message is, as the store said last.
+struct Oldest {
+  std::atomic<std::int64_t> since_ns{0};  // BOOTTIME; 0: not known.
+  std::atomic<std::int64_t> asked_ns{0};
+};
+
 }  // namespace
 
 // Handler of the client's events (its thread) and bridge to the control thread.
@@ -112,13 +123,20 @@ struct MqttUplink::State final : ClientHandler, std::enable_shared_from_this<Mqt
   void publishLater(std::vector<BrokerCommands::Outgoing> outgoing);
   std::string lostReport(std::uint64_t number, const std::string& why) const;
   Status publishLost(std::uint64_t number, const std::string& report);
+  Status makeBudget();
   void makeForwarder(TelemetryTopic topic);
+  std::int64_t oldestSeconds() const;
 
   const MqttUplinkOptions options;
   const Host host;
   const std::string prefix;  // "kante/v1/GATEWAY/"
   DurableQueue* queue = nullptr;
   std::unique_ptr<UplinkClient> client;
+  Traffic traffic;
+  const std::shared_ptr<Oldest> oldest =
+      std::make_shared<Oldest>();  // Shared with the store's answer.
+  std::shared_ptr<Budget> budget;  // Shared with batches that are being taken.
+  std::array<std::uint64_t, kStoreDrops> dropped_before{};
   std::unique_ptr<LostReports> lost;  // The client's thread, as is the next.
   std::unique_ptr<Forwarder> forwarder;
   std::unique_ptr<BrokerCommands> commands;  // Control thread.
@@ -233,6 +251,23 @@ void MqttUplink::State::publishLater(std::vector<BrokerCommands::Outgoing> outgo
   });
 }
 
+Status MqttUplink::State::makeBudget() {
+  KeyValue& store = host.store.keyValue();
+  budget = std::make_shared<Budget>(
+      options.budget,
+      Budget::Host{host.clock, host.wall,
+                   [&store](std::string text, std::function<void(Status)> done) {
+                     store.apply({{kArea, kBudgetKey, std::move(text)}}, std::move(done));
+                   },
+                   [this] { client->post([this] { forwarder->unhold(); }); }});
+  if (!budget->limited()) return {};
+  KANTE_TRY(saved, store.get(kArea, kBudgetKey));
+  if (!saved) return {};
+  if (const Status read = budget->load(*saved); read.has_error())
+    host.log.warn("uplink", read.error().text);
+  return {};
+}
+
 void MqttUplink::State::makeForwarder(TelemetryTopic topic) {
   lost = std::make_unique<LostReports>(
       LostReports::Host{host.store.keyValue(), host.log,
@@ -240,19 +275,36 @@ void MqttUplink::State::makeForwarder(TelemetryTopic topic) {
                         [this](std::uint64_t number, const std::string& report) {
                           return publishLost(number, report);
                         }});
-  Forwarder::Host parts{
-      *client,
-      *queue,
-      host.clock,
-      host.log,
-      [this](std::uint64_t number, const std::string& why, std::function<void()> kept) {
-        lost->add(number, lostReport(number, why), std::move(kept));
-      },
-      [this](std::uint64_t number) { lost->withdraw(number); },
-      host.wall};
+  Forwarder::Host parts{*client, *queue, host.clock, host.log, {}};
+  parts.on_lost = [this](std::uint64_t number, const std::string& why, std::function<void()> kept) {
+    lost->add(number, lostReport(number, why), std::move(kept));
+  };
+  parts.on_arrived = [this](std::uint64_t number) { lost->withdraw(number); };
+  parts.wall = host.wall;
+  parts.budget = budget;
+  parts.traffic = &traffic;
+  ForwarderOptions given;
+  given.window = options.window;
+  given.backlog_per_s = options.backlog_per_s;
+  given.pack = options.pack;
+  given.at_budget = options.at_budget;
   forwarder = std::make_unique<Forwarder>(
       std::move(parts), TelemetryWriter(std::move(topic), options.gateway_id, host.store.epoch()),
-      ForwarderOptions{options.window, options.backlog_per_s});
+      given);
+}
+
+// Asks the store for the next time and answers with what it said last.
+std::int64_t MqttUplink::State::oldestSeconds() const {
+  if (queue->messages() == 0) return -1;
+  const std::int64_t now_ns = host.clock.bootNs();
+  if (now_ns - oldest->asked_ns.load() >= kLookNs) {
+    oldest->asked_ns = now_ns;
+    queue->stats([oldest = oldest, now_ns](const QueueStats& stats) {
+      oldest->since_ns = stats.messages == 0 ? 0 : now_ns - stats.oldest_ns;
+    });
+  }
+  const std::int64_t since_ns = oldest->since_ns.load();
+  return since_ns == 0 ? -1 : (now_ns - since_ns) / 1'000'000'000;
 }
 
 MqttUplink::MqttUplink(std::shared_ptr<State> state) : state_(std::move(state)) {}
@@ -300,6 +352,9 @@ Result<std::unique_ptr<MqttUplink>> MqttUplink::make(MqttUplinkOptions options, 
     KANTE_TRY(made, MosquittoClient::make(std::move(client)));
     state->client = std::move(made);
   }
+  for (std::size_t i = 0; i < kStoreDrops; ++i)
+    state->dropped_before[i] = queue->dropped(static_cast<StoreDrop>(i));
+  KANTE_CHECK(state->makeBudget());
   state->makeForwarder(std::move(topic));
   KANTE_CHECK(state->lost->load());
   if (given.commands == CommandTrust::kBroker) {
@@ -326,6 +381,7 @@ void MqttUplink::stop() {
   if (state_->stopped.exchange(true)) return;
   state_->client->stop();
   state_->commands.reset();
+  state_->budget->close();
   state_->lost->close();
   state_->forwarder->close();
 }
@@ -350,8 +406,62 @@ UplinkStatus MqttUplink::status() const {
   status.refused = state.forwarder->refused();
   if (std::string alarm = state.forwarder->alarm(); !alarm.empty()) status.alarm = std::move(alarm);
   status.protocol = state.client->form() == MqttForm::k5 ? "5" : "3.1.1";
+  state.forwarder->count();
+  status.traffic = state.traffic.report(state.host.clock.bootNs());
+  status.oldest_s = state.oldestSeconds();
+  status.drain_s =
+      static_cast<std::int64_t>(std::ceil(status.traffic.drainSeconds(status.backlog_messages)));
+  status.budget = state.budget->status();
+  for (std::size_t i = 0; i < kStoreDrops; ++i) {
+    const auto reason = static_cast<StoreDrop>(i);
+    status.dropped.emplace_back(name(reason),
+                                state.queue->dropped(reason) - state.dropped_before[i]);
+  }
   return status;
 }
+
+namespace {
+
+void collectCost(const UplinkStatus& status, MetricWriter& metrics) {
+  const TrafficReport& traffic = status.traffic;
+  metrics.gauge("kante_uplink_oldest_seconds", "Age of the oldest message that waits", {},
+                static_cast<double>(std::max<std::int64_t>(0, status.oldest_s)));
+  metrics.gauge("kante_uplink_drain_seconds",
+                "Until nothing waits, at the present rate; below 0: never", {},
+                static_cast<double>(status.drain_s));
+  metrics.gauge("kante_uplink_basis_seconds", "How long was measured for what a day costs", {},
+                traffic.basis_s);
+  metrics.gauge("kante_uplink_messages_per_day", "Messages that a day brings at this rate", {},
+                traffic.messages_per_day);
+  metrics.gauge("kante_uplink_bytes_per_day", "Metered bytes of a day at this rate", {},
+                traffic.bytes_per_day);
+  const auto cost = [&metrics](const char* form, BlocksPerDay blocks) {
+    const HubPrice price = cheapest(blocks);
+    metrics.gauge("kante_uplink_blocks_per_day", "Blocks of 4096 bytes that IoT Hub would meter",
+                  {{"form", form}}, blocks.paid);
+    metrics.gauge("kante_uplink_usd_per_month", "What the cheapest IoT Hub tier for it costs",
+                  {{"form", form}, {"tier", price.tier}}, price.usd_per_month);
+  };
+  if (traffic.blocks.paid > 0) {
+    cost("sent", traffic.blocks);
+    cost("packed", traffic.packed);
+  }
+  const BudgetStatus& budget = status.budget;
+  if (budget.limits.messages_per_day != 0) {
+    metrics.gauge("kante_uplink_budget_messages", "Of the day's message budget", {{"is", "limit"}},
+                  static_cast<double>(budget.limits.messages_per_day));
+    metrics.gauge("kante_uplink_budget_messages", "Of the day's message budget", {{"is", "used"}},
+                  static_cast<double>(budget.messages_used));
+  }
+  if (budget.limits.bytes_per_day != 0) {
+    metrics.gauge("kante_uplink_budget_bytes", "Of the day's byte budget", {{"is", "limit"}},
+                  static_cast<double>(budget.limits.bytes_per_day));
+    metrics.gauge("kante_uplink_budget_bytes", "Of the day's byte budget", {{"is", "used"}},
+                  static_cast<double>(budget.bytes_used));
+  }
+}
+
+}  // namespace
 
 void MqttUplink::collect(MetricWriter& metrics) const {
   const UplinkStatus status = this->status();
@@ -367,6 +477,7 @@ void MqttUplink::collect(MetricWriter& metrics) const {
                   static_cast<double>(status.acknowledged));
   metrics.counter("kante_uplink_lost_total", "Messages given up after they had a number", {},
                   static_cast<double>(status.refused));
+  collectCost(status, metrics);
   metrics.gauge("kante_uplink_seq", "The last number given", {}, static_cast<double>(status.seq));
 }
 

@@ -8,6 +8,7 @@
 
 #include "host/base/result.h"
 #include "host/uplink/client.h"
+#include "host/uplink/forwarder.h"
 #include "host/uplink/mosquitto_client.h"
 #include "host/uplink/uplink.h"
 
@@ -35,6 +36,9 @@ struct MqttUplinkOptions {
   std::string topic = "kante/v1/{gateway}/telemetry/{source}";
   std::uint32_t window = 64;        // Messages in flight, 1 … 4096.
   std::uint32_t backlog_per_s = 0;  // Of what waited when the link came up; 0: no limit.
+  BudgetLimits budget;
+  ForwarderOptions::AtBudget at_budget = ForwarderOptions::AtBudget::kHold;
+  PackRules pack;
   enum class Order { kLiveFirst, kFifo } order = Order::kLiveFirst;
   MqttProtocol protocol = MqttProtocol::kAuto;
   CommandTrust commands = CommandTrust::kSigned;

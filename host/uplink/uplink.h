@@ -4,8 +4,12 @@
 
 #include <cstdint>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "host/base/result.h"
+#include "host/uplink/budget.h"
+#include "host/uplink/traffic.h"
 
 namespace kante {
 
@@ -24,6 +28,11 @@ struct UplinkStatus {
   std::uint64_t acknowledged = 0;  // Since start.
   std::uint64_t connects = 0;      // Since start.
   std::uint64_t refused = 0;       // Given up by the broker for good, since start: `…/lost`.
+  std::int64_t oldest_s = -1;      // Age of the oldest that waits; below 0: none, or not known yet.
+  std::int64_t drain_s = -1;       // Until nothing waits, at the present rate; below 0: never.
+  BudgetStatus budget;             // Without limits: none is set.
+  TrafficReport traffic;
+  std::vector<std::pair<std::string, std::uint64_t>> dropped;  // By reason, since start.
   // What somebody should look at although the link may be up: the broker refuses what it should
   // take, a certificate ends soon.  Empty: nothing.
   std::string alarm;

@@ -117,6 +117,10 @@ messages_per_day = 8000
 meter_bytes = 512
 bytes_per_day = 1000000
 at_budget = "drop-lowest"
+pack = true
+pack_bytes = 8192
+pack_ms = 250
+compress = "zstd"
 commands = "broker"
 [store]
 max_bytes = 1048576
@@ -138,6 +142,10 @@ minimum_tier = 1
   EXPECT_EQ(config.uplink.kind, UplinkKind::kMqtt);
   EXPECT_EQ(config.uplink.order, UplinkOrder::kFifo);
   EXPECT_EQ(config.uplink.messages_per_day, 8000u);
+  EXPECT_TRUE(config.uplink.pack);
+  EXPECT_EQ(config.uplink.pack_bytes, 8192u);
+  EXPECT_EQ(config.uplink.pack_ms, 250u);
+  EXPECT_EQ(config.uplink.compress, Compress::kZstd);
   EXPECT_EQ(config.uplink.commands, Commands::kBroker);
   EXPECT_EQ(config.store.full, StoreFull::kRefuse);
   EXPECT_EQ(config.store.sync, StoreSync::kInterval);
@@ -301,8 +309,7 @@ TEST(Supported, NamesWhatThisBuildDoesNotServe) {
   EXPECT_THAT(unsupported("[trust]\non_revoked='stop'\n"), HasSubstr("[trust] on_revoked"));
   EXPECT_THAT(unsupported("[uplink]\nkind='iothub'\nurl='x'\n"), HasSubstr("[uplink] kind"));
   EXPECT_THAT(unsupported("[uplink]\nproxy='x'\n"), HasSubstr("[uplink] proxy"));
-  EXPECT_THAT(unsupported("[uplink]\nmessages_per_day=1\n"),
-              HasSubstr("[uplink] messages_per_day"));
+  EXPECT_EQ(unsupported("[uplink]\nmessages_per_day=1\nbacklog_per_s=5\npack=true\n"), "supported");
   EXPECT_EQ(unsupported("[uplink]\nkind='mqtt'\nurl='mqtts://b'\norder='fifo'\n"), "supported");
 }
 
