@@ -1,8 +1,12 @@
 #include "host/uplink/budget_gate.h"
 
-#include <limits>
-
 namespace kante {
+namespace {
+
+// It has no number yet: none that will be given is longer.
+constexpr std::uint64_t kNumberMax = 999'999'999'999;
+
+}  // namespace
 
 void BudgetGate::begin() {
   open_.clear();
@@ -11,8 +15,7 @@ void BudgetGate::begin() {
 
 bool BudgetGate::admit(const TakenMessage& taken) {
   TakenMessage message = taken;
-  // It has no number yet: none is longer than this one.
-  message.number = message.dropped = std::numeric_limits<std::uint64_t>::max();
+  message.number = message.dropped = kNumberMax;
   if (rules_.on) return admitPacked(message);
   if (writer_.write(message, 0, WallTime::kUntrusted).has_error()) return true;  // Given up later.
   return budget_->admit(budget_->costOf(writer_.metered()));

@@ -131,7 +131,12 @@ void Forwarder::takeMore() {
       options_.pack.on ? kTakeMessagesMax : options_.window - in_flight_.size();
   TakeRequest request;
   request.messages_max = static_cast<std::uint32_t>(std::min(most, room / mean_bytes_));
-  request.bytes_max = static_cast<std::uint32_t>(std::min<std::uint64_t>(room, kTakeBytesMax));
+  // What is packed or compressed takes less on the way than in the store.
+  const bool smaller =
+      options_.pack.on || options_.pack.compression != PackRules::Compression::kNone;
+  request.bytes_max =
+      smaller ? kTakeBytesMax
+              : static_cast<std::uint32_t>(std::min<std::uint64_t>(room, kTakeBytesMax));
   request.numbering = Numbering::kNumbers;
   request.backlog_max = backlog;
   if (options_.pack.on) request.grouping = TakeRequest::Grouping::kBySource;
