@@ -140,6 +140,11 @@ bool Budget::turn() {
   return began;
 }
 
+bool Budget::open() const {
+  const std::lock_guard lock(mutex_);
+  return !reached_ && within(wanted_, reserved_);
+}
+
 void Budget::reserve() {
   Spent next;
   std::string save;
@@ -148,7 +153,7 @@ void Budget::reserve() {
     const Spent limit = limitSpent();
     const Spent part = {std::max<std::uint64_t>(1, limit.messages / 100),
                         std::max<std::uint64_t>(1, limit.bytes / 100)};
-    const Spent half = {part.messages / 2, part.bytes / 2};
+    const Spent half = {(part.messages + 1) / 2, (part.bytes + 1) / 2};
     const bool low = !within(spent_ + half, reserved_) || !within(wanted_, reserved_);
     const bool room = !within(limit, reserved_);
     const bool hourly = host_.clock.bootNs() - saved_ns_ > kSaveNs;

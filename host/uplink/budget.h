@@ -76,8 +76,10 @@ class Budget : public std::enable_shared_from_this<Budget> {
   void spend(Spent more);
   void giveBack(Spent less);
   bool overADay(Spent cost) const;
-  // Begins a new day when it is time, and reserves; true when what was held may be tried again.
+  // Begins a new day when it is time, and reserves; true when a day began.
   bool turn();
+  // Whether what was held may be tried again: the day has room, and the disk knows of it.
+  bool open() const;
   // No answer of the store matters any more; says what was spent in truth.
   void close();
 

@@ -77,12 +77,13 @@ void Forwarder::turn() {
     host_.queue.markBacklog();  // What waited for the new day lets go first what comes in it.
   }
   if (held_) dropOverBudget();
+  if (held_ && host_.budget->open()) held_ = false;
   count();
   pump();
 }
 
 void Forwarder::unhold() {
-  held_ = false;
+  held_ = held_ && !host_.budget->open();
   pump();
 }
 
@@ -158,7 +159,11 @@ void Forwarder::taken(std::uint64_t take, Result<TakenBatch> batch) {
   if (batch.has_error()) return;  // The store closed.
   backlog_.spend(batch->backlog);
   if (!batch->messages.empty()) took_ns_ = host_.clock.bootNs();
-  if (batch->held) held_ = !host_.budget->turn();
+  if (batch->held) {
+    // What it waited for may have come while the batch was on its way here.
+    host_.budget->turn();
+    held_ = !host_.budget->open();
+  }
   for (const TakenBatch::Lost& lost : batch->lost) {
     refused_.fetch_add(1, std::memory_order_relaxed);
     host_.on_lost(lost.number, "damaged on disk",
