@@ -175,6 +175,7 @@ json::object uplinkJson(const StatusParts& parts) {
           {"backlog_messages", uplink.backlog_messages},
           {"backlog_bytes", uplink.backlog_bytes},
           {"reason", textOrNull(uplink.reason)},
+          {"protocol", textOrNull(uplink.protocol)},
           {"in_flight", uplink.in_flight},
           {"acknowledged", uplink.acknowledged},
           {"connects", uplink.connects},
@@ -252,7 +253,7 @@ std::vector<Problem> problems(const StatusParts& parts) {
                      "[uplink] messages_per_day or bytes_per_day"});
     }
     if (!uplink.alarm.empty()) {
-      out.push_back({Severity::kWarn, "uplink", "The broker refuses messages: " + uplink.alarm,
+      out.push_back({Severity::kWarn, "uplink", "The uplink: " + uplink.alarm,
                      "look at the broker's access rules for this gateway"});
     }
   }

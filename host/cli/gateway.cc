@@ -102,6 +102,11 @@ MqttUplinkOptions uplinkOptions(const Config& config) {
   out.pack.wait_ms = from.pack_ms;
   out.pack.compression = from.compress == Compress::kZstd ? PackRules::Compression::kZstd
                                                           : PackRules::Compression::kNone;
+  switch (from.protocol) {
+    case UplinkProtocol::kAuto: out.protocol = MqttProtocol::kAuto; break;
+    case UplinkProtocol::k5: out.protocol = MqttProtocol::k5; break;
+    case UplinkProtocol::k311: out.protocol = MqttProtocol::k311; break;
+  }
   out.order = from.order == UplinkOrder::kFifo ? MqttUplinkOptions::Order::kFifo
                                                : MqttUplinkOptions::Order::kLiveFirst;
   out.commands = from.commands == Commands::kBroker ? CommandTrust::kBroker : CommandTrust::kSigned;
@@ -143,6 +148,7 @@ struct Gateway::State {
   Status openAgent();
   Status openApi();
   void reportBlame();
+  void reportAlarm(const std::string& text);
   void quarantine(const Blame& blame);
   void startDeployment(std::function<void(Status)> ready);
   void applyFile(std::function<void(Status)> ready);
@@ -225,6 +231,15 @@ Status Gateway::State::openDisk() {
   return {};
 }
 
+void Gateway::State::reportAlarm(const std::string& text) {
+  Event alarm;
+  alarm.level = EventLevel::kWarn;
+  alarm.kind = "uplink.alarm";
+  alarm.subject = "uplink";
+  alarm.text = text;
+  events.add(std::move(alarm));
+}
+
 // A module that brought the last life down is named, and stays failed; the message goes to
 // quarantine.
 void Gateway::State::reportBlame() {
@@ -272,6 +287,9 @@ Status Gateway::State::openModules() {
         log,         [this](std::function<void()> work) { post(std::move(work)); },
         twins.get(), methods.get()};
     host.wall = &wall;
+    host.alarm = [this](const std::string& text) {
+      if (!text.empty()) post([this, text] { reportAlarm(text); });
+    };
     if (options.uplink_client) host.client = options.uplink_client();
     KANTE_TRY(made, MqttUplink::make(uplinkOptions(config), std::move(host)));
     uplink = std::move(made);

@@ -12,6 +12,7 @@ namespace {
 // In the order of the enumerations.
 constexpr std::array kOnRevokedNames = {"report", "stop"};
 constexpr std::array kUplinkKindNames = {"none", "mqtt", "iothub", "kante"};
+constexpr std::array kUplinkProtocolNames = {"auto", "5", "3.1.1"};
 constexpr std::array kUplinkOrderNames = {"live-first", "fifo"};
 constexpr std::array kAtBudgetNames = {"hold", "drop-lowest"};
 constexpr std::array kCompressNames = {"none", "zstd"};
@@ -174,6 +175,7 @@ void readUplink(Section section, UplinkConfig& out) {
   section.path("password_file", out.password_file);
   section.text("proxy", out.proxy);
   section.text("topic", out.topic, checkUplinkTopic);
+  section.word("protocol", out.protocol, kUplinkProtocolNames);
   section.word("order", out.order, kUplinkOrderNames);
   section.number("window", out.window, 1, 4096);
   section.number("backlog_per_s", out.backlog_per_s, 0, 1'000'000);

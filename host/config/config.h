@@ -76,6 +76,7 @@ struct HubConfig {
 
 enum class UplinkKind { kNone, kMqtt, kIothub, kKante };
 enum class UplinkOrder { kLiveFirst, kFifo };
+enum class UplinkProtocol { kAuto, k5, k311 };
 enum class AtBudget { kHold, kDropLowest };
 enum class Compress { kNone, kZstd };
 enum class Commands { kSigned, kBroker };
@@ -92,6 +93,7 @@ struct UplinkConfig {
   std::string password_file;
   std::string proxy;
   std::string topic = "kante/v1/{gateway}/telemetry/{source}";
+  UplinkProtocol protocol = UplinkProtocol::kAuto;  // Of MQTT.
   UplinkOrder order = UplinkOrder::kLiveFirst;
   std::uint32_t window = 64;
   std::uint32_t backlog_per_s = 0;

@@ -110,6 +110,7 @@ username = "u"
 password_file = "/p"
 proxy = "http://proxy:3128"
 topic = "t/{gateway}/{source}"
+protocol = "3.1.1"
 order = "fifo"
 window = 128
 backlog_per_s = 10
@@ -140,6 +141,7 @@ minimum_tier = 1
   EXPECT_EQ(config.hub.mqtt.listen.size(), 3u);
   EXPECT_EQ(config.hub.tls.client_ca, "/a");
   EXPECT_EQ(config.uplink.kind, UplinkKind::kMqtt);
+  EXPECT_EQ(config.uplink.protocol, UplinkProtocol::k311);
   EXPECT_EQ(config.uplink.order, UplinkOrder::kFifo);
   EXPECT_EQ(config.uplink.messages_per_day, 8000u);
   EXPECT_TRUE(config.uplink.pack);
@@ -203,6 +205,8 @@ TEST(Config, AValueOutOfItsRangeIsNamed) {
   EXPECT_THAT(refused("[store]\nmax_bytes = 9223372036854775807\n"), HasSubstr("is not between"));
   EXPECT_EQ(refused("[uplink]\norder = \"random\"\n"),
             "gateway.toml:4: [uplink] order: \"random\" is not \"live-first\" or \"fifo\"");
+  EXPECT_THAT(refused("[uplink]\nprotocol = \"4\"\n"),
+              HasSubstr("\"4\" is not \"auto\", \"5\" or \"3.1.1\""));
   EXPECT_THAT(refused("[uplink]\nkind = \"amqp\"\n"),
               HasSubstr("\"amqp\" is not \"none\", \"mqtt\", \"iothub\" or \"kante\""));
   EXPECT_THAT(refused("tags = { \"a b\" = \"x\" }\n"), HasSubstr("[gateway] tags: a b: "));
