@@ -50,7 +50,7 @@ class ClientHandler {
   virtual ~ClientHandler() = default;
   virtual void onConnected() = 0;
   // What was published and not yet answered is no longer the client's: it will neither be repeated
-  // nor answered.  While not connected; seldom: the protocol changed, or the broker's limits.
+  // nor answered.  Before onDisconnected(), from a client that repeats nothing by itself.
   virtual void onForgotten() = 0;
   // Also for an attempt that failed.  `reason`: a sentence for people.
   virtual void onDisconnected(const std::string& reason) = 0;
@@ -78,8 +78,9 @@ class UplinkClient {
 
   // Of the present or the next connection.  Changes only while not connected.
   virtual MqttForm form() const = 0;  // Any thread.
-  // QoS 1, while connected.  The client keeps a copy and repeats it after a reconnect until the
-  // broker answered.  kLimit: over the broker's maximum packet size; kUnavailable: not connected.
+  // QoS 1, while connected.  The client keeps a copy until the broker answered or the connection
+  // ended: then onForgotten() says so, or it is repeated over the next one.  kLimit: over the
+  // broker's maximum packet size; kUnavailable: not connected.
   virtual Status publish(const Publication& publication, std::uint64_t token) = 0;
   // QoS 1; renewed at each reconnect.
   virtual Status subscribe(const std::string& filter) = 0;

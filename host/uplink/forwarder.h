@@ -6,9 +6,9 @@
 // (flight_control.h).  Backlog may be held to a number a second, and all of it to a day's budget.
 // Small neighbours may share one MQTT message, which is then acknowledged for all of them.
 //
-// Lives on the client's thread; the figures are atomics for everybody.  The client repeats what is
-// in flight after a reconnect, so each message is handed to it once per life of the process, unless
-// the broker refused it.
+// Lives on the client's thread; the figures are atomics for everybody.  What a client
+// forgets with its connection, or the broker refused, is given back to the queue and taken again
+// with the number that it has, before anything later.
 #pragma once
 
 #include <atomic>

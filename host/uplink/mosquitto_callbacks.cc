@@ -66,10 +66,9 @@ void MosquittoCallbacks::refused(MosquittoClient& client, int code,
 }
 
 void MosquittoCallbacks::limits(MosquittoClient& client, const mosquitto_property* properties) {
-  std::uint32_t packet_max = 0;
   std::uint16_t keep_alive_s = 0;
-  mosquitto_property_read_int32(properties, MQTT_PROP_MAXIMUM_PACKET_SIZE, &packet_max, false);
-  client.limitNamed(packet_max);
+  mosquitto_property_read_int32(properties, MQTT_PROP_MAXIMUM_PACKET_SIZE, &client.packet_max_,
+                                false);
   if (mosquitto_property_read_int16(properties, MQTT_PROP_SERVER_KEEP_ALIVE, &keep_alive_s,
                                     false) != nullptr) {
     const LinkTimes& times = client.options_.times;

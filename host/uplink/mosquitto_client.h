@@ -90,13 +90,13 @@ class MosquittoClient final : public UplinkClient {
     bool answered = false;            // A broker answered, whatever it said.
     bool busy = false;                // It asks to come back later.
     bool other_form = false;          // It does not speak this form of MQTT.
-    bool outgrown = false;            // The library cannot unlearn an earlier broker's limit.
     bool renewing = false;            // Over on purpose, for the new certificate.
     bool taken_over = false;
     bool network_changed = false;
     bool pinged = false;  // A ping is on its way.
     bool lost = false;
     int lost_rc = 0;
+    int unsent = 0;  // In the kernel, when that was looked at last.
     std::optional<std::string> server_reference;
     bool moved_for_good = false;
     std::string said;  // What the library or the broker said last about a failure.
@@ -119,7 +119,6 @@ class MosquittoClient final : public UplinkClient {
   AttemptEnd end() const;
 
   // ---- one connection ----
-  void limitNamed(std::uint32_t packet_max);
   void acknowledged(int packet, std::uint8_t code);
   std::string serve(const std::string& address);
   Status begin(const std::string& address);
@@ -129,11 +128,13 @@ class MosquittoClient final : public UplinkClient {
   bool readAndWrite(int fd, short happened);
   bool seemsForeign(int fd);
   bool healthy();
+  int unsentBytes() const;
   bool acknowledging(std::int64_t now_ms);
   void lookAtCertificates(std::int64_t now_ms);
   std::string reason(int rc);
   ssl_st* handshake() const;
-  void forget(MqttForm form);
+  Status renew();
+  void forget();
   void goodbye();
 
   void raise();
@@ -165,7 +166,7 @@ class MosquittoClient final : public UplinkClient {
   Backoff backoff_;
   std::unordered_map<int, std::uint64_t> tokens_;  // Of what waits for its PUBACK, by packet id.
   std::vector<std::string> filters_;
-  std::uint32_t packet_max_ = 0;  // The last broker's maximum packet size; 0: it named none.
+  std::uint32_t packet_max_ = 0;  // The broker's maximum packet size; 0: it named none.
   std::int64_t puback_ms_ = 0;    // How long it may acknowledge nothing.
   Validity in_use_;               // Of the certificate that this connection was made with.
   std::string certificate_alarm_;

@@ -49,6 +49,7 @@ bool failed(const pollfd& fd) { return (fd.revents & (POLLERR | POLLHUP)) != 0; 
 // ---- where to ----
 
 void MosquittoClient::run() {
+  network_.open();
   while (!stopping()) {
     visit();
     if (stopping()) break;
@@ -69,7 +70,6 @@ void MosquittoClient::visit() {
     state_ = LinkState::kConnecting;
     const std::string why = serve(address);
     if (stopping()) return;
-    state_ = LinkState::kWaiting;
     handler_->onDisconnected(why);
     if (attempt_.answered || attempt_.network_changed) return;
   }
@@ -81,11 +81,7 @@ MosquittoClient::Next MosquittoClient::afterVisit() {
   if (!attempt_.answered) moved_.reset();  // It is not there, or not any more.
   target_ = moved_.value_or(home_);
   if (attempt_.other_form && options_.protocol == MqttProtocol::kAuto) {
-    forget(MqttForm::k311);
-    return Next::kAtOnce;
-  }
-  if (attempt_.outgrown) {
-    forget(form());
+    form_ = MqttForm::k311;
     return Next::kAtOnce;
   }
   if (attempt_.renewing) return Next::kAtOnce;
@@ -180,9 +176,9 @@ Status MosquittoClient::begin(const std::string& address) {
     in_use_ = options_.tls->own();
     KANTE_CHECK(options_.tls->expect(target_.host));
   }
+  packet_max_ = 0;
+  KANTE_CHECK(renew());
   KANTE_CHECK(credentials());
-  // The library keeps the limit of the broker before.
-  mosquitto_int_option(client_, MOSQ_OPT_SEND_MAXIMUM, static_cast<int>(options_.in_flight_max));
   errno = 0;
   const int rc = mosquitto_connect_bind_async(client_, address.c_str(), target_.port,
                                               options_.times.keep_alive_s, nullptr);
@@ -203,7 +199,10 @@ void MosquittoClient::tune(int fd) {
 
 std::string MosquittoClient::serve(const std::string& address) {
   const Status begun = begin(address);
-  if (begun.has_error()) return begun.error().text;
+  if (begun.has_error()) {
+    state_ = LinkState::kWaiting;
+    return begun.error().text;
+  }
   while (!stopping()) {
     const bool up = state() == LinkState::kConnected;
     if (!up && nowMs() - attempt_.began_ms > options_.times.connect_ms) {
@@ -214,7 +213,6 @@ std::string MosquittoClient::serve(const std::string& address) {
     }
     const std::int64_t turn_ms = std::min(kTurnMs, options_.times.connect_ms);
     if (!pollOnce(turn_ms)) break;
-    if (attempt_.outgrown) break;
     if (std::exchange(attempt_.connack, false)) connected();
     if (state() != LinkState::kConnected) continue;
     handler_->onTurn();
@@ -224,6 +222,8 @@ std::string MosquittoClient::serve(const std::string& address) {
   const std::string why = reason(attempt_.lost_rc);
   // The library closes only what it found broken itself.
   if (const int fd = mosquitto_socket(client_); fd >= 0) ::shutdown(fd, SHUT_RDWR);
+  state_ = LinkState::kWaiting;
+  forget();
   return why;
 }
 
@@ -318,6 +318,11 @@ bool MosquittoClient::seemsForeign(int fd) {
 // False when a connection that the library takes for a good one is none.
 bool MosquittoClient::healthy() {
   const std::int64_t now_ms = nowMs();
+  if (now_ms - attempt_.heard_ms > kTurnMs) {
+    // What the other side's kernel acknowledges and is not all of it: the link lives.
+    const int unsent = std::exchange(attempt_.unsent, unsentBytes());
+    if (attempt_.unsent > 0 && attempt_.unsent < unsent) attempt_.heard_ms = now_ms;
+  }
   if (attempt_.silence_ms != 0 && now_ms - attempt_.heard_ms > attempt_.silence_ms) {
     attempt_.said = target_.text() + ": nothing heard for " +
                     std::to_string((now_ms - attempt_.heard_ms) / 1000) + " s: the link is dead";
@@ -339,12 +344,15 @@ bool MosquittoClient::healthy() {
   return acknowledging(now_ms);
 }
 
+// What the kernel holds and the other side's did not acknowledge.
+int MosquittoClient::unsentBytes() const {
+  int bytes = 0;
+  return ::ioctl(mosquitto_socket(client_), SIOCOUTQ, &bytes) == 0 ? bytes : 0;
+}
+
 // Whether the broker acknowledges, or still has something to receive.
 bool MosquittoClient::acknowledging(std::int64_t now_ms) {
-  int unsent = 0;
-  const bool waits = !tokens_.empty() && !mosquitto_want_write(client_) &&
-                     (::ioctl(mosquitto_socket(client_), SIOCOUTQ, &unsent) != 0 || unsent == 0);
-  if (!waits) {
+  if (tokens_.empty() || mosquitto_want_write(client_) || unsentBytes() > 0) {
     attempt_.handed_over_ms = 0;
     return true;
   }
@@ -373,15 +381,6 @@ void MosquittoClient::acknowledged(int packet, std::uint8_t code) {
   const std::uint64_t token = it->second;
   tokens_.erase(it);
   handler_->onPublished(token, code);
-}
-
-// CONNACK: the library keeps a limit that the broker does not name any more, and repeats what is
-// larger than a new one.
-void MosquittoClient::limitNamed(std::uint32_t packet_max) {
-  const std::uint32_t before = std::exchange(packet_max_, packet_max);
-  const bool grown = before != 0 && packet_max == 0;
-  const bool shrunk = packet_max != 0 && (before == 0 || packet_max < before);
-  attempt_.outgrown = grown || (shrunk && !tokens_.empty());
 }
 
 void MosquittoClient::lookAtCertificates(std::int64_t now_ms) {
@@ -420,7 +419,6 @@ std::string MosquittoClient::reason(int rc) {
   }
   if (!attempt_.said.empty()) return attempt_.said;
   const std::string where = target_.text() + ": ";
-  if (attempt_.outgrown) return where + "the broker's limit for a packet changed";
   if (rc >= 0x80) return where + closedText(static_cast<std::uint8_t>(rc));
   if (rc == MOSQ_ERR_KEEPALIVE) return where + "no answer to a ping";
   const bool early = options_.tls != nullptr && attempt_.reached && !attempt_.answered;

@@ -9,8 +9,8 @@ namespace kante {
 // One thread at a time.
 class NetworkWatch {
  public:
-  // Without the rights to watch there are no changes.
-  NetworkWatch();
+  // Watches the network that the calling thread sees.  Without the rights to, there are no changes.
+  void open();
 
   int fd() const { return socket_.get(); }  // Readable when something happened; -1: no watch.
   // Empties the socket; whether what happened may make a difference to a connection.
