@@ -29,17 +29,17 @@ constexpr auto kDeadline = std::chrono::seconds(30);
   std::abort();
 }
 
-sockaddr_in loopback(std::uint16_t port) {
+sockaddr_in at(const std::string& host, std::uint16_t port) {
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_port = htons(port);
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  ::inet_pton(AF_INET, host.c_str(), &address.sin_addr);
   return address;
 }
 
-bool accepts(std::uint16_t port) {
+bool accepts(const std::string& host, std::uint16_t port) {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  const sockaddr_in address = loopback(port);
+  const sockaddr_in address = at(host, port);
   const bool ok = ::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
   ::close(fd);
   return ok;
@@ -54,7 +54,7 @@ void initOnce() {
 
 std::uint16_t freePort() {
   const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address = loopback(0);
+  sockaddr_in address = at("127.0.0.1", 0);
   socklen_t size = sizeof address;
   if (::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
       ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
@@ -79,8 +79,11 @@ Mosquitto::~Mosquitto() {
 }
 
 std::string Mosquitto::url() const {
-  return (options_.cert.empty() ? "mqtt://127.0.0.1:" : "mqtts://localhost:") +
-         std::to_string(port_);
+  return (options_.cert.empty() ? "mqtt://" : "mqtts://") + host() + ":" + std::to_string(port_);
+}
+
+std::string Mosquitto::host() const {
+  return options_.cert.empty() || options_.address != "127.0.0.1" ? options_.address : "localhost";
 }
 
 void Mosquitto::start() {
@@ -97,7 +100,7 @@ bool Mosquitto::tryStart() {
   const std::string config = directory_ + "/mosquitto.conf";
   {
     std::ofstream out(config);
-    out << "listener " << port_ << " 127.0.0.1\n"
+    out << "listener " << port_ << " " << options_.address << "\n"
         << "allow_anonymous true\npersistence true\npersistence_location " << directory_ << "/\n"
         << "max_queued_messages 0\nmax_keepalive 600\nlog_dest file " << directory_ << "/log\n";
     if (::geteuid() == 0) out << "user root\n";
@@ -122,7 +125,7 @@ bool Mosquitto::tryStart() {
       pid_ = -1;
       return false;
     }
-    if (accepts(port_)) return true;
+    if (accepts(options_.address, port_)) return true;
     ::poll(nullptr, 0, 2);
   }
   return false;
@@ -202,13 +205,15 @@ MqttPeer::MqttPeer(const Mosquitto& broker, PeerOptions options) : options_(std:
   }
   mosquitto_property* properties = nullptr;
   mosquitto_property_add_int32(&properties, MQTT_PROP_SESSION_EXPIRY_INTERVAL, 3600);
-  const char* host = options_.ca.empty() ? "127.0.0.1" : "localhost";
-  const int rc = mosquitto_connect_bind_v5(client_, host, broker.port(), 30, nullptr, properties);
+  const std::string host = broker.host();
+  const int rc =
+      mosquitto_connect_bind_v5(client_, host.c_str(), broker.port(), 30, nullptr, properties);
   mosquitto_property_free_all(&properties);
   if (rc != MOSQ_ERR_SUCCESS) die(std::string("peer cannot connect: ") + mosquitto_strerror(rc));
   mosquitto_loop_start(client_);
   std::unique_lock lock(mutex_);
-  if (!changed_.wait_for(lock, kDeadline, [this] { return subscribed_; })) die("peer: no answer");
+  if (!changed_.wait_for(lock, kDeadline, [this] { return subscriptions_ != 0; }))
+    die("peer: no answer");
 }
 
 MqttPeer::~MqttPeer() {
@@ -221,7 +226,7 @@ MqttPeer::~MqttPeer() {
 void MqttPeer::subscribed() {
   {
     const std::lock_guard lock(mutex_);
-    subscribed_ = true;
+    ++subscriptions_;
   }
   changed_.notify_all();
 }
@@ -267,6 +272,12 @@ bool MqttPeer::waitFor(const std::string& topic, const std::string& payload) {
       return message.topic == topic && message.payload.find(payload) != std::string::npos;
     });
   });
+}
+
+bool MqttPeer::resubscribed() {
+  std::unique_lock lock(mutex_);
+  return changed_.wait_for(lock, kDeadline,
+                           [this] { return subscriptions_ > options_.filters.size(); });
 }
 
 void MqttPeer::clear() {

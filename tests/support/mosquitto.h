@@ -18,6 +18,8 @@ struct mosquitto;
 namespace kante::testing {
 
 struct BrokerOptions {
+  // Where it listens.  A broker of another network namespace is started on a thread of that.
+  std::string address = "127.0.0.1";
   // All three or none: TLS, with client certificates demanded when client_ca is set.
   std::string cert = {};
   std::string key = {};
@@ -42,6 +44,7 @@ class Mosquitto {
   std::uint16_t port() const { return port_; }
   // mqtt://127.0.0.1:PORT or mqtts://localhost:PORT
   std::string url() const;
+  std::string host() const;
   const BrokerOptions& options() const { return options_; }
   const std::string& directory() const { return directory_; }
 
@@ -94,6 +97,8 @@ class MqttPeer {
   bool waitForCount(std::size_t count);
   bool waitFor(const std::string& topic, const std::string& payload);
   void clear();
+  // Waits until it has subscribed again after the broker lost its session.
+  bool resubscribed();
 
  private:
   void subscribed();
@@ -104,7 +109,7 @@ class MqttPeer {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<Received> received_;
-  bool subscribed_ = false;
+  std::size_t subscriptions_ = 0;  // SUBACKs.
 };
 
 // A port that was free a moment ago, on 127.0.0.1.

@@ -36,13 +36,13 @@ void extend(X509* cert, X509* issuer, int nid, const std::string& value) {
   X509_EXTENSION_free(extension);
 }
 
-X509* begin(EVP_PKEY* key, const std::string& common_name) {
+X509* begin(EVP_PKEY* key, const std::string& common_name, CertificateLife life = {}) {
   static long serial = 1;
   X509* cert = X509_new();
   X509_set_version(cert, 2);
   ASN1_INTEGER_set(X509_get_serialNumber(cert), ++serial);
-  X509_gmtime_adj(X509_getm_notBefore(cert), -3600);
-  X509_gmtime_adj(X509_getm_notAfter(cert), 86'400);
+  X509_gmtime_adj(X509_getm_notBefore(cert), life.begins_s);
+  X509_gmtime_adj(X509_getm_notAfter(cert), life.ends_s);
   X509_set_pubkey(cert, key);
   X509_NAME_add_entry_by_txt(X509_get_subject_name(cert), "CN", MBSTRING_UTF8,
                              reinterpret_cast<const unsigned char*>(common_name.c_str()), -1, -1,
@@ -78,9 +78,10 @@ TlsMaterial::~TlsMaterial() {
 }
 
 TlsMaterial::Pair TlsMaterial::issue(const std::string& file, const std::string& common_name,
-                                     const std::string& san, const char* usage) {
+                                     const std::string& san, const char* usage,
+                                     CertificateLife life) {
   EVP_PKEY* key = EVP_EC_gen("P-256");
-  X509* cert = begin(key, common_name);
+  X509* cert = begin(key, common_name, life);
   X509_set_issuer_name(cert, X509_get_subject_name(state_->cert));
   extend(cert, state_->cert, NID_basic_constraints, "critical,CA:FALSE");
   extend(cert, state_->cert, NID_ext_key_usage, usage);
@@ -94,12 +95,14 @@ TlsMaterial::Pair TlsMaterial::issue(const std::string& file, const std::string&
   return pair;
 }
 
-TlsMaterial::Pair TlsMaterial::server(const std::string& file, const std::string& san) {
-  return issue(file, "server", san, "serverAuth");
+TlsMaterial::Pair TlsMaterial::server(const std::string& file, const std::string& san,
+                                      CertificateLife life) {
+  return issue(file, "server", san, "serverAuth", life);
 }
 
-TlsMaterial::Pair TlsMaterial::client(const std::string& file, const std::string& common_name) {
-  return issue(file, common_name, {}, "clientAuth");
+TlsMaterial::Pair TlsMaterial::client(const std::string& file, const std::string& common_name,
+                                      CertificateLife life) {
+  return issue(file, common_name, {}, "clientAuth", life);
 }
 
 }  // namespace kante::testing
