@@ -187,6 +187,26 @@ struct InspectedMessage {
   std::string body;
 };
 
+class DurableQueue;
+
+// What a consumer made of messages and which ones it is done with: committed in one transaction, so
+// that a crash leaves both or neither.  An offer that a full queue refuses does not hold the others
+// up; where nothing can be written, what it was done with comes again.
+struct StoreExchange {
+  struct Offered {
+    DurableQueue* queue = nullptr;
+    Entry entry;
+    CommitSink* sink = nullptr;
+  };
+  struct Done {
+    DurableQueue* queue = nullptr;
+    std::vector<QueueToken> tokens;
+  };
+  std::vector<Offered> offers;
+  std::vector<Done> done;
+  bool empty() const { return offers.empty() && done.empty(); }
+};
+
 class DurableQueue {
  public:
   const std::string& name() const { return name_; }
@@ -231,6 +251,9 @@ class DurableQueue {
   std::uint64_t nextNumber() const { return next_number_.load(std::memory_order_relaxed); }
   // Offers without a sink that were taken and then not committed: full or failing.  Of this life.
   std::uint64_t refused() const { return refused_.load(std::memory_order_relaxed); }
+  // Full, and the policy is `refuse`.
+  bool refuses() const { return refusing_.load(std::memory_order_relaxed); }
+  void countRefused() { refused_.fetch_add(1, std::memory_order_relaxed); }
   std::uint64_t dropped(StoreDrop reason) const {
     return dropped_[static_cast<std::size_t>(reason)].load(std::memory_order_relaxed);
   }

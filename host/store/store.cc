@@ -173,6 +173,7 @@ Result<std::string> Store::requeue(const std::string& id) {
 }
 
 KeyValue& Store::keyValue() { return core_->keyValue(); }
+Offer Store::exchange(StoreExchange& exchange) { return core_->exchange(exchange); }
 void Store::whenRoom(std::function<void()> again) { core_->whenRoom(std::move(again)); }
 const std::string& Store::epoch() const { return core_->epoch(); }
 StoreStatus Store::status() const { return core_->status(); }

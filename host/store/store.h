@@ -94,6 +94,9 @@ class Store {
   Result<std::string> requeue(const std::string& id);
   KeyValue& keyValue();
 
+  // All of it, or kBusy; then the exchange is left alone.  Any thread.
+  Offer exchange(StoreExchange& exchange);
+
   // `again` is called once, on the store's thread, when the mailbox is half empty (at once if it
   // is).
   void whenRoom(std::function<void()> again);

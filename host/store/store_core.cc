@@ -296,7 +296,9 @@ void StoreCore::work(std::span<Request> requests) {
   while (!requests.empty()) {
     std::size_t count = 0;
     std::uint64_t bytes = 0;
-    while (count < requests.size() && count < Store::kGroupMessages && bytes < Store::kGroupBytes) {
+    while (count < requests.size() &&
+           ((count < Store::kGroupMessages && bytes < Store::kGroupBytes) ||
+            requests[count - 1].joined)) {
       bytes += requests[count++].bytes;
     }
     runGroup(requests.first(count));

@@ -39,6 +39,7 @@ class StoreCore {
 
   // ---- any thread ----
   Offer offer(DurableQueue& queue, Entry& entry, CommitSink* sink, std::uint64_t ticket);
+  Offer exchange(StoreExchange& exchange);
   // When the store closed or too much waits, done() is called with that from here.
   void post(Operation operation);
   // As post(), and again each second until it is on disk: for what makes the store smaller.
@@ -69,6 +70,7 @@ class StoreCore {
     std::uint64_t ticket = 0;
     std::uint64_t bytes = 0;
     CommitResult result = CommitResult::kCommitted;
+    bool joined = false;  // In one transaction with the next one.
     Entry entry;
     std::unique_ptr<Operation> operation;
   };

@@ -93,5 +93,46 @@ TEST_F(QueueReturnTest, ADeliveryThatAnEarlierLifeDidNotSurviveIsAnAttempt) {
   EXPECT_EQ(set_aside.messages[0].record.attempts, 2);
 }
 
+TEST_F(QueueReturnTest, WhatWasMadeOfAMessageIsCommittedWithItsEnd) {
+  open();
+  DurableQueue& from = queue("module/a/in");
+  DurableQueue& to = queue("upstream");
+  for (const char* body : {"a", "b"}) put(from, entryOf(body));
+  const TakenBatch batch = take(from);
+  Answers answers;
+  StoreExchange exchange;
+  // More than a group takes: it is one all the same.
+  for (std::uint32_t i = 0; i < Store::kGroupMessages + 10; ++i)
+    exchange.offers.push_back({&to, entryOf("made"), i == 0 ? &answers : nullptr});
+  exchange.done.push_back({&from, {batch.messages[0].token, batch.messages[1].token}});
+  const std::uint64_t groups = store_->status().groups;
+  ASSERT_EQ(store_->exchange(exchange), Offer::kTaken);
+  ASSERT_TRUE(answers.wait(1));
+  EXPECT_EQ(store_->status().groups, groups + 1);
+  EXPECT_EQ(stats(from).messages, 0u);
+  EXPECT_EQ(stats(to).messages, Store::kGroupMessages + 10);
+}
+
+TEST_F(QueueReturnTest, AnExchangeEndsAMessageAlsoWhenAFullQueueRefusesWhatWasMadeOfIt) {
+  open();
+  DurableQueue& from = queue("module/a/in");
+  QueueSpec full;
+  full.messages_max = 1;
+  full.full = QueueSpec::Full::kRefuse;
+  DurableQueue& to = queue("module/b/in", full);
+  put(from, entryOf("a"));
+  const TakenBatch batch = take(from);
+  Answers answers;
+  StoreExchange exchange;
+  exchange.offers.push_back({&to, entryOf("first"), nullptr});
+  exchange.offers.push_back({&to, entryOf("second"), &answers});
+  exchange.done.push_back({&from, {batch.messages[0].token}});
+  ASSERT_EQ(store_->exchange(exchange), Offer::kTaken);
+  ASSERT_TRUE(answers.wait(1));
+  EXPECT_EQ(answers.results()[0], CommitResult::kFull);
+  EXPECT_EQ(stats(from).messages, 0u);
+  EXPECT_EQ(stats(to).messages, 1u);
+}
+
 }  // namespace
 }  // namespace kante
