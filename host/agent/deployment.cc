@@ -234,7 +234,7 @@ Status readQueue(const Members& route, RouteEntry& entry) {
   KANTE_TRY(bytes, queue.number("bytes", entry.spec.queue_bytes, 1024, 1u << 30));
   entry.spec.queue_messages = static_cast<std::uint32_t>(messages);
   entry.spec.queue_bytes = static_cast<std::uint32_t>(bytes);
-  entry.queue_given = true;
+  entry.spec.queue_given = true;
   return {};
 }
 
@@ -265,11 +265,7 @@ Status readRouteOptions(const Members& route, RouteEntry& entry) {
   KANTE_TRY(stall_ms, route.number("stall_ms", entry.spec.stall_ms, 0, 86'400'000));
   entry.spec.stall_ms = static_cast<std::uint32_t>(stall_ms);
   KANTE_TRY(full, route.word("full", kFullNames, 0));
-  (void)full;
-  if (route.has("full"))
-    return route.fail("full",
-                      "choosing it for one route is not part of this build; see [store] full",
-                      Errc::kUnsupported);
+  if (route.has("full")) entry.spec.full = static_cast<RouteFull>(full);
   return {};
 }
 

@@ -37,8 +37,7 @@ struct ModuleEntry {
 struct RouteEntry {
   RouteSpec spec;
   std::string text_pointer;  // Of the route's text: "/routes/up" or "/routes/up/route".
-  bool queue_given = false;  // Members that mean nothing for some sinks.
-  bool stall_given = false;
+  bool stall_given = false;  // It means nothing for some sinks.
 };
 
 // Holding one proves that the text followed every rule above.

@@ -97,7 +97,10 @@ class RouteChecker {
     if (entry.spec.overflow && entry.spec.overflow != Overflow::kSpill)
       return failAt(option(entry, "overflow"), Errc::kUnsupported,
                     "the queue of $upstream is bounded by [store]; leave it out or say \"spill\"");
-    if (entry.queue_given)
+    if (entry.spec.full)
+      return failAt(option(entry, "full"), Errc::kUnsupported,
+                    "choosing it for $upstream is not part of this build; see [store] full");
+    if (entry.spec.queue_given)
       return failAt(option(entry, "queue"), Errc::kUnsupported,
                     "the queue of $upstream is bounded by [store]; leave it out");
     if (entry.stall_given)
@@ -117,13 +120,26 @@ class RouteChecker {
       return failAt(entry.text_pointer, Errc::kInvalid,
                     "INTO names the input \"" + sink.input + "\", which \"" + module->name +
                         "\" does not have" + orNearest(sink.input, module->inputs));
-    if (entry.spec.durable == true)
-      return failAt(option(entry, "durable"), Errc::kUnsupported,
-                    "durable routes into modules are not part of this build");
+    return entry.spec.isDurable() ? checkDurable(entry) : checkMemory(entry);
+  }
+
+  static Status checkDurable(const RouteEntry& entry) {
+    if (entry.spec.overflow && entry.spec.overflow != Overflow::kSpill)
+      return failAt(option(entry, "overflow"), Errc::kInvalid,
+                    "is for routes through memory; a durable route spills to disk, and \"full\" "
+                    "says what its queue does at its limits: \"drop-lowest\" or \"refuse\"");
+    if (entry.stall_given)
+      return failAt(option(entry, "stall_ms"), Errc::kInvalid,
+                    "a durable route never stalls; leave it out");
+    return {};
+  }
+  static Status checkMemory(const RouteEntry& entry) {
     if (entry.spec.overflow == Overflow::kSpill)
-      return failAt(
-          option(entry, "overflow"), Errc::kUnsupported,
-          "\"spill\" needs a durable route, and into modules there is none in this build");
+      return failAt(option(entry, "overflow"), Errc::kInvalid,
+                    "\"spill\" needs a durable route; leave \"durable\" out or say true");
+    if (entry.spec.full)
+      return failAt(option(entry, "full"), Errc::kInvalid,
+                    "is for durable routes; say \"durable\": true, or choose \"overflow\"");
     return {};
   }
 
@@ -137,15 +153,18 @@ Status refuseCycles(const RouteSet& set, const std::vector<RouteEntry>& routes,
   std::vector<std::uint32_t> blocking;
   for (std::uint32_t i = 0; i < routes.size(); ++i) {
     const bool blocks = routes[i].spec.overflow.value_or(Overflow::kBlock) == Overflow::kBlock;
-    if (blocks && set.routes()[i].sink.kind == Sink::Kind::kModule) blocking.push_back(i);
+    if (blocks && !routes[i].spec.isDurable() && set.routes()[i].sink.kind == Sink::Kind::kModule)
+      blocking.push_back(i);
   }
   std::vector<ModuleOutputs> outputs;
   for (const ModuleSpec& module : modules) outputs.push_back({module.name, module.outputs});
   const auto cycle = findBlockingCycle(set, blocking, outputs);
   if (!cycle) return {};
-  return failAt("/routes", Errc::kInvalid,
-                "these modules could wait for each other for ever: " + *cycle +
-                    "; give a route between them \"overflow\": \"drop-oldest\" or \"drop-newest\"");
+  return failAt(
+      "/routes", Errc::kInvalid,
+      "these modules could wait for each other for ever: " + *cycle +
+          "; give a route between them \"overflow\": \"drop-oldest\" or \"drop-newest\", or "
+          "\"durable\": true");
 }
 
 }  // namespace

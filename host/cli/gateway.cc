@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -26,6 +27,7 @@
 #include "host/hub/twins.h"
 #include "host/placement/crash_page.h"
 #include "host/placement/hub_services.h"
+#include "host/placement/intake.h"
 #include "host/placement/local_module_host.h"
 #include "host/placement/store_sink.h"
 #include "host/store/store.h"
@@ -149,6 +151,7 @@ struct Gateway::State {
   Status openApi();
   void reportBlame();
   void reportAlarm(const std::string& text);
+  void failInterrupted();
   void quarantine(const Blame& blame);
   void startDeployment(std::function<void(Status)> ready);
   void applyFile(std::function<void(Status)> ready);
@@ -178,6 +181,7 @@ struct Gateway::State {
   std::unique_ptr<HubServices> services;
   std::unique_ptr<CrashPage> crash_page;
   std::unique_ptr<MqttUplink> uplink;
+  std::shared_ptr<StoreDoor> door;  // Shared with the sinks that lead through it.
   std::unique_ptr<StoreSink> upstream;
   std::unique_ptr<ModuleHost> modules;
   std::unique_ptr<Agent> agent;
@@ -243,6 +247,7 @@ void Gateway::State::reportAlarm(const std::string& text) {
 // A module that brought the last life down is named, and stays failed; the message goes to
 // quarantine.
 void Gateway::State::reportBlame() {
+  failInterrupted();
   const auto& blame = crash_page->blame();
   if (!blame) return;
   log.error("host", "the last life was ended by module " + blame->module + ": " + blame->reason,
@@ -254,7 +259,29 @@ void Gateway::State::reportBlame() {
   crash.text = "Module " + blame->module + " brought the host down: " + blame->reason;
   crash.fields = {{"digest", blame->digest}, {"reason", blame->reason}};
   events.add(std::move(crash));
-  quarantine(*blame);
+  const auto& interrupted = crash_page->interrupted();
+  const bool is_set_aside =
+      std::any_of(interrupted.begin(), interrupted.end(), [](const InterruptedDelivery& delivery) {
+        return delivery.by == InterruptedDelivery::By::kModule;
+      });
+  if (!is_set_aside) quarantine(*blame);
+}
+
+// What a module was handling from a durable queue when the last life ended: to quarantine, if it
+// ended the host with it, else one failed attempt.
+void Gateway::State::failInterrupted() {
+  for (const InterruptedDelivery& delivery : crash_page->interrupted()) {
+    const bool blamed = delivery.by == InterruptedDelivery::By::kModule;
+    const std::string why = blamed && crash_page->blame()
+                                ? "module/" + delivery.module + " brought the host down with it: " +
+                                      crash_page->blame()->reason
+                                : "the host ended while module/" + delivery.module + " handled it";
+    const StoredMessage message{delivery.queue,
+                                {delivery.priority, delivery.position},
+                                {delivery.id_high, delivery.id_low}};
+    const auto found = store->failStored(message, blamed ? 1 : Intake::kAttemptsMax, why);
+    if (found.has_error()) log.error("store", found.error().text);
+  }
 }
 
 // The message that the module was handling: whoever mends it wants to see that.
@@ -281,6 +308,7 @@ Status Gateway::State::openModules() {
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
   crash_page->installHandlers();  // A sanitizer has its own.
 #endif
+  door = std::make_shared<StoreDoor>(*store);
   if (config.uplink.kind == UplinkKind::kMqtt) {
     MqttUplink::Host host{
         *store,      clock,
@@ -294,7 +322,7 @@ Status Gateway::State::openModules() {
     KANTE_TRY(made, MqttUplink::make(uplinkOptions(config), std::move(host)));
     uplink = std::move(made);
     KANTE_TRY(queue, store->find(kUpstreamQueue));
-    upstream = std::make_unique<StoreSink>(*store, *queue);
+    upstream = std::make_unique<StoreSink>(door, *queue);
   }
   ModuleHostOptions host;
   host.gateway_id = config.gateway.id;
@@ -305,6 +333,8 @@ Status Gateway::State::openModules() {
   host.services = services.get();
   host.crash_page = crash_page.get();
   host.upstream = upstream.get();
+  host.store = store.get();
+  host.door = door;
   host.load = [this](const std::string& digest,
                      const std::string& id) -> Result<std::shared_ptr<const LoadedModule>> {
     KANTE_TRY(bytes, bundles->load(digest));

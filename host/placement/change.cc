@@ -94,9 +94,9 @@ Status LocalModuleHost::prepareRoutes() {
   for (const ModuleSpec& spec : now.target.modules) {
     places.push_back({&spec, slots_[spec.name].lane});
   }
-  KANTE_TRY(table,
-            RouteTable::make(now.target.routes, places,
-                             {options_.gateway_id, sources_, options_.upstream, table_.get()}));
+  KANTE_TRY(table, RouteTable::make(now.target.routes, places,
+                                    {options_.gateway_id, sources_, options_.upstream,
+                                     inputs_ ? &*inputs_ : nullptr, table_.get()}));
   now.table = std::move(table);
   return {};
 }
@@ -242,11 +242,15 @@ std::shared_ptr<Instance> LocalModuleHost::makeInstance(const Fresh& fresh,
                         *index,
                         *options_.log,
                         *options_.services,
+                        sources_,
                         [this](std::function<void()> task) { control(std::move(task)); },
                         [this, module](const std::string& target, const std::string& method) {
                           const ModuleSlot* slot = find(module);
                           return slot != nullptr &&
                                  methodGranted(slot->spec.method_grants, target, method);
+                        },
+                        [this, module](const std::string& kind, const std::string& text) {
+                          event(kind, module, text);
                         }};
   Instance::Callbacks callbacks;
   callbacks.ready = [this, module, change_id] { freshReady(module, change_id); };
@@ -296,6 +300,7 @@ void LocalModuleHost::giveUp(const Error& error) {
   }
   for (const std::string& paused : failed->paused) slots_.at(paused).instance->resumeEvents();
   tidySlots();
+  detachQueues();
   failed->applied(error);
 }
 
@@ -384,6 +389,7 @@ void LocalModuleHost::finish(Result<ApplyReport> result) {
   current_.may_back_off.clear();
   current_.beyond_loads_max = false;
   tidySlots();
+  detachQueues();
   finished->applied(std::move(result));
 }
 

@@ -17,7 +17,7 @@ namespace kante {
 
 namespace {
 
-constexpr std::uint64_t kMagic = 0x3130475041524b4bu;  // Changes with the layout below.
+constexpr std::uint64_t kMagic = 0x3230475041524b4bu;  // Changes with the layout below.
 constexpr std::array<int, 5> kDeadly{SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
 
 thread_local constinit CallbackSlot* t_slot = nullptr;
@@ -78,10 +78,14 @@ Result<std::unique_ptr<CrashPage>> CrashPage::open(int data_dir_fd) {
   void* memory = ::mmap(nullptr, sizeof(Page), PROT_READ | PROT_WRITE, MAP_SHARED, file.get(), 0);
   if (memory == MAP_FAILED) return failErrno("crash.page");
   std::unique_ptr<CrashPage> page(new CrashPage(static_cast<Page*>(memory)));
-  if (old_size == sizeof(Page) && page->page_->magic == kMagic) page->readBlame();
+  if (old_size == sizeof(Page) && page->page_->magic == kMagic) {
+    page->readBlame();
+    page->readInterrupted();
+  }
   for (std::uint32_t i = 0; i < kSlots; ++i) {
     CallbackSlot& slot = page->page_->slots[i];
     slot.mark.store(0);
+    slot.queue.store(0);
     slot.sequence.store(0);
   }
   for (auto& module : page->page_->modules) module[0] = 0;
@@ -121,6 +125,23 @@ void CrashPage::readBlame() {
     const std::uint32_t words = std::min(slot.dead_words, kCrashMessageWordsMax);
     blame.message.assign(slot.message.begin(), slot.message.begin() + words);
     blame_ = std::move(blame);
+  }
+}
+
+void CrashPage::readInterrupted() {
+  for (const CallbackSlot& slot : page_->slots) {
+    const bool marked = slot.mark.load() != 0;
+    const std::uint32_t queue = slot.queue.load();
+    if (queue == 0 || (!marked && slot.sequence.load() % 2 == 0)) continue;
+    const std::string named = moduleName(marked ? slot.dead_module : slot.module.load());
+    InterruptedDelivery& delivery = interrupted_.emplace_back();
+    delivery.module = named.substr(0, named.find(' '));
+    delivery.queue = queue;
+    delivery.priority = static_cast<std::uint8_t>(slot.priority.load());
+    delivery.position = slot.position.load();
+    delivery.id_high = slot.id_high.load();
+    delivery.id_low = slot.id_low.load();
+    delivery.by = marked ? InterruptedDelivery::By::kModule : InterruptedDelivery::By::kOther;
   }
 }
 

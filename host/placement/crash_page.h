@@ -26,6 +26,18 @@ struct Blame {
       message;  // Words that it was handling; empty: none, or too long to keep.
 };
 
+// A message of a durable queue that a module was handling when the process ended.
+struct InterruptedDelivery {
+  std::string module;
+  std::uint32_t queue = 0;  // DurableQueue::id()
+  std::uint8_t priority = 0;
+  std::uint64_t position = 0;
+  std::uint64_t id_high = 0;
+  std::uint64_t id_low = 0;
+  // Whether the module ended the process with it; else something else did.
+  enum class By : std::uint8_t { kModule, kOther } by = By::kOther;
+};
+
 class CrashPage {
  public:
   static constexpr std::uint32_t kSlots = 16;       // Shards.
@@ -42,6 +54,7 @@ class CrashPage {
   CrashPage& operator=(const CrashPage&) = delete;
 
   const std::optional<Blame>& blame() const { return blame_; }
+  const std::vector<InterruptedDelivery>& interrupted() const { return interrupted_; }
   CallbackSlot* slot(std::uint32_t shard);
   // An index to note in slots; control thread.  kLimit when all are taken.
   Result<std::uint32_t> addModule(const std::string& name, const std::string& digest);
@@ -58,8 +71,10 @@ class CrashPage {
   struct Page;
   explicit CrashPage(Page* page) : page_(page) {}
   void readBlame();
+  void readInterrupted();
   Page* page_;
   std::optional<Blame> blame_;
+  std::vector<InterruptedDelivery> interrupted_;
 };
 
 }  // namespace kante

@@ -78,6 +78,8 @@ void Instance::create(std::shared_ptr<const State> state, MessageRef desired,
   }
   outputs_.resize(outputs.size());
   foreign_blocked_.resize(outputs.size());
+  intakes_.resize(parts_.spec.inputs.size());
+  intake_at_ = std::vector<std::atomic<Intake*>>(parts_.spec.inputs.size());
   holding_ = true;
   phase_ = Phase::kCreating;
   auto config = jsonMessage(parts_.spec.config);
@@ -149,6 +151,9 @@ void Instance::close() {
   timers_.clear();
   again_timer_.cancel();
   callDestroy();
+  for (const auto& intake : intakes_) {
+    if (intake) intake->close();
+  }
   saved_ = nullptr;
   for (Event& event : std::exchange(events_, {})) {
     if (event.after) event.after(KANTE_E_CANCELED, "the module was ended");
@@ -156,7 +161,10 @@ void Instance::close() {
   for (Output& output : outputs_) output.routes = nullptr;
   table_.reset();
   const std::lock_guard lock(foreign_mutex_);
-  dropped_no_route_.fetch_add(foreign_.size(), std::memory_order_relaxed);  // Never active.
+  const auto emits = std::count_if(foreign_.begin(), foreign_.end(),
+                                   [](const Foreign& one) { return one.output != kSettlement; });
+  dropped_no_route_.fetch_add(static_cast<std::uint64_t>(emits),
+                              std::memory_order_relaxed);  // Never active.
   foreign_.clear();
   foreign_bytes_ = 0;
 }
@@ -215,6 +223,7 @@ void Instance::activate(std::shared_ptr<RouteTable> table) {
     table_ = table;  // Only now may the table before it go.
     if (drain_ == Drain::kNo) parts_.lane->setConsumer(this);
     holding_ = false;
+    if (drain_ == Drain::kNo) openIntakes(inputs);
     shard().runLater(*this);
   });
 }
@@ -275,12 +284,14 @@ void Instance::dispatch(Event& event) {
 
 bool Instance::run(Shard&) {
   if (phase_ == Phase::kEnded) return false;
+  StoreDoor::Scope together(door_);
   if (has_foreign_.load(std::memory_order_acquire)) (void)routeForeign(Credit::kNeeded);
   for (std::uint32_t n = 0; n < Lane::kSlice && !holding_ && !events_.empty(); ++n) {
     Event event = std::move(events_.front());
     events_.pop_front();
     dispatch(event);
     if (phase_ == Phase::kEnded) return false;
+    together.cut();
   }
   if (drain_ == Drain::kWanted && events_.empty() && (!ownsLane() || parts_.lane->size() == 0))
     sendDrain();
@@ -520,6 +531,9 @@ void Instance::resumeEvents() {
       (void)routeForeign(Credit::kNeeded);
     }
     parts_.lane->setConsumer(this);
+    for (const auto& intake : intakes_) {
+      if (intake) intake->wake();
+    }
     shard().runLater(*this);
   });
 }
@@ -535,6 +549,9 @@ void Instance::drain(Queued queued) {
     if (phase_ == Phase::kEnded || drain_ != Drain::kNo) return;
     drain_ = Drain::kWanted;
     if (queued == Queued::kLeave) parts_.lane->release(*this);
+    for (const auto& intake : intakes_) {  // What is on disk stays there.
+      if (intake) intake->stop();
+    }
     if (holding_) sendDrain();  // It was saved: its lane and its events are its successor's.
     shard().runLater(*this);
   });

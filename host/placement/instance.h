@@ -20,6 +20,7 @@
 #include "host/base/log.h"
 #include "host/message/layout.h"
 #include "host/message/seal.h"
+#include "host/placement/intake.h"
 #include "host/placement/module_metrics.h"
 #include "host/placement/module_services.h"
 #include "host/placement/module_spec.h"
@@ -34,6 +35,7 @@ namespace kante {
 class Instance final : public ModulePort,
                        public Consumer,
                        public Runnable,
+                       public Intake::Receiver,
                        public std::enable_shared_from_this<Instance> {
  public:
   static constexpr std::size_t kEventsMax = 4096;  // Waiting control events; more are refused.
@@ -54,9 +56,12 @@ class Instance final : public ModulePort,
     std::uint32_t crash_index;  // Its name in the crash page.
     Log& log;
     ModuleServices& services;
+    SourceTable& sources;
     std::function<void(std::function<void()>)> control;  // Runs a task on the control thread.
     // Whether it may call this method of this principal, by the deployment of now.  Control thread.
     std::function<bool(const std::string& target, const std::string& method)> granted;
+    // Something that people want to know; control thread.
+    std::function<void(const std::string& kind, const std::string& text)> event;
   };
   // What the owner learns, on the control thread.
   struct Callbacks {
@@ -128,6 +133,13 @@ class Instance final : public ModulePort,
   Outcome consume(Delivery& delivery) override;
   void laneTaken() override { shard().runLater(*this); }
   bool run(Shard& shard) override;
+  bool takesInputs() const override {
+    return phase_ == Phase::kActive && !holding_ && drain_ == Drain::kNo;
+  }
+  kante_status receive(const Intake::Arrival& arrival) override;
+  void settleInOrder(std::uint64_t token, kante_status status) override;
+  void unsettledFull(const std::string& input) override;
+  void quarantined(const std::string& input, const std::string& reason) override;
 
   // ---- ModulePort ----
   kante_status sealMessage(void* scratch, std::uint32_t used_words, kante_msg** out) override;
@@ -183,11 +195,14 @@ class Instance final : public ModulePort,
     bool pending = false;      // Its event waits; later expirations add to it.
   };
   struct Foreign {
-    std::uint32_t output;
+    std::uint32_t output;  // kSettlement: no emit, but the end of a delivery.
     MessageRef message;
     std::uint8_t hops;
     std::uint64_t token;
+    kante_status status = KANTE_OK;  // The settlement's, and why.
+    std::string reason = {};
   };
+  static constexpr std::uint32_t kSettlement = UINT32_MAX;
   enum class Phase : std::uint8_t { kNew, kCreating, kStarting, kActive, kSaving, kEnded };
 
   Shard& shard() { return parts_.lane->shard(); }
@@ -234,6 +249,11 @@ class Instance final : public ModulePort,
                              std::uint64_t token);
   bool routeForeign(Credit credit);
 
+  // Durable inputs (instance_inputs.cc)
+  void openIntakes(const std::vector<std::string>& inputs);
+  void settleLater(std::uint64_t token, kante_status status, std::string reason);
+  void settleNow(std::uint64_t token, kante_status status, const std::string& reason);
+
   // Extensions (instance_port.cc)
   kante_status request(std::uint64_t token, std::function<void(ModuleServices::Answer)> ask);
   void done(std::uint64_t token, kante_status status, MessageRef result, std::uint64_t arg,
@@ -257,6 +277,11 @@ class Instance final : public ModulePort,
 
   std::shared_ptr<RouteTable> table_;
   std::vector<Output> outputs_;
+  // By the module's number of the input; each is made once and stays as long as the instance,
+  // because any thread may settle.
+  std::vector<std::shared_ptr<Intake>> intakes_;
+  std::vector<std::atomic<Intake*>> intake_at_;
+  StoreDoor* door_ = nullptr;  // Where there is a durable input: its callbacks are one transaction.
   std::vector<std::uint32_t> input_map_;  // Lane's input index to the module's event id.
   MatchScratch scratch_;
   std::vector<Target> matched_;

@@ -272,6 +272,9 @@ void Instance::unblock(std::uint32_t output) {
   event.event.id = output;
   postEvent(std::move(event));
   if (ownsLane()) parts_.lane->resume();
+  for (const auto& intake : intakes_) {
+    if (intake) intake->hurry();
+  }
   if (has_foreign_.load(std::memory_order_relaxed)) shard().runLater(*this);
 }
 
@@ -320,7 +323,11 @@ bool Instance::routeForeign(Credit credit) {
       const std::lock_guard lock(foreign_mutex_);
       next = std::move(foreign_.front());
       foreign_.pop_front();
-      foreign_bytes_ -= next.message.bytes();
+      if (next.message) foreign_bytes_ -= next.message.bytes();
+    }
+    if (next.output == kSettlement) {
+      settleNow(next.token, next.status, next.reason);
+      continue;
     }
     if (route(next.output, next.message, next.hops, next.token, credit) == KANTE_E_AGAIN) {
       const std::lock_guard lock(foreign_mutex_);

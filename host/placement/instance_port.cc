@@ -88,9 +88,6 @@ kante_status Instance::invoke(std::string_view target, std::string_view name, ka
                  });
 }
 
-// Settlement belongs to durable routes into modules; what came through memory has no token.
-kante_status Instance::settle(std::uint64_t, kante_status) { return KANTE_E_NOT_FOUND; }
-
 kante_status Instance::defer(std::uint32_t) { return KANTE_E_LIMIT; }
 
 void Instance::log(std::uint32_t level, std::string_view text) {

@@ -97,6 +97,9 @@ LocalModuleHost::LocalModuleHost(ModuleHostOptions options)
     if (watched_table_) watched_table_->checkStalls(boot_ns);
   };
   watchdog_ = std::make_unique<Watchdog>(std::move(watch));
+  if (options_.store != nullptr)
+    inputs_.emplace(*options_.store, options_.door,
+                    [this] { control([this] { detachQueues(); }); });
 }
 
 // Without shutDown() modules are destroyed undrained: only tests and failed starts end like that.
@@ -227,6 +230,11 @@ std::vector<ModuleStatus> LocalModuleHost::modules() const {
       status.messages_out += retiring.instance->messagesOut();
     }
     status.queued = slot.lane ? slot.lane->waiting() : 0;
+    if (table_) {
+      const auto* queues = table_->inputsOf(slot_name);
+      for (std::size_t i = 0; queues != nullptr && i < queues->size(); ++i)
+        status.queued += (*queues)[i]->queue().messages();
+    }
     all.push_back(std::move(status));
   }
   return all;
@@ -246,6 +254,14 @@ DropCounts LocalModuleHost::dropped() const {
   };
   for (const auto& table : retired_) add(*table);
   if (table_) add(*table_);
+  if (inputs_) {
+    for (const auto& [queue_name, queue] : inputs_->all()) {
+      for (std::size_t reason = 0; reason < kDropReasons; ++reason) {
+        const std::uint64_t drops = queue->dropped(static_cast<DropReason>(reason));
+        if (drops > 0) sum[kante::name(static_cast<DropReason>(reason))] += drops;
+      }
+    }
+  }
   std::uint64_t no_route = retired_no_route_;
   std::uint64_t loop = retired_loop_;
   const auto add_instance = [&](const std::shared_ptr<Instance>& instance) {
@@ -283,8 +299,10 @@ void LocalModuleHost::collect(MetricWriter& out) const {
                 {{"module", module.name}}, module.restarts);
     out.gauge("kante_module_running", "1 while the module runs.", {{"module", module.name}},
               module.state == ModuleState::kRunning ? 1 : 0);
-    out.gauge("kante_queue_messages", "Messages waiting, by queue.",
-              {{"queue", "module/" + module.name}}, static_cast<double>(module.queued));
+    out.gauge(
+        "kante_queue_messages", "Messages waiting, by queue.", {{"queue", "module/" + module.name}},
+        static_cast<double>(slots_.at(module.name).lane ? slots_.at(module.name).lane->waiting()
+                                                        : 0));
   }
   for (const auto& [slot_name, slot] : slots_) {
     if (!slot.instance) continue;

@@ -12,6 +12,7 @@
 #include "host/placement/durable_sink.h"
 #include "host/placement/module_host.h"
 #include "host/placement/module_services.h"
+#include "host/placement/store_door.h"
 #include "host/runtime/loaded_module.h"
 
 namespace boost::asio {
@@ -32,6 +33,9 @@ struct ModuleHostOptions {
   ModuleServices* services = nullptr;
   CrashPage* crash_page = nullptr;
   DurableSink* upstream = nullptr;  // Null: no uplink.
+  // Null, both: no durable routes into modules.  The door is the one that `upstream` leads through.
+  Store* store = nullptr;
+  std::shared_ptr<StoreDoor> door;
   // The library of an admitted bundle; control thread.  Called once a digest.
   std::function<Result<std::shared_ptr<const LoadedModule>>(const std::string& digest,
                                                             const std::string& id)>

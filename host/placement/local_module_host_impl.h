@@ -6,6 +6,7 @@
 #include <map>
 #include <set>
 
+#include "host/placement/input_queue.h"
 #include "host/placement/local_module_host.h"
 #include "host/placement/module_slot.h"
 #include "host/placement/shard_pool.h"
@@ -122,6 +123,7 @@ class LocalModuleHost final : public ModuleHost {
   bool isRetiring(const std::string& name) const;
   void tidySlots();
   void closeSlot(ModuleSlot& slot);
+  void detachQueues();
   void releaseTables();
   void releaseTablesSoon();
   void keepDrops(const RouteTable& table);
@@ -133,6 +135,7 @@ class LocalModuleHost final : public ModuleHost {
 
   ModuleHostOptions options_;
   SourceTable sources_;
+  std::optional<InputQueues> inputs_;
   ShardPool shards_;
   std::map<std::string, std::shared_ptr<const LoadedModule>> libraries_;  // By digest, for good.
   std::map<std::string, ModuleSlot> slots_;

@@ -18,6 +18,8 @@ enum class Restart { kAlways, kOnFailure, kNever };
 enum class Desire { kRunning, kStopped };
 // What a route does when its sink takes no more.
 enum class Overflow { kBlock, kSpill, kDropOldest, kDropNewest };
+// What a full queue on disk does.
+enum class RouteFull { kDropLowest, kRefuse };
 
 struct ModuleSpec {
   std::string name;    // Unique in the deployment.
@@ -51,9 +53,16 @@ struct RouteSpec {
   std::uint32_t ttl_s = 0;           // 0: never expires.
   std::optional<bool> durable;       // Absent: by source and sink.
   std::optional<Overflow> overflow;  // Absent: block for memory, spill for durable routes.
+  std::optional<RouteFull> full;     // Of a durable route.  Absent: the store's.
+  bool queue_given = false;          // Absent: a durable route's queue has the store's bounds.
   std::uint32_t queue_messages = 1024;
   std::uint32_t queue_bytes = 16u << 20;
   std::uint32_t stall_ms = 1000;  // 0: never stalled.
+
+  // Whether what a module sends by it into a module goes through the store.  ($upstream: always.)
+  bool isDurable() const {
+    return durable.value_or(overflow.value_or(Overflow::kBlock) == Overflow::kSpill);
+  }
 };
 
 // What a module that does not start means: for a new deployment that all of it is refused, for the

@@ -94,6 +94,7 @@ void LocalModuleHost::retired(const Instance* instance) {
     }
   }
   tidySlots();
+  detachQueues();
   releaseTables();
   if (shutting_down_) finishShutDown();
   if (rest_ && rest_->ended.contains(module) && rest_->wave.erase(module) > 0) waveEnded();
@@ -123,6 +124,10 @@ void LocalModuleHost::tidySlots() {
     closeSlot(at->second);
     at = slots_.erase(at);
   }
+}
+
+void LocalModuleHost::detachQueues() {
+  if (inputs_ && table_ && !shutting_down_) inputs_->detachOthers(table_->inputQueues());
 }
 
 // The lane lives on with the links that still lead to it, and counts what comes as dropped.

@@ -41,6 +41,19 @@ void keepBestOfEachSink(std::vector<Target>& targets) {
       targets.end());
 }
 
+// Where one of a source's routes into a sink is durable, all that it sends there goes through the
+// queue: nothing overtakes, and what either route takes is kept.
+void keepOneWayToEachSink(std::vector<Target>& targets) {
+  for (const Target& durable : targets) {
+    if (durable.durable == nullptr) continue;
+    for (Target& other : targets) {
+      if (other.sink_number != durable.sink_number || other.durable != nullptr) continue;
+      other.durable = durable.durable;
+      other.link = nullptr;
+    }
+  }
+}
+
 }  // namespace
 
 Result<std::shared_ptr<RouteTable>> RouteTable::make(const std::vector<RouteSpec>& routes,
@@ -56,6 +69,7 @@ Result<std::shared_ptr<RouteTable>> RouteTable::make(const std::vector<RouteSpec
     auto added = table->addTarget(route, places, parts);
     if (added.has_error()) return within("route " + routes[route].name, added.error());
   }
+  KANTE_CHECK(table->addInputs(places, parts));
   for (const Place& place : places) table->addOutputs(place, parts);
   return table;
 }
@@ -116,6 +130,13 @@ Status RouteTable::addTarget(std::uint32_t route, const std::vector<Place>& plac
       target.durable = parts.upstream;
       break;
     case Sink::Kind::kModule: {
+      if (spec.isDurable()) {
+        if (parts.inputs == nullptr)
+          return fail(Errc::kUnsupported, "a durable route needs a store, and there is none");
+        KANTE_TRY(queue, inputQueue(compiled.sink, parts));
+        target.durable = &queue->sink();
+        break;
+      }
       KANTE_TRY(link, linkFor(route, places, parts.previous));
       target.link = link.get();
       links_[route] = std::move(link);
@@ -129,6 +150,62 @@ Status RouteTable::addTarget(std::uint32_t route, const std::vector<Place>& plac
   return {};
 }
 
+// One queue an input, whatever routes lead there: the widest bounds of all of them, and it refuses
+// if one of them says so.
+Result<std::shared_ptr<InputQueue>> RouteTable::inputQueue(const Sink& sink,
+                                                           const Parts& parts) const {
+  QueueSpec queue;
+  bool bounded = true;
+  for (std::size_t i = 0; i < specs_.size(); ++i) {
+    const Sink& other = set_.routes()[i].sink;
+    const RouteSpec& spec = specs_[i];
+    if (!spec.isDurable() || other.kind != Sink::Kind::kModule || other.module != sink.module ||
+        other.input != sink.input) {
+      continue;
+    }
+    bounded = bounded && spec.queue_given;
+    queue.messages_max = std::max<std::uint64_t>(queue.messages_max, spec.queue_messages);
+    queue.bytes_max = std::max<std::uint64_t>(queue.bytes_max, spec.queue_bytes);
+    if (spec.full == RouteFull::kRefuse) queue.full = QueueSpec::Full::kRefuse;
+    if (spec.full == RouteFull::kDropLowest && queue.full == QueueSpec::Full::kStoreDefault)
+      queue.full = QueueSpec::Full::kDropLowest;
+  }
+  if (!bounded) queue.messages_max = queue.bytes_max = 0;
+  return parts.inputs->open(sink.module, sink.input, queue);
+}
+
+// Also what an earlier deployment left in the queue of an input that only memory routes lead to
+// now.
+Status RouteTable::addInputs(const std::vector<Place>& places, const Parts& parts) {
+  if (parts.inputs == nullptr) return {};
+  for (std::size_t i = 0; i < specs_.size(); ++i) {
+    const Sink& sink = set_.routes()[i].sink;
+    const bool runs = std::any_of(places.begin(), places.end(), [&](const Place& place) {
+      return place.spec->name == sink.module;
+    });
+    if (sink.kind != Sink::Kind::kModule || !runs) continue;
+    auto queue = parts.inputs->find(sink.module, sink.input);
+    auto& known = inputs_[sink.module];
+    if (queue && std::find(known.begin(), known.end(), queue) == known.end())
+      known.push_back(std::move(queue));
+  }
+  return {};
+}
+
+const std::vector<std::shared_ptr<InputQueue>>* RouteTable::inputsOf(
+    const std::string& module) const {
+  const auto at = inputs_.find(module);
+  return at == inputs_.end() ? nullptr : &at->second;
+}
+
+std::set<const InputQueue*> RouteTable::inputQueues() const {
+  std::set<const InputQueue*> all;
+  for (const auto& [module, queues] : inputs_) {
+    for (const auto& queue : queues) all.insert(queue.get());
+  }
+  return all;
+}
+
 void RouteTable::addOutputs(const Place& place, const Parts& parts) {
   auto& outputs = outputs_[place.spec->name];
   for (const std::string& name : place.spec->outputs) {
@@ -138,9 +215,11 @@ void RouteTable::addOutputs(const Place& place, const Parts& parts) {
     output.unconditional = output.routes.isUnconditional();
     output.by_route.assign(targets_.size(), nullptr);
     for (const std::uint32_t route : output.routes.candidates())
-      output.by_route[route] = &targets_[route];
+      output.candidates.push_back(targets_[route]);
+    keepOneWayToEachSink(output.candidates);
+    for (const Target& target : output.candidates) output.by_route[target.route] = &target;
     for (const std::uint32_t route : output.routes.always())
-      output.always.push_back(targets_[route]);
+      output.always.push_back(*output.by_route[route]);
     keepBestOfEachSink(output.always);
   }
 }
@@ -150,12 +229,43 @@ std::vector<OutputRoutes>* RouteTable::outputsOf(const std::string& module) {
   return at == outputs_.end() ? nullptr : &at->second;
 }
 
+// What the queue of an input dropped is the route's, where one durable route leads there, else it
+// is told under the queue's name.
+std::map<std::pair<std::string, DropReason>, std::uint64_t> RouteTable::drops() const {
+  std::map<std::pair<std::string, DropReason>, std::uint64_t> all;
+  for (std::size_t route = 0; route < specs_.size(); ++route) {
+    for (std::size_t i = 0; i < kDropReasons; ++i) {
+      const std::uint64_t count = counts_[route]->dropped[i].load();
+      if (count > 0) all[{specs_[route].name, static_cast<DropReason>(i)}] += count;
+    }
+  }
+  for (const auto& [module, queues] : inputs_) {
+    for (const auto& queue : queues) {
+      std::string told;
+      for (std::size_t route = 0; route < specs_.size(); ++route) {
+        if (targets_[route].durable != &queue->sink()) continue;
+        told = told.empty() ? specs_[route].name : queue->queue().name();
+      }
+      if (told.empty()) told = queue->queue().name();
+      for (std::size_t i = 0; i < kDropReasons; ++i) {
+        const auto reason = static_cast<DropReason>(i);
+        if (const std::uint64_t count = queue->dropped(reason); count > 0)
+          all[{told, reason}] += count;
+      }
+    }
+  }
+  return all;
+}
+
 std::vector<RouteStatus> RouteTable::status() const {
+  const auto dropped = drops();
   std::vector<RouteStatus> all;
   for (std::size_t route = 0; route < specs_.size(); ++route) {
-    const RouteCounts& counts = *counts_[route];
-    RouteStatus status{specs_[route].name, specs_[route].text, counts.delivered.load(), 0};
-    for (const auto& reason : counts.dropped) status.dropped += reason.load();
+    RouteStatus status{specs_[route].name, specs_[route].text, counts_[route]->delivered.load(), 0};
+    for (std::size_t i = 0; i < kDropReasons; ++i) {
+      const auto at = dropped.find({status.name, static_cast<DropReason>(i)});
+      if (at != dropped.end()) status.dropped += at->second;
+    }
     all.push_back(std::move(status));
   }
   return all;
@@ -169,13 +279,15 @@ void RouteTable::collect(MetricWriter& out) const {
                  {"to", compiled.sink.text},
                  {"route", specs_[route].name}},
                 static_cast<double>(counts_[route]->delivered.load()));
-    for (std::size_t reason = 0; reason < kDropReasons; ++reason) {
-      const std::uint64_t drops = counts_[route]->dropped[reason].load();
-      if (drops == 0) continue;
-      out.counter(
-          "kante_dropped_total", "Messages dropped, by route and reason.",
-          {{"route", specs_[route].name}, {"reason", name(static_cast<DropReason>(reason))}},
-          static_cast<double>(drops));
+  }
+  for (const auto& [what, count] : drops()) {
+    out.counter("kante_dropped_total", "Messages dropped, by route and reason.",
+                {{"route", what.first}, {"reason", name(what.second)}}, static_cast<double>(count));
+  }
+  for (const auto& [module, queues] : inputs_) {
+    for (const auto& queue : queues) {
+      out.gauge("kante_unsettled_messages", "Delivered from a durable queue and not settled.",
+                {{"queue", queue->queue().name()}}, static_cast<double>(queue->unsettled.load()));
     }
   }
 }

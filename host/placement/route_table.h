@@ -6,12 +6,16 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
 #include "host/message/hop.h"
 #include "host/placement/durable_sink.h"
+#include "host/placement/input_queue.h"
 #include "host/placement/module_host.h"
 #include "host/placement/module_spec.h"
 #include "host/route/route_set.h"
@@ -36,6 +40,7 @@ struct OutputRoutes {
   // When no condition decides: every target, best priority first where two routes share a sink.
   bool unconditional = true;
   std::vector<Target> always;
+  std::vector<Target> candidates;
   std::vector<const Target*> by_route;  // By position in the set; null: not for this source.
 };
 
@@ -49,6 +54,7 @@ class RouteTable {
     std::string gateway_id;
     SourceTable& sources;
     DurableSink* upstream = nullptr;  // Null: a route into $upstream is refused.
+    InputQueues* inputs = nullptr;    // Null: a durable route into a module is refused.
     // The table that this one follows: what stays as it is keeps its link, with its credit, and its
     // counts.
     const RouteTable* previous = nullptr;
@@ -62,6 +68,11 @@ class RouteTable {
   // One a declared output, in the order of the manifest; null for a module that is not in the
   // table.
   std::vector<OutputRoutes>* outputsOf(const std::string& module);
+
+  // The queues on disk that end in a module's inputs; null: it is not in the table.
+  const std::vector<std::shared_ptr<InputQueue>>* inputsOf(const std::string& module) const;
+
+  std::set<const InputQueue*> inputQueues() const;
 
   std::vector<RouteStatus> status() const;
   void checkStalls(std::int64_t boot_ns);
@@ -85,7 +96,11 @@ class RouteTable {
   Result<std::shared_ptr<Link>> linkFor(std::uint32_t route, const std::vector<Place>& places,
                                         const RouteTable* previous);
   Status addTarget(std::uint32_t route, const std::vector<Place>& places, const Parts& parts);
+  Status addInputs(const std::vector<Place>& places, const Parts& parts);
+  Result<std::shared_ptr<InputQueue>> inputQueue(const Sink& sink, const Parts& parts) const;
   void addOutputs(const Place& place, const Parts& parts);
+  // Per route and reason, with what the queues on disk dropped.
+  std::map<std::pair<std::string, DropReason>, std::uint64_t> drops() const;
 
   std::vector<RouteSpec> specs_;
   RouteSet set_;
@@ -93,6 +108,7 @@ class RouteTable {
   std::vector<std::shared_ptr<RouteCounts>> counts_;  // By route.
   std::vector<Target> targets_;                       // By route.
   std::map<std::string, std::vector<OutputRoutes>> outputs_;
+  std::map<std::string, std::vector<std::shared_ptr<InputQueue>>> inputs_;  // By module.
 };
 
 }  // namespace kante

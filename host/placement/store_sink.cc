@@ -20,20 +20,9 @@ DurableSink::Offer StoreSink::offer(const MessageRef& message, const Hop& hop,
   Entry entry{message, hop, priority, std::int64_t{ttl_s} * 1'000'000'000};
   std::unique_ptr<Ticket> ticket;
   if (committed) ticket = std::make_unique<Ticket>(std::move(committed));
-  switch (queue_.offer(entry, ticket.get(), 0)) {
-    case kante::Offer::kTaken: (void)ticket.release(); return Offer::kTaken;
-    case kante::Offer::kFull: return Offer::kFull;
-    case kante::Offer::kBusy: break;
-  }
-  busy_.store(true, std::memory_order_relaxed);
-  return Offer::kBusy;
-}
-
-void StoreSink::onRoom(std::function<void()> waker) {
-  store_.whenRoom([this, waker = std::move(waker)] {
-    busy_.store(false, std::memory_order_relaxed);
-    waker();
-  });
+  if (!door_->offer(queue_, entry, ticket.get())) return Offer::kFull;
+  (void)ticket.release();
+  return Offer::kTaken;
 }
 
 }  // namespace kante

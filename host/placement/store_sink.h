@@ -4,26 +4,27 @@
 #include <memory>
 
 #include "host/placement/durable_sink.h"
-#include "host/store/store.h"
+#include "host/placement/store_door.h"
 
 namespace kante {
 
-// Both outlive the sink, and the sink outlives every answer: it is kept until the store is closed.
+// The queue outlives it.
 class StoreSink final : public DurableSink {
  public:
-  StoreSink(Store& store, DurableQueue& queue) : store_(store), queue_(queue) {}
+  StoreSink(std::shared_ptr<StoreDoor> door, DurableQueue& queue)
+      : door_(std::move(door)), queue_(queue) {}
 
+  // Never kBusy: what finds the store behind is held at the door.
   Offer offer(const MessageRef& message, const Hop& hop, std::uint8_t priority, std::uint32_t ttl_s,
               Committed committed) override;
-  bool hasRoom() const override { return !busy_.load(std::memory_order_relaxed); }
-  void onRoom(std::function<void()> waker) override;
+  bool hasRoom() const override { return door_->hasRoom(); }
+  void onRoom(std::function<void()> waker) override { door_->onRoom(std::move(waker)); }
 
  private:
   // One answer to one emit with a token; ends itself.
   class Ticket;
-  Store& store_;
+  const std::shared_ptr<StoreDoor> door_;  // Shared with every other sink of this store.
   DurableQueue& queue_;
-  std::atomic<bool> busy_{false};  // The store's mailbox was full at the last offer.
 };
 
 }  // namespace kante

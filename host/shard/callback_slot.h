@@ -2,7 +2,8 @@
 //
 // The shard writes it around every callback (four plain stores).  A watchdog samples it to find
 // callbacks that last too long without reading a clock for each; a signal handler marks it when the
-// thread dies in one, so that the next start can name the module.
+// thread dies in one, so that the next start can name the module.  What was being delivered from a
+// durable queue is named there as well, whatever ended the process.
 #pragma once
 
 #include <array>
@@ -20,6 +21,13 @@ struct alignas(64) CallbackSlot {
   std::atomic<std::uint32_t> event{0};   // KANTE_EVENT_*, 0: create or destroy.
   std::atomic<const std::uint64_t*> words{nullptr};
   std::atomic<std::uint32_t> word_count{0};
+
+  // The message of a durable queue that is being delivered; queue 0: none is.
+  std::atomic<std::uint32_t> queue{0};
+  std::atomic<std::uint32_t> priority{0};
+  std::atomic<std::uint64_t> position{0};
+  std::atomic<std::uint64_t> id_high{0};
+  std::atomic<std::uint64_t> id_low{0};
 
   // Written by the handler of a deadly signal in the dying thread, or by the watchdog.
   std::atomic<std::uint32_t> mark{0};  // 0: none; 1: signal; 2: over the hard limit.

@@ -156,6 +156,16 @@ ModuleKit::ModuleKit(const PlacementUnderTest& placement, const Options& options
   host.services = &services;
   host.crash_page = crash_page.get();
   host.upstream = &upstream;
+  if (!options.data_dir.empty()) {
+    StoreOptions where;
+    where.directory = options.data_dir + "/store";
+    where.max_bytes = 64u << 20;
+    auto opened = Store::open(where, clock_, log);
+    KANTE_ASSERT(opened.has_value());
+    store_ = std::move(*opened);
+    host.store = store_.get();
+    host.door = std::make_shared<StoreDoor>(*store_);
+  }
   host.load = [](const std::string& digest, const std::string& id) {
     return LoadedModule::load(sealedLibrary(digest.substr(0, digest.find('#'))), id);
   };
@@ -193,7 +203,8 @@ ModuleSpec ModuleKit::spec(const std::string& name, const std::string& library,
   spec.version = "1.0.0";
   spec.placement = placement_;
   spec.config = config;
-  if (library == "relay" || library == "life" || library == "crash") spec.inputs = {"in"};
+  if (library == "relay" || library == "life" || library == "crash" || library == "settler")
+    spec.inputs = {"in"};
   if (library != "crash") spec.outputs = {"out"};
   if (library == "source") spec.outputs.emplace_back("other");
   return spec;
@@ -351,6 +362,21 @@ bool ModuleKit::saw(const std::string& module, const std::string& text) const {
 
 bool ModuleKit::sees(const std::string& module, const std::string& text) const {
   return eventually([&] { return saw(module, text); });
+}
+
+std::vector<InspectedMessage> ModuleKit::inspect(const std::string& queue) {
+  const auto found = store_->find(queue);
+  if (found.has_error()) return {};
+  std::promise<std::vector<InspectedMessage>> messages;
+  (*found)->inspect(100'000, [&](Result<std::vector<InspectedMessage>> result) {
+    messages.set_value(result.has_value() ? *result : std::vector<InspectedMessage>());
+  });
+  return messages.get_future().get();
+}
+
+RouteSpec ModuleKit::durable(RouteSpec route) {
+  route.durable = true;
+  return route;
 }
 
 std::vector<std::string> ModuleKit::events() const {

@@ -17,6 +17,7 @@
 #include <thread>
 #include <vector>
 
+#include "host/base/clock.h"
 #include "host/placement/local_module_host.h"
 #include "tests/kits/placements.h"
 
@@ -87,6 +88,7 @@ class ModuleKit {
     std::uint32_t loads_max = 64;
     std::uint32_t callback_warn_ms = 1000;
     std::uint32_t callback_limit_ms = 60'000;
+    std::string data_dir;  // With one there is a store, which outlives the kit.
   };
   explicit ModuleKit(const PlacementUnderTest& placement) : ModuleKit(placement, Options{}) {}
   ModuleKit(const PlacementUnderTest& placement, const Options& options);
@@ -131,6 +133,11 @@ class ModuleKit {
   std::size_t times(const std::string& module, const std::string& text) const;
   std::vector<std::string> events() const;
 
+  // Where there is a data_dir.
+  Store& store() { return *store_; }
+  std::vector<InspectedMessage> inspect(const std::string& queue);
+  static RouteSpec durable(RouteSpec route);
+
   KitUpstream upstream;
   KitServices services;
   Log log{Log::Format::kSilent, LogLevel::kDebug};
@@ -148,6 +155,8 @@ class ModuleKit {
   std::vector<std::pair<std::string, std::string>> lines_;
   std::vector<std::string> events_;
   std::shared_ptr<void> follower_;
+  SystemClock clock_;
+  std::unique_ptr<Store> store_;
   std::unique_ptr<ModuleHost> host_;
 };
 

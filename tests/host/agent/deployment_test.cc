@@ -133,7 +133,6 @@ TEST(Deployment, WhatThisBuildDoesNotServeIsRefusedAndNotIgnored) {
   EXPECT_THAT(refusedModule(R"("files":{})"), StartsWith("/modules/x/files: "));
   EXPECT_THAT(refusedModule(R"("config":{"a":[{"key":{"$secret":"NAME"}}]})"),
               StartsWith("/modules/x/config/a/0/key: secrets are not part of this build"));
-  EXPECT_THAT(refusedRoute(R"({"route":"x","full":"refuse"})"), StartsWith("/routes/r/full: "));
 }
 
 TEST(Deployment, AnErrorOfAModuleNamesItsPointer) {

@@ -192,14 +192,27 @@ TEST_F(ResolveTest, RoutesThatThisBuildDoesNotServeAreRefused) {
               StartsWith("/routes/r: twin changes are not sent"));
   const std::string into =
       R"j({"route":"FROM /messages/modules/x/* INTO BrokeredEndpoint(\"/modules/y/inputs/in\")",)j";
-  EXPECT_EQ(refusedRoute(into + R"("durable":true})"),
-            "/routes/r/durable: durable routes into modules are not part of this build");
   EXPECT_EQ(refusedRoute(into + R"("durable":false})"), "accepted");
-  EXPECT_THAT(refusedRoute(into + R"("overflow":"spill"})"), StartsWith("/routes/r/overflow: "));
+  EXPECT_EQ(refusedRoute(into + R"("durable":true,"queue":{"messages":5},"full":"refuse"})"),
+            "accepted");
+  EXPECT_EQ(refusedRoute(into + R"("overflow":"spill","ttl_s":5,"priority":1})"), "accepted");
+  EXPECT_EQ(
+      refusedRoute(into + R"("durable":false,"overflow":"spill"})"),
+      "/routes/r/overflow: \"spill\" needs a durable route; leave \"durable\" out or say true");
+  EXPECT_EQ(refusedRoute(into + R"("full":"refuse"})"),
+            "/routes/r/full: is for durable routes; say \"durable\": true, or choose \"overflow\"");
+  for (const char* overflow : {"block", "drop-oldest", "drop-newest"}) {
+    EXPECT_THAT(
+        refusedRoute(into + R"("durable":true,"overflow":")" + overflow + "\"}"),
+        StartsWith("/routes/r/overflow: is for routes through memory; a durable route spills"));
+  }
+  EXPECT_EQ(refusedRoute(into + R"("durable":true,"stall_ms":5})"),
+            "/routes/r/stall_ms: a durable route never stalls; leave it out");
   const std::string up = R"({"route":"FROM /messages/modules/x/* INTO $upstream",)";
   EXPECT_EQ(refusedRoute(up + R"("durable":true,"overflow":"spill"})"), "accepted");
   EXPECT_THAT(refusedRoute(up + R"("durable":false})"), StartsWith("/routes/r/durable: "));
   EXPECT_THAT(refusedRoute(up + R"("overflow":"block"})"), StartsWith("/routes/r/overflow: "));
+  EXPECT_THAT(refusedRoute(up + R"("full":"refuse"})"), StartsWith("/routes/r/full: "));
   EXPECT_THAT(refusedRoute(up + R"("queue":{}})"), StartsWith("/routes/r/queue: "));
   EXPECT_THAT(refusedRoute(up + R"("stall_ms":5})"), StartsWith("/routes/r/stall_ms: "));
   upstream_ = Upstream::kAbsent;
