@@ -14,6 +14,7 @@ struct Window {
       INT64_MIN;                      // End of the key's last closed window: what is older is late.
   std::vector<Series> series;         // In the order of Config::fields.
   std::vector<std::uint64_t> tokens;  // Durable inputs that wait for the aggregate.
+  std::size_t token_bytes = 0;        // Of these.
 
   void add(std::int64_t created_ns) {
     start_ns = count == 0 ? created_ns : std::min(start_ns, created_ns);
@@ -25,6 +26,7 @@ struct Window {
     count = 0;
     series.clear();
     tokens.clear();
+    token_bytes = 0;
   }
 
   std::size_t samples() const {

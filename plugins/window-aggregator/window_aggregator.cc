@@ -15,6 +15,7 @@ constexpr std::size_t kStateSamplesMax = 400'000;
 // Half of what a host lets wait unsettled: then all windows end early, or the input would stop for
 // good.
 constexpr std::size_t kUnsettledMax = 5'000;
+constexpr std::size_t kUnsettledBytesMax = 8u << 20;
 
 class WindowAggregator : public kante::Module {
  public:
@@ -41,7 +42,10 @@ class WindowAggregator : public kante::Module {
     keys_.set(static_cast<double>(windows_.size()));
     if (config_.window_count != 0 && window.count >= config_.window_count)
       close(key, window, "count");
-    if (unsettled_ >= kUnsettledMax) closeAll("unsettled");
+    if (unsettled_ >= kUnsettledMax || unsettled_bytes_ >= kUnsettledBytesMax) {
+      early_.add();
+      closeAll("unsettled");
+    }
     current_ = 0;
     return current_status_;
   }
@@ -99,8 +103,11 @@ class WindowAggregator : public kante::Module {
     if (!has_field) without_field_.add();
     messages_in_.add();
     if (!input.isDurable()) return;
+    const std::size_t bytes = std::size_t{input.message().wordCount()} * 8;
     window.tokens.push_back(input.token());
+    window.token_bytes += bytes;
     ++unsettled_;
+    unsettled_bytes_ += bytes;
   }
 
   bool isLate(const kante::Input& input, const std::string& key) {
@@ -133,6 +140,7 @@ class WindowAggregator : public kante::Module {
     if (status < 0) warn("an aggregate was refused: ", kante::statusName(status));
     if (status != KANTE_PENDING) settleAll(window.tokens, status);
     unsettled_ -= window.tokens.size();
+    unsettled_bytes_ -= window.token_bytes;
     window.reset();
     windows_closed_.add();
     return KANTE_OK;
@@ -169,7 +177,8 @@ class WindowAggregator : public kante::Module {
   const Config config_;
   RecentMap<Window> windows_;
   std::minstd_rand random_;      // Only for which samples stay; the same every time.
-  std::size_t unsettled_ = 0;    // Tokens in open windows.
+  std::size_t unsettled_ = 0;    // Tokens in open windows, and the bytes of their messages.
+  std::size_t unsettled_bytes_ = 0;
   bool is_overdue_ = false;      // A window could not be sent when it should.
   bool is_handed_over_ = false;  // The windows went into saved state.
   std::uint64_t current_ = 0;    // Token of the input that is being handled.
@@ -182,6 +191,7 @@ class WindowAggregator : public kante::Module {
   kante::Counter late_{*this, "messages_late"};
   kante::Counter refused_{*this, "messages_refused"};
   kante::Counter windows_closed_{*this, "windows_closed"};
+  kante::Counter early_{*this, "unsettled_early"};
   kante::Counter evicted_{*this, "keys_evicted"};
   kante::Gauge keys_{*this, "keys"};
 };

@@ -141,6 +141,19 @@ TEST(WindowAggregatorTest, EndsItsWindowsBeforeTheHostStopsTheInput) {
   EXPECT_EQ(*host.take("aggregate").at(0).json().find("window.reason")->string(), "unsettled");
 }
 
+TEST(WindowAggregatorTest, EndsItsWindowsEarlyForLargeMessagesToo) {
+  kante::TestModule host;
+  ASSERT_EQ(host.create({{"window_count", 100}}), KANTE_OK) << host.explained();
+  const std::string padding(900'000, 'x');
+  int sent = 0;
+  while (host.count("aggregate") == 0 && sent < 100) {
+    host.send("in", kante::Draft::json({{"padding", padding}}), {.durable = true});
+    ++sent;
+  }
+  EXPECT_LT(sent, 15);
+  EXPECT_EQ(*host.take("aggregate").at(0).json().find("window.reason")->string(), "unsettled");
+}
+
 TEST(WindowAggregatorTest, KeepsAWindowOpenWhileThereIsNoRoom) {
   TestModule host;
   ASSERT_EQ(host.create({{"fields", Array{"value"}}, {"window_count", 1}}), KANTE_OK);
