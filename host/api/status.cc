@@ -210,16 +210,18 @@ json::object storeJson(const StatusParts& parts) {
 json::object droppedJson(const StatusParts& parts) {
   json::object out;
   for (const char* reason : kDropReasons) out[reason] = 0;
-  for (const auto& [reason, count] : parts.modules.dropped()) out[reason] = count;
-  if (parts.uplink == nullptr) return out;
-  for (const auto& [reason, count] : parts.uplink->status().dropped) {
-    json::value& all = out[reason];
-    all = (all.is_null() ? 0 : all.to_number<std::uint64_t>()) + count;
-  }
+  for (const auto& [reason, count] : droppedTotals(parts.modules, parts.store)) out[reason] = count;
   return out;
 }
 
 }  // namespace
+
+std::map<std::string, std::uint64_t> droppedTotals(const ModuleHost& modules, const Store* store) {
+  std::map<std::string, std::uint64_t> out = modules.dropped();
+  if (store == nullptr) return out;
+  for (const auto& [reason, count] : store->dropped()) out[reason] += count;
+  return out;
+}
 
 std::vector<Problem> problems(const StatusParts& parts) {
   std::vector<Problem> out;

@@ -3,6 +3,7 @@
 
 #include <boost/json/fwd.hpp>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -30,6 +31,9 @@ struct StatusParts {
   const ApiServer* server = nullptr;
   const TrustedClock* wall = nullptr;  // Null: the wall clock is not judged.
 };
+
+// Messages that were dropped since the start, by reason, wherever that was.
+std::map<std::string, std::uint64_t> droppedTotals(const ModuleHost& modules, const Store* store);
 
 enum class Severity { kWarn, kFail };
 

@@ -4,6 +4,8 @@
 
 #include <ctime>
 
+#include "host/base/fd.h"
+
 namespace kante {
 
 namespace {
@@ -16,6 +18,13 @@ std::int64_t now(clockid_t id) {
 
 std::int64_t SystemClock::bootNs() const { return now(CLOCK_BOOTTIME); }
 std::int64_t SystemClock::wallNs() const { return now(CLOCK_REALTIME); }
+
+std::string bootId() {
+  auto text = readFile("/proc/sys/kernel/random/boot_id", 64);
+  if (!text) return {};
+  while (!text->empty() && text->back() == '\n') text->pop_back();
+  return std::move(*text);
+}
 
 std::string formatUtc(std::int64_t wall_ns) {
   std::int64_t seconds = wall_ns / 1'000'000'000;

@@ -37,6 +37,9 @@ class ManualClock final : public Clock {
   std::atomic<std::int64_t> wall_{1'760'000'000'000'000'000};
 };
 
+// Which boot of the machine this is, as the kernel names it; empty when it does not say.
+std::string bootId();
+
 // "2026-11-23T12:00:00.123Z".
 std::string formatUtc(std::int64_t wall_ns);
 

@@ -78,7 +78,12 @@ StoreOptions storeOptions(const Config& config, const TrustedClock& wall) {
   out.sync =
       config.store.sync == StoreSync::kInterval ? SyncPolicy::kInterval : SyncPolicy::kAlways;
   out.sync_ms = config.store.sync_ms;
-  out.wall_trusted = [&wall] { return wall.trusted(); };
+  out.wall = [&wall] {
+    const ClockReading now = wall.read();
+    if (!now.trusted) return StoreClock::Wall::kUntrusted;
+    return now.synchronised ? StoreClock::Wall::kSynchronised : StoreClock::Wall::kTrusted;
+  };
+  out.boot_id = bootId();
   return out;
 }
 

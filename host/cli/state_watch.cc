@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "host/agent/agent.h"
+#include "host/api/status.h"
 #include "host/base/clock.h"
 #include "host/base/log.h"
 #include "host/base/trusted_clock.h"
@@ -134,7 +135,7 @@ void StateWatch::lookAtClock() {
 }
 
 void StateWatch::lookAtDrops() {
-  for (const auto& [reason, count] : parts_.modules.dropped()) {
+  for (const auto& [reason, count] : droppedTotals(parts_.modules, parts_.store)) {
     Dropped& before = dropped_[reason];
     if (before.quiet > 0) --before.quiet;
     if (count <= before.reported || before.quiet > 0) continue;

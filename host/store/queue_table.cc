@@ -53,8 +53,18 @@ void QueueTable::publish(QueueState& queue) {
   }
 }
 
+void QueueTable::countCommitted(const QueueCounts& before, const QueueCounts& after) {
+  for (std::size_t i = 0; i < kStoreDrops; ++i) {
+    if (after.dropped[i] <= before.dropped[i]) continue;
+    drops_[i].fetch_add(after.dropped[i] - before.dropped[i], std::memory_order_relaxed);
+  }
+}
+
 void QueueTable::committed() {
-  for (const Saved& saved : touched_) publish(*saved.queue);
+  for (const Saved& saved : touched_) {
+    countCommitted(saved.counts, saved.queue->counts);
+    publish(*saved.queue);
+  }
   touched_.clear();
   undo_.clear();
   std::erase_if(refusing_, [this](QueueState* queue) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -154,6 +155,10 @@ class QueueTable {
   // Bytes that others keep in the same environment, counted against the same bound.
   void setOtherBytes(std::uint64_t bytes) { other_bytes_ = bytes; }
   bool full(const QueueState& queue, std::uint64_t more) const;
+  // Of all queues since this process began, committed.  Any thread.
+  std::uint64_t dropped(StoreDrop reason) const {
+    return drops_[static_cast<std::size_t>(reason)].load(std::memory_order_relaxed);
+  }
 
  private:
   struct Saved {
@@ -178,6 +183,7 @@ class QueueTable {
   void forgetEmpty(Transaction& txn);
   static void forget(Transaction& txn, const std::string& name, std::uint32_t id);
   bool isTouched(const QueueState& queue) const;
+  void countCommitted(const QueueCounts& before, const QueueCounts& after);
   void touch(QueueState& queue);
   FullPolicy policy(const QueueState& queue) const;
   Room makeRoom(Transaction& txn, QueueState& queue, std::uint64_t bytes, std::uint8_t priority);
@@ -211,6 +217,7 @@ class QueueTable {
   std::uint64_t bytes_ = 0;
   std::uint64_t other_bytes_ = 0;
   std::vector<Saved> touched_;
+  std::array<std::atomic<std::uint64_t>, kStoreDrops> drops_{};
   std::vector<QueueState*> refusing_;  // Those whose handles refuse until there is room.
   std::vector<std::function<void()>> undo_;
 };

@@ -38,6 +38,17 @@ std::vector<QueueStats> StoreCore::shown() const {
   return shown_;
 }
 
+std::map<std::string, std::uint64_t> StoreCore::dropped() const {
+  std::map<std::string, std::uint64_t> out;
+  for (std::size_t i = 0; i < kStoreDrops; ++i) {
+    const auto reason = static_cast<StoreDrop>(i);
+    if (const std::uint64_t count = queues_->dropped(reason); count > 0) out[name(reason)] += count;
+  }
+  const std::uint64_t refused = refused_offers_.load(std::memory_order_relaxed);
+  if (refused > 0) out[name(StoreDrop::kStoreFull)] += refused;
+  return out;
+}
+
 void StoreCore::collect(MetricWriter& metrics) const {
   StoreStatus status;
   std::vector<QueueStats> queues;
@@ -56,6 +67,11 @@ void StoreCore::collect(MetricWriter& metrics) const {
                   static_cast<double>(status.groups));
   metrics.counter("kante_store_messages_total", "Messages offered to the store", {},
                   static_cast<double>(status.group_messages));
+  // The route is not known any more once a queue holds a message.
+  for (const auto& [reason, count] : dropped()) {
+    metrics.counter("kante_dropped_total", "Messages dropped, by route and reason.",
+                    {{"route", ""}, {"reason", reason}}, static_cast<double>(count));
+  }
   for (const QueueStats& queue : queues) {
     metrics.gauge("kante_queue_messages", "Messages in a durable queue", {{"queue", queue.name}},
                   static_cast<double>(queue.messages));
@@ -178,6 +194,8 @@ void Store::whenRoom(std::function<void()> again) { core_->whenRoom(std::move(ag
 const std::string& Store::epoch() const { return core_->epoch(); }
 StoreStatus Store::status() const { return core_->status(); }
 std::vector<QueueStats> Store::shown() const { return core_->shown(); }
+std::map<std::string, std::uint64_t> Store::dropped() const { return core_->dropped(); }
+
 void Store::collect(MetricWriter& metrics) const { core_->collect(metrics); }
 
 }  // namespace kante

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,6 +16,7 @@
 #include "host/base/result.h"
 #include "host/store/durable_queue.h"
 #include "host/store/key_value.h"
+#include "host/store/store_clock.h"
 
 namespace kante {
 
@@ -30,8 +32,9 @@ struct StoreOptions {
   FullPolicy full = FullPolicy::kDropLowest;
   SyncPolicy sync = SyncPolicy::kAlways;
   std::int64_t sync_ms = 200;  // kInterval: a group is closed this often.
-  // Whether the wall clock may be believed; empty: yes.  Called on the store's thread.
-  std::function<bool()> wall_trusted;
+  // What the wall clock is worth; empty: it is trusted.  Called on the store's thread.
+  std::function<StoreClock::Wall()> wall;
+  std::string boot_id;  // Of this boot of the machine; empty: unknown.
 };
 
 struct StoreStatus {
@@ -102,6 +105,9 @@ class Store {
   void whenRoom(std::function<void()> again);
 
   const std::string& epoch() const;
+  // Messages that were accepted and left undelivered since this process began, by reason.  Any
+  // thread.
+  std::map<std::string, std::uint64_t> dropped() const;
   StoreStatus status() const;  // Any thread.
   // As queues(), as of the last commit and without ages and numbers: any thread, waits for nobody.
   std::vector<QueueStats> shown() const;

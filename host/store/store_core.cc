@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstring>
 #include <future>
+#include <optional>
 
 #include "host/base/clock.h"
 #include "host/base/encoding.h"
@@ -22,7 +23,7 @@ constexpr std::uint32_t kStoreVersion = 1;
 struct RootRecord {
   char magic[8] = {'K', 'A', 'N', 'T', 'E', 'S', 'T', '1'};
   std::uint32_t version = kStoreVersion;
-  std::uint32_t wall_trusted = 0;
+  std::uint32_t wall = 0;  // StoreClock::Wall
   std::uint8_t epoch[16] = {};
   std::int64_t store_ns = 0;
   std::int64_t wall_ns = 0;
@@ -31,6 +32,32 @@ struct RootRecord {
   std::uint32_t crc = 0;  // Of everything before it.
 };
 static_assert(sizeof(RootRecord) == 64);
+
+// Beside it, written with it: which boot of the machine that was.  Good for the root that has the
+// same store clock only, because an older release writes no new one.
+constexpr char kBootKey[] = "boot";
+constexpr std::size_t kBootIdBytesMax = 36;
+struct BootRecord {
+  std::int64_t store_ns = 0;
+  std::int64_t boot_ns = 0;
+  char boot_id[kBootIdBytesMax] = {};  // Text, filled with zeroes.
+  std::uint32_t crc = 0;               // Of everything before it.
+};
+static_assert(sizeof(BootRecord) == 56);
+
+std::optional<BootRecord> readBoot(Transaction& txn) {
+  std::string_view value;
+  BootRecord boot;
+  if (!txn.get(txn.tables.root, kBootKey, value) || value.size() != sizeof boot) return {};
+  std::memcpy(&boot, value.data(), sizeof boot);
+  if (crc32c(&boot, offsetof(BootRecord, crc)) != boot.crc) return {};
+  return boot;
+}
+
+StoreClock::Wall wallOf(std::uint32_t stored) {
+  if ((stored & 1) == 0) return StoreClock::Wall::kUntrusted;
+  return (stored & 2) == 0 ? StoreClock::Wall::kTrusted : StoreClock::Wall::kSynchronised;
+}
 
 }  // namespace
 
@@ -75,7 +102,6 @@ Status StoreCore::open() {
 
 Status StoreCore::load(Transaction& txn) {
   const std::int64_t boot_ns = clock_.bootNs();
-  const bool trusted = !options_.wall_trusted || options_.wall_trusted();
   std::string_view value;
   if (!txn.get(txn.tables.root, kRootKey, value)) {
     if (txn.failed()) return lmdbError("store", txn.error());
@@ -96,8 +122,12 @@ Status StoreCore::load(Transaction& txn) {
     return fail(Errc::kUnsupported, "store: written by a newer version of kante");
   }
   epoch_ = toHex({reinterpret_cast<const char*>(root.epoch), sizeof root.epoch});
-  store_clock_.resume({root.store_ns, root.wall_ns, root.wall_trusted != 0}, boot_ns,
-                      clock_.wallNs(), trusted);
+  StoreClock::Saved saved{root.store_ns, root.wall_ns, wallOf(root.wall), {}, 0};
+  if (const auto boot = readBoot(txn); boot && boot->store_ns == root.store_ns) {
+    saved.boot_id.assign(boot->boot_id, ::strnlen(boot->boot_id, kBootIdBytesMax));
+    saved.boot_ns = boot->boot_ns;
+  }
+  store_clock_.resume(saved, {clock_.wallNs(), wall(), options_.boot_id, boot_ns});
   areas_->setBytes(root.area_bytes);
   queues_->setOtherBytes(root.area_bytes);
   return queues_->load(txn);
@@ -105,15 +135,26 @@ Status StoreCore::load(Transaction& txn) {
 
 void StoreCore::writeRoot(Transaction& txn) {
   RootRecord root;
-  root.wall_trusted = !options_.wall_trusted || options_.wall_trusted() ? 1 : 0;
+  root.wall = static_cast<std::uint32_t>(wall());
   const Result<std::string> epoch = fromHex(epoch_);
   std::memcpy(root.epoch, epoch->data(), sizeof root.epoch);
-  const StoreTime time = now();
-  root.store_ns = time.store_ns;
-  root.wall_ns = time.wall_ns;
+  const std::int64_t boot_ns = clock_.bootNs();
+  root.store_ns = store_clock_.now(boot_ns);
+  root.wall_ns = clock_.wallNs();
   root.area_bytes = areas_->bytes();
   root.crc = crc32c(&root, offsetof(RootRecord, crc));
   txn.put(txn.tables.root, kRootKey, {reinterpret_cast<const char*>(&root), sizeof root});
+  if (options_.boot_id.empty()) return;
+  BootRecord boot;
+  boot.store_ns = root.store_ns;
+  boot.boot_ns = boot_ns;
+  options_.boot_id.copy(boot.boot_id, kBootIdBytesMax);
+  boot.crc = crc32c(&boot, offsetof(BootRecord, crc));
+  txn.put(txn.tables.root, kBootKey, {reinterpret_cast<const char*>(&boot), sizeof boot});
+}
+
+StoreClock::Wall StoreCore::wall() const {
+  return options_.wall ? options_.wall() : StoreClock::Wall::kTrusted;
 }
 
 void StoreCore::start() {
@@ -468,6 +509,7 @@ void StoreCore::answer(std::span<Request> group) {
       answers_.emplace_back(request.sink, CommitSink::Done{request.ticket, request.result});
     } else if (request.queue != nullptr && request.result != CommitResult::kCommitted) {
       request.queue->refused_.fetch_add(1, std::memory_order_relaxed);
+      refused_offers_.fetch_add(1, std::memory_order_relaxed);
     }
   }
   std::stable_sort(answers_.begin(), answers_.end(), [](const auto& a, const auto& b) {

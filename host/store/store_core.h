@@ -2,9 +2,11 @@
 #pragma once
 
 #include <array>
+#include <atomic>
 #include <condition_variable>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <span>
@@ -49,6 +51,7 @@ class StoreCore {
   void whenRoom(std::function<void()> again);
   StoreStatus status() const;
   std::vector<QueueStats> shown() const;
+  std::map<std::string, std::uint64_t> dropped() const;
   void collect(MetricWriter& metrics) const;
 
   // ---- inside an operation ----
@@ -83,6 +86,7 @@ class StoreCore {
   static constexpr std::uint64_t kGroupTouches = 16u << 10;  // Roots and branches of five tables.
 
   Status load(Transaction& txn);
+  StoreClock::Wall wall() const;
   void writeRoot(Transaction& txn);
   void run();
   // False when it is time to end.
@@ -139,6 +143,9 @@ class StoreCore {
   bool closed_ = false;
   StoreStatus status_;
   std::vector<QueueStats> shown_;  // oldest_ns and next_number are not kept up.
+
+  // Offers that nobody waited for and that did not commit.
+  std::atomic<std::uint64_t> refused_offers_{0};
 
   std::thread thread_;
 };

@@ -175,22 +175,6 @@ TEST_F(DurableQueueTest, AStepOfTheWallClockExpiresNothing) {
   EXPECT_EQ(bodies(take(queue())), Strings({"x", "y"}));
 }
 
-TEST_F(DurableQueueTest, TimeSpentStoppedCountsWhereTheWallClockIsTrusted) {
-  for (const bool trusted : {true, false}) {
-    StoreOptions options;
-    options.wall_trusted = [trusted] { return trusted; };
-    open(options);
-    put(queue(), entryOf("x", 9, 60'000'000'000));
-    store_.reset();
-    clock_.stepWall(std::int64_t{3600} * 1'000'000'000);  // BOOTTIME is not carried over a stop.
-    open(options);
-    put(queue(), entryOf("y"));
-    const TakenBatch batch = take(queue());
-    EXPECT_EQ(bodies(batch), trusted ? Strings({"y"}) : Strings({"x", "y"}));
-    queue().acknowledge(tokens(batch));
-  }
-}
-
 TEST_F(DurableQueueTest, DropsTheOldestOfTheLowestPriorityWhenFull) {
   open();
   QueueSpec spec;
