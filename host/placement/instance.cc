@@ -312,7 +312,8 @@ Consumer::Outcome Instance::consume(Delivery& delivery) {
   }
   kante_msg* message = delivery.message.get();
   const std::int64_t expiry = delivery.message.view().expiryNs();
-  if (expiry != 0 && expiry < here.wallNs()) {
+  // Left when the hop was made, less what it waited: a step of the wall clock expires nothing here.
+  if (expiry != 0 && expiry - delivery.hop.arrived_ns < here.bootNs() - delivery.queued_boot_ns) {
     count(link.dropped, DropReason::kTtl);
     return Outcome::kDone;
   }

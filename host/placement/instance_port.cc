@@ -1,4 +1,5 @@
 // The extensions: what a module asks for, handed to the control thread, answered by DONE.
+#include <algorithm>
 #include <chrono>
 
 #include "host/base/clock.h"
@@ -149,10 +150,15 @@ kante_status Instance::cancelTimer(std::uint32_t id) {
   return KANTE_OK;
 }
 
+// Asio's timers stand still while the machine sleeps; `next_ns` does not.  So a long wait is one of
+// shorter ones, and after a sleep the timer is late by no more than that.
+constexpr std::int64_t kTimerWaitNs = 60'000'000'000;
+
 void Instance::armTimer(std::uint32_t id) {
   Timer& timer = *timers_[id];
   const std::int64_t wait_ns = timer.next_ns - SystemClock().bootNs();
-  timer.timer.expires_after(std::chrono::nanoseconds(wait_ns < 0 ? 0 : wait_ns));
+  timer.timer.expires_after(
+      std::chrono::nanoseconds(std::clamp<std::int64_t>(wait_ns, 0, kTimerWaitNs)));
   timer.timer.async_wait(
       [weak = weak_from_this(), id, serial = timer.serial](const boost::system::error_code& error) {
         const auto self = weak.lock();
@@ -160,6 +166,7 @@ void Instance::armTimer(std::uint32_t id) {
         const auto at = self->timers_.find(id);
         if (at == self->timers_.end() || at->second->serial != serial || at->second->pending)
           return;
+        if (SystemClock().bootNs() < at->second->next_ns) return self->armTimer(id);
         at->second->pending = true;
         Event event;
         event.event.type = KANTE_EVENT_TIMER;
