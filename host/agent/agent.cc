@@ -58,6 +58,10 @@ Result<ResolvedDeployment> Agent::State::resolve(const Deployment& deployment,
   // A bundle of a document that is only looked at, or refused, is not kept.
   if (!resolved || (request != nullptr && request->mode == ApplyRequest::Mode::kDryRun))
     for (const std::string& digest : admitted) (void)parts.bundles.remove(digest);
+  if (resolved && parts.barred) {
+    for (ModuleSpec& module : resolved->target.modules)
+      if (parts.barred(module.digest)) module.desire = Desire::kStopped;
+  }
   return resolved;
 }
 

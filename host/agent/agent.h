@@ -108,6 +108,8 @@ class Agent {
     std::function<AdmissionPolicy()> policy;
     Upstream upstream = Upstream::kServed;
     Handover handover = {};
+    // Whether a module of this bundle must not run although it was admitted; empty: none.
+    std::function<bool(const std::string& digest)> barred = nullptr;
   };
 
   static Result<std::unique_ptr<Agent>> open(Parts parts);

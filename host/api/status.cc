@@ -11,6 +11,7 @@
 #include "host/base/clock.h"
 #include "host/base/events.h"
 #include "host/base/trusted_clock.h"
+#include "host/bundle/distrust.h"
 #include "host/placement/module_host.h"
 #include "host/store/store.h"
 #include "host/uplink/uplink.h"
@@ -29,6 +30,11 @@ double uptime(const StatusParts& parts) {
   return static_cast<double>(parts.clock.bootNs() - parts.started_boot_ns) / 1e9;
 }
 
+std::string distrustOf(const StatusParts& parts, const ModuleStatus& module) {
+  if (parts.distrust == nullptr || module.digest.empty()) return {};
+  return parts.distrust->why(module.digest);
+}
+
 void moduleProblems(const StatusParts& parts, std::vector<Problem>& out) {
   for (const ModuleStatus& module : parts.modules.modules()) {
     const std::string about = "module/" + module.name;
@@ -40,6 +46,11 @@ void moduleProblems(const StatusParts& parts, std::vector<Problem>& out) {
     } else if (module.state == ModuleState::kBackoff) {
       out.push_back({Severity::kWarn, about,
                      "Module " + module.name + " ended and waits to be started again" + why, look});
+    }
+    if (const std::string why = distrustOf(parts, module); !why.empty()) {
+      out.push_back(
+          {Severity::kWarn, about, "Module " + module.name + " is distrusted: " + why,
+           "deploy a bundle of a trusted signer, or stop it: kante module stop " + module.name});
     }
     if (!module.override_reason.empty()) {
       out.push_back(
@@ -267,7 +278,11 @@ std::vector<Problem> problems(const StatusParts& parts) {
 
 json::object statusJson(const StatusParts& parts) {
   json::array modules;
-  for (const ModuleStatus& module : parts.modules.modules()) modules.push_back(toJson(module));
+  for (const ModuleStatus& module : parts.modules.modules()) {
+    json::object shown = toJson(module);
+    shown["distrusted"] = textOrNull(distrustOf(parts, module));
+    modules.push_back(std::move(shown));
+  }
   json::array wrong;
   for (const Problem& problem : problems(parts)) {
     wrong.push_back({{"severity", problem.severity == Severity::kFail ? "fail" : "warn"},

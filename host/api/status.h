@@ -11,6 +11,7 @@ namespace kante {
 
 class Agent;
 class Clock;
+class Distrust;
 class EventLog;
 class ModuleHost;
 class Store;
@@ -29,6 +30,7 @@ struct StatusParts {
   Store* store = nullptr;    // Null: keeps nothing.
   Uplink* uplink = nullptr;  // Null: kind "none".
   const ApiServer* server = nullptr;
+  Distrust* distrust = nullptr;        // Null: signers are not judged again.
   const TrustedClock* wall = nullptr;  // Null: the wall clock is not judged.
 };
 

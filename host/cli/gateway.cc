@@ -20,6 +20,7 @@
 #include "host/base/events.h"
 #include "host/base/trusted_clock.h"
 #include "host/bundle/bundle_store.h"
+#include "host/bundle/distrust.h"
 #include "host/cli/host_lock.h"
 #include "host/cli/state_watch.h"
 #include "host/cli/supervisor.h"
@@ -159,6 +160,7 @@ struct Gateway::State {
   void failInterrupted();
   void quarantine(const Blame& blame);
   void startDeployment(std::function<void(Status)> ready);
+  void reportDistrust();
   void applyFile(std::function<void(Status)> ready);
   Agent::Handover handover();
   void leave(std::function<void()> done);
@@ -179,6 +181,7 @@ struct Gateway::State {
   SignerRules rules;
   std::unique_ptr<Store> store;
   std::optional<BundleStore> bundles;
+  std::optional<Distrust> distrust;
   std::unique_ptr<StoreMap> twin_map;
   std::unique_ptr<StoreMap> journal;
   std::unique_ptr<Twins> twins;
@@ -229,6 +232,7 @@ Status Gateway::State::openDisk() {
   }
   KANTE_TRY(kept, BundleStore::open(data_dir.get()));
   bundles.emplace(std::move(kept));
+  distrust.emplace(*bundles, *trust, [this] { return wall.judgement(); });
 
   const auto later = [this](std::function<void()> work) { post(std::move(work)); };
   twin_map = std::make_unique<StoreMap>(store->keyValue(), "twins", later);
@@ -375,7 +379,11 @@ Status Gateway::State::openAgent() {
                        return policy;
                      },
                      upstream ? Upstream::kServed : Upstream::kAbsent,
-                     handover()};
+                     handover(),
+                     [this](const std::string& digest) {
+                       return options.config.trust.on_revoked == OnRevoked::kStop &&
+                              !distrust->why(digest).empty();
+                     }};
   KANTE_TRY(opened, Agent::open(std::move(parts)));
   agent = std::move(opened);
   return {};
@@ -392,7 +400,7 @@ Status Gateway::State::openApi() {
   where.upload_dir_fd = data_dir.get();
   api = std::make_unique<ApiServer>(control, router, log, std::move(where));
   status.emplace(StatusParts{config.gateway.id, clock, started_boot_ns, *modules, *agent, events,
-                             store.get(), uplink.get(), api.get(), &wall});
+                             store.get(), uplink.get(), api.get(), &*distrust, &wall});
   addStatusEndpoints(router, *status);
   addModuleEndpoints(router, *modules, log, control);
   addEventEndpoints(router, events);
@@ -425,6 +433,7 @@ Status Gateway::start(std::function<void(Status)> ready) {
   State* state = state_.get();
   state->startDeployment([state, ready = std::move(ready)](Status outcome) {
     state->watch->look();
+    state->reportDistrust();
     ready(std::move(outcome));
   });
   return {};
@@ -442,6 +451,19 @@ void Gateway::State::startDeployment(std::function<void(Status)> ready) {
     if (none) log.info("agent", "nothing is deployed yet; kante deploy apply FILE does it");
     ready(outcome || none ? Status() : Status(outcome.error()));
   });
+}
+
+void Gateway::State::reportDistrust() {
+  for (const ModuleStatus& module : modules->modules()) {
+    const std::string& why = distrust->why(module.digest);
+    if (why.empty()) continue;
+    Event distrusted;
+    distrusted.level = EventLevel::kWarn;
+    distrusted.kind = "module.distrusted";
+    distrusted.subject = "module/" + module.name;
+    distrusted.text = "Module " + module.name + " is distrusted: " + why;
+    events.add(std::move(distrusted));
+  }
 }
 
 void Gateway::State::applyFile(std::function<void(Status)> ready) {

@@ -24,8 +24,6 @@ Status supported(const Config& config) {
       {"hub.tls.client_ca", !config.hub.tls.client_ca.empty(), "the hub for leaf devices"},
       {"trust.deployers", !config.trust.deployers.empty(), "obeying signed documents from afar"},
       {"trust.roots", !config.trust.roots.empty(), "replacing trust from afar"},
-      {"trust.on_revoked", config.trust.on_revoked == OnRevoked::kStop,
-       "stopping modules whose signer was revoked later"},
       {"uplink.kind", uplink.kind == UplinkKind::kIothub || uplink.kind == UplinkKind::kKante,
        "this kind of uplink"},
       {"uplink.proxy", !uplink.proxy.empty(), "an uplink through a proxy"},

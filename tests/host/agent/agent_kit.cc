@@ -33,7 +33,7 @@ void Gateway::restart() {
   bundles.emplace(BundleStore::open(dir.fd()).value());
   twins = Twins::open(twin_map).value();
   agent = Agent::open({*bundles, host, *twins, journal, clock, log,
-                       [this] { return policyFor(*trust); }, upstream, handover})
+                       [this] { return policyFor(*trust); }, upstream, handover, barred})
               .value();
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -122,6 +123,7 @@ class Gateway {
   std::unique_ptr<Twins> twins;
   Upstream upstream = Upstream::kServed;
   Agent::Handover handover;
+  std::function<bool(const std::string&)> barred;
   std::unique_ptr<Agent> agent;
 };
 

@@ -86,6 +86,18 @@ TEST_F(AgentTest, SurvivesARestartByTheDigestsOfItsBundles) {
   EXPECT_EQ(gateway_.host.targets[0].routes[0].text, first.routes[0].text);
 }
 
+TEST_F(AgentTest, WhatIsBarredAfterItsAdmissionStaysStoppedWhileTheOthersRun) {
+  applied(document(1));
+  gateway_.barred = [](const std::string& digest) {
+    return digest == Gateway::digestOf("com.example.a", 7, kPorts);
+  };
+  gateway_.restart();
+  ASSERT_TRUE(gateway_.start());
+  for (const ModuleSpec& module : gateway_.host.targets.back().modules) {
+    EXPECT_EQ(module.desire == Desire::kStopped, module.name == "x") << module.name;
+  }
+}
+
 TEST_F(AgentTest, TheSameDocumentAgainChangesNothing) {
   applied(document(1));
   const int writes = gateway_.journal.writes;

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "host/bundle/distrust.h"
 #include "host/bundle/elf_lint.h"
 #include "host/bundle/tree.h"
 #include "tests/host/bundle/bundle_kit.h"
@@ -275,6 +276,23 @@ TEST_F(BundleStoreTest, ASignerRevokedLaterIsReported) {
   const TrustStore later = test::trustIn(ca_, test::makeRevocations(ca_, {&signer_}));
   EXPECT_EQ(store.judgeAgain(digest, later, now).error().code, Errc::kRevoked);
   EXPECT_TRUE(store.load(digest).has_value());  // Whether it stops is the agent's to say.
+}
+
+TEST_F(BundleStoreTest, DistrustIsForTheRevokedAndTheStrangerAndNotForTheExpired) {
+  BundleStore store = open();
+  const std::string digest = admit(store, bundle())->digest;
+  JudgementTime now{test::kNow_s, JudgementTime::Clock::kTrusted};
+  const auto why = [&](const TrustStore& trust) {
+    return Distrust(store, trust, [&] { return now; }).why(digest);
+  };
+  EXPECT_EQ(why(trust_), "");
+  EXPECT_THAT(why(test::trustIn(ca_, test::makeRevocations(ca_, {&signer_}))),
+              HasSubstr("was revoked"));
+  EXPECT_THAT(why(test::trustIn(test::makeCa("another"))), HasSubstr("not trusted"));
+  now.at_s += 3650 * test::kDay_s;
+  EXPECT_EQ(store.judgeAgain(digest, trust_, now).error().code, Errc::kExpired);
+  EXPECT_EQ(why(trust_), "");
+  EXPECT_TRUE(store.load(digest).has_value());
 }
 
 TEST_F(BundleStoreTest, ChangedBytesInTheStoreAreNotLoaded) {

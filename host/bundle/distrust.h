@@ -1,0 +1,31 @@
+// Whose signer would not be admitted any more: revoked, or no longer among those trusted.  Expiry
+// is no reason: admission is judged once.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <string>
+
+#include "host/bundle/bundle_store.h"
+#include "host/bundle/trust.h"
+
+namespace kante {
+
+// Trust does not change while a process lives, so each bundle is judged once in it.  One thread.
+class Distrust {
+ public:
+  // Borrowed; `now` is called at each first judgement.
+  Distrust(const BundleStore& bundles, const TrustStore& trust, std::function<JudgementTime()> now)
+      : bundles_(bundles), trust_(trust), now_(std::move(now)) {}
+
+  // Why an admitted bundle is distrusted, as a sentence; empty when it is not.
+  const std::string& why(const std::string& digest);
+
+ private:
+  const BundleStore& bundles_;
+  const TrustStore& trust_;
+  const std::function<JudgementTime()> now_;
+  std::map<std::string, std::string> judged_;  // By digest: those of the deployments of this life.
+};
+
+}  // namespace kante
