@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <cstring>
-#include <deque>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -52,17 +51,31 @@ class PageWalk {
     }
     if (!any) return bad(0, "no valid meta page");
     meta_ = newest;
-    push(newest.roots[0]);
-    push(newest.roots[1]);
-    for (std::uint32_t checked = 0; !pages_.empty() && checked < kCheckedPagesMax; ++checked) {
-      const std::uint64_t number = pages_.front();
-      pages_.pop_front();
-      KANTE_CHECK(checkPage(number));
+    seen_.assign(meta_.last_page + 1, false);
+    push(newest.roots[0], Tree::kFreePages);
+    push(newest.roots[1], Tree::kTables);
+    while (!todo_.empty()) {
+      const Todo next = todo_.back();
+      todo_.pop_back();
+      KANTE_CHECK(checkPage(next.number, next.tree));
     }
     return {};
   }
 
  private:
+  enum class Tree { kFreePages, kTables };
+  struct Todo {
+    std::uint64_t number;
+    Tree tree;
+  };
+
+  // Every page has one use.  False for those outside of the file, too.
+  bool use(std::uint64_t number) {
+    if (number < 2 || number > meta_.last_page || seen_[number]) return false;
+    seen_[number] = true;
+    return true;
+  }
+
   static Error bad(std::uint64_t page, const char* what) {
     return fail(Errc::kCorrupt, "store page " + std::to_string(page) + ": " + what);
   }
@@ -89,18 +102,17 @@ class PageWalk {
     meta.roots[1] = readAt<std::uint64_t>(page, kMetaDbs + kDbBytes + kDbRoot);
     meta.last_page = readAt<std::uint64_t>(page, kMetaLast);
     meta.txn = readAt<std::uint64_t>(page, kMetaLast + 8);
-    return (meta.last_page + 1) * page_bytes_ <= file_bytes_ + page_bytes_ * 2;
+    return meta.last_page < file_bytes_ / page_bytes_ + 2;
   }
 
-  void push(std::uint64_t root) {
-    if (root != kNoPage) pages_.push_back(root);
+  void push(std::uint64_t root, Tree tree) {
+    if (root != kNoPage) todo_.push_back({root, tree});
   }
 
-  Status checkPage(std::uint64_t number) {
+  Status checkPage(std::uint64_t number, Tree tree) {
     std::string page;
-    if (number < 2 || number > meta_.last_page || !read(number, page)) {
-      return bad(number, "outside of the file");
-    }
+    if (!use(number)) return bad(number, "is used twice, or outside of the file");
+    if (!read(number, page)) return bad(number, "outside of the file");
     const auto flags = static_cast<std::uint16_t>(readAt<std::uint16_t>(page, 10) & kKinds);
     const auto lower = readAt<std::uint16_t>(page, 12);
     const auto upper = readAt<std::uint16_t>(page, 14);
@@ -111,14 +123,29 @@ class PageWalk {
     }
     const std::size_t nodes = (lower - kPageHeader) / 2;
     if (nodes == 0 || (flags == kBranch && nodes < 2)) return bad(number, "has no entries");
+    std::string_view before;
     for (std::size_t i = 0; i < nodes; ++i) {
-      KANTE_CHECK(checkNode(number, page, readAt<std::uint16_t>(page, kPageHeader + 2 * i), flags));
+      const std::size_t at = readAt<std::uint16_t>(page, kPageHeader + 2 * i);
+      KANTE_CHECK(checkNode(number, page, at, flags, tree));
+      if (flags == kBranch && i == 0) continue;  // Its key is not there.
+      const std::string_view key =
+          std::string_view(page).substr(at + 8, readAt<std::uint16_t>(page, at + 6));
+      if (key.empty() || (!before.empty() && !inOrder(before, key, tree))) {
+        return bad(number, "has its keys out of order");
+      }
+      before = key;
     }
     return {};
   }
 
-  Status checkNode(std::uint64_t number, std::string_view page, std::size_t at,
-                   std::uint16_t flags) {
+  static bool inOrder(std::string_view a, std::string_view b, Tree tree) {
+    if (tree == Tree::kTables) return a < b;
+    return a.size() == 8 && b.size() == 8 &&
+           readAt<std::uint64_t>(a, 0) < readAt<std::uint64_t>(b, 0);
+  }
+
+  Status checkNode(std::uint64_t number, std::string_view page, std::size_t at, std::uint16_t flags,
+                   Tree tree) {
     if (at + 8 > page.size() || at % 2 != 0) return bad(number, "has an entry outside of it");
     const std::uint64_t low = readAt<std::uint16_t>(page, at);
     const std::uint64_t high = readAt<std::uint16_t>(page, at + 2);
@@ -126,7 +153,7 @@ class PageWalk {
     const std::size_t data = at + 8 + readAt<std::uint16_t>(page, at + 6);
     if (flags == kBranch) {
       if (data > page.size()) return bad(number, "has a key outside of it");
-      push(low | high << 16 | node_flags << 32);
+      push(low | high << 16 | node_flags << 32, tree);
       return {};
     }
     const std::uint64_t size = low | high << 16;
@@ -134,15 +161,30 @@ class PageWalk {
     if (node_flags > 3 || data + (big ? 8 : size) > page.size()) {
       return bad(number, "has a value outside of it");
     }
-    if (big) return checkOverflow(readAt<std::uint64_t>(page, data), size);
+    if (big) return checkOverflow(readAt<std::uint64_t>(page, data), size, tree);
+    if (tree == Tree::kFreePages) return checkFree(number, page.substr(data, size));
     if ((node_flags & kSubData) != 0) {
       if (size != kDbBytes) return bad(number, "has a damaged table");
-      push(readAt<std::uint64_t>(page, data + kDbRoot));
+      push(readAt<std::uint64_t>(page, data + kDbRoot), tree);
     }
     return {};
   }
 
-  Status checkOverflow(std::uint64_t number, std::uint64_t size) {
+  // Free pages: their count, then their numbers.  One that is in use would be written over.
+  Status checkFree(std::uint64_t number, std::string_view list) {
+    if (list.size() < 8 || readAt<std::uint64_t>(list, 0) > list.size() / 8 - 1) {
+      return bad(number, "has a damaged list of free pages");
+    }
+    const auto count = readAt<std::uint64_t>(list, 0);
+    for (std::uint64_t i = 1; i <= count; ++i) {
+      if (!use(readAt<std::uint64_t>(list, 8 * i))) {
+        return bad(number, "lists a page as free that is not");
+      }
+    }
+    return {};
+  }
+
+  Status checkOverflow(std::uint64_t number, std::uint64_t size, Tree tree) {
     char header[kPageHeader];
     const std::string_view view(header, sizeof header);
     const auto at = static_cast<off_t>(number * page_bytes_);
@@ -156,14 +198,24 @@ class PageWalk {
         number + pages - 1 > meta_.last_page || pages * page_bytes_ < size + kPageHeader) {
       return bad(number, "is no overflow page of its size");
     }
-    return {};
+    for (std::uint64_t i = 0; i < pages; ++i) {
+      if (!use(number + i)) return bad(number + i, "is used twice");
+    }
+    if (tree != Tree::kFreePages) return {};
+    std::string list(size, '\0');
+    if (::pread(fd_, list.data(), size, at + static_cast<off_t>(kPageHeader)) !=
+        static_cast<ssize_t>(size)) {
+      return bad(number, "outside of the file");
+    }
+    return checkFree(number, list);
   }
 
   const int fd_;
   const std::uint64_t file_bytes_;
   std::uint64_t page_bytes_ = 4096;
   Meta meta_;
-  std::deque<std::uint64_t> pages_;
+  std::vector<bool> seen_;
+  std::vector<Todo> todo_;
 };
 
 }  // namespace
