@@ -3,6 +3,10 @@
 #include <array>
 #include <cstring>
 
+#if defined(__x86_64__)
+#include <nmmintrin.h>
+#endif
+
 namespace kante {
 namespace {
 
@@ -27,11 +31,32 @@ constexpr Tables makeTables() {
 
 constexpr Tables kTables = makeTables();
 
+#if defined(__x86_64__)
+// With the processor's own instruction, where it has one.
+__attribute__((target("sse4.2"))) std::uint32_t byInstruction(const std::uint8_t* p,
+                                                              std::size_t bytes,
+                                                              std::uint32_t crc) {
+  std::uint64_t wide = crc;
+  for (; bytes >= 8; bytes -= 8, p += 8) {
+    std::uint64_t chunk = 0;
+    std::memcpy(&chunk, p, 8);
+    wide = _mm_crc32_u64(wide, chunk);
+  }
+  crc = static_cast<std::uint32_t>(wide);
+  for (; bytes > 0; --bytes, ++p) crc = _mm_crc32_u8(crc, *p);
+  return crc;
+}
+#endif
+
 }  // namespace
 
 std::uint32_t crc32c(const void* data, std::size_t bytes, std::uint32_t seed) {
   const auto* p = static_cast<const std::uint8_t*>(data);
   std::uint32_t crc = ~seed;
+#if defined(__x86_64__)
+  static const bool has_instruction = __builtin_cpu_supports("sse4.2") != 0;
+  if (has_instruction) return ~byInstruction(p, bytes, crc);
+#endif
   for (; bytes >= 8; bytes -= 8, p += 8) {
     std::uint64_t chunk;  // Little-endian machines only, like the record itself.
     std::memcpy(&chunk, p, 8);

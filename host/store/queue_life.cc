@@ -35,7 +35,7 @@ QueueState& QueueTable::admit(const std::string& name) {
   queue.handed = queue.handed_before = {};
   queue.remembers = false;
   keep(std::move(made));
-  undo_.push_back([this, &queue] { leave(queue); });
+  undo_.emplace_back([this, &queue] { leave(queue); });
   touch(queue);
   return queue;
 }
@@ -100,7 +100,7 @@ void QueueTable::forgetEmpty(Transaction& txn) {
     if (!idle(queue) || isTouched(queue)) continue;
     forget(txn, queue.name, queue.counts.id);
     leave(queue);
-    undo_.push_back([this, &queue] {
+    undo_.emplace_back([this, &queue] {
       const auto gone = gone_.find(queue.name);
       std::unique_ptr<QueueState> state = std::move(gone->second);
       gone_.erase(gone);

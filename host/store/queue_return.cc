@@ -57,13 +57,13 @@ void QueueTable::giveBack(Transaction& txn, QueueState& queue,
                        [number](const auto& again) { return again.number >= number; });
       if (later != queue.again.end() && later->number == number) continue;  // It is back already.
       queue.again.insert(later, {token, number});
-      undo_.push_back([&queue, token] {
+      undo_.emplace_back([&queue, token] {
         std::erase_if(queue.again, [token](const auto& again) { return again.token == token; });
       });
       continue;
     }
     queue.taken.erase(it);
-    undo_.push_back([&queue, token] { queue.taken[token] = 0; });
+    undo_.emplace_back([&queue, token] { queue.taken[token] = 0; });
     auto& next =
         token.position >= queue.reading.live_from ? queue.reading.live : queue.reading.backlog;
     next[token.priority] = std::min(next[token.priority], token.position);
@@ -206,7 +206,7 @@ void QueueTable::writeHanded(Transaction& txn, QueueState& queue) {
     handed[priority] = std::prev(after)->first.position;
   }
   if (handed == queue.handed) return;
-  undo_.push_back([&queue, before = queue.handed] { queue.handed = before; });
+  undo_.emplace_back([&queue, before = queue.handed] { queue.handed = before; });
   queue.handed = handed;
   std::string value;
   value += std::string_view(KeyBuilder().add(std::uint64_t{0}));

@@ -166,7 +166,7 @@ void QueueTable::insert(Transaction& txn, QueueState& queue, std::uint8_t priori
                         const RecordView& record) {
   const QueueToken token{priority, queue.counts.next_position};
   const std::size_t bytes = recordBytes(record);
-  std::uint8_t* to = txn.reserve(txn.tables.entries, entryKey(queue.counts.id, token), bytes);
+  std::uint8_t* to = txn.reserveEntry(entryKey(queue.counts.id, token), bytes);
   if (to == nullptr) return;
   encodeRecord(record, to);
   if (record.expires_ns != 0) {
@@ -228,10 +228,10 @@ bool QueueTable::remove(Transaction& txn, QueueState& queue, QueueToken token) {
   touch(queue);
   std::string_view record;
   const KeyBuilder key = entryKey(queue.counts.id, token);
-  if (!txn.get(txn.tables.entries, key, record)) return false;
+  if (!txn.findEntry(key, record)) return false;
   const std::uint64_t bytes = kKeyBytes + record.size();
   const std::int64_t expires = peekExpires(record);
-  txn.erase(txn.tables.entries, key);
+  txn.eraseFoundEntry();
   if (expires != 0) txn.erase(txn.tables.expiry, expiryKey(expires, queue.counts.id, token));
   if (txn.failed()) return false;
   --queue.counts.messages;
@@ -242,8 +242,8 @@ bool QueueTable::remove(Transaction& txn, QueueState& queue, QueueToken token) {
 }
 
 void QueueTable::setTaken(QueueState& queue, QueueToken token, std::uint64_t number) {
-  queue.taken[token] = number;
-  undo_.push_back([&queue, token] { queue.taken.erase(token); });
+  queue.taken.insert_or_assign(queue.taken.end(), token, number);
+  undo_.emplace_back([&queue, token] { queue.taken.erase(token); });
 }
 
 void QueueTable::settleNumber(Transaction& txn, QueueState& queue, std::uint64_t number) {
@@ -252,7 +252,7 @@ void QueueTable::settleNumber(Transaction& txn, QueueState& queue, std::uint64_t
   --range;
   const std::uint64_t first = range->first;
   const QueueState::Range before = range->second;
-  undo_.push_back([&queue, first, before] { queue.ranges[first] = before; });
+  undo_.emplace_back([&queue, first, before] { queue.ranges[first] = before; });
   if (--range->second.open > 0) return;
   queue.ranges.erase(range);
   KeyBuilder key;
@@ -267,14 +267,14 @@ void QueueTable::settle(Transaction& txn, QueueState& queue, QueueToken token) {
   // What an ambiguous commit removed already is not open in its range either.
   const bool there = remove(txn, queue, token);
   queue.taken.erase(it);
-  undo_.push_back([&queue, token, number] { queue.taken[token] = number; });
+  undo_.emplace_back([&queue, token, number] { queue.taken[token] = number; });
   if (number == 0) return;
   const auto given_back = std::find_if(queue.again.begin(), queue.again.end(),
                                        [token](const auto& again) { return again.token == token; });
   if (given_back != queue.again.end()) {
     const auto at = static_cast<std::size_t>(given_back - queue.again.begin());
     queue.again.erase(given_back);
-    undo_.push_back([&queue, token, number, at] {
+    undo_.emplace_back([&queue, token, number, at] {
       queue.again.insert(queue.again.begin() + static_cast<std::ptrdiff_t>(at), {token, number});
     });
   }

@@ -19,6 +19,7 @@
 #include "host/base/result.h"
 #include "host/store/durable_queue.h"
 #include "host/store/transaction.h"
+#include "host/store/undo.h"
 
 namespace kante {
 
@@ -219,7 +220,7 @@ class QueueTable {
   std::vector<Saved> touched_;
   std::array<std::atomic<std::uint64_t>, kStoreDrops> drops_{};
   std::vector<QueueState*> refusing_;  // Those whose handles refuse until there is room.
-  std::vector<std::function<void()>> undo_;
+  std::vector<Undo> undo_;
 };
 
 }  // namespace kante

@@ -17,22 +17,38 @@ bool room(const TakeRequest& request, const TakenBatch& batch, std::uint64_t byt
          bytes + more <= std::min(request.bytes_max, kTakeBytesMax);
 }
 
+constexpr std::size_t kFirstPieceWords = 512;  // 4 KiB: most batches of a live link fit.
+constexpr std::size_t kPieceWords = 8192;      // 64 KiB
+
 // Copies the record out of the map; false when it is damaged.
 bool copyOut(std::string_view bytes, QueueToken token, std::uint64_t number, TakenBatch& batch) {
-  std::vector<std::uint64_t> copy((bytes.size() + 7) / 8);
-  std::memcpy(copy.data(), bytes.data(), bytes.size());
-  auto record = decodeRecord({reinterpret_cast<const char*>(copy.data()), bytes.size()});
-  if (record.has_error()) return false;
-  batch.memory.push_back(std::move(copy));
+  const std::size_t words = (bytes.size() + 7) / 8;
+  auto& memory = batch.memory;
+  // In pieces that never move, because the views point into them.
+  if (memory.empty() || memory.back().capacity() - memory.back().size() < words) {
+    const std::size_t piece = memory.empty() ? kFirstPieceWords : kPieceWords;
+    memory.emplace_back().reserve(std::max(piece, words));
+  }
+  const std::size_t at = memory.back().size();
+  memory.back().resize(at + words);
+  std::uint64_t* copy = memory.back().data() + at;
+  std::memcpy(copy, bytes.data(), bytes.size());
+  auto record = decodeRecord({reinterpret_cast<const char*>(copy), bytes.size()});
+  if (record.has_error()) {
+    memory.back().resize(at);
+    return false;
+  }
   batch.messages.push_back({token, number, 0, *record});
   return true;
 }
 
-// Asks the gate about the last message of the batch, and takes it out if it may not pass.
-bool admitted(const TakeRequest& request, TakenBatch& batch) {
+// Asks the gate about the last message of the batch, of `size` bytes, and takes it out if it may
+// not pass.
+bool admitted(const TakeRequest& request, TakenBatch& batch, std::size_t size) {
   if (request.gate == nullptr || request.gate->admit(batch.messages.back())) return true;
   batch.messages.pop_back();
-  batch.memory.pop_back();
+  auto& piece = batch.memory.back();
+  piece.resize(piece.size() - (size + 7) / 8);
   batch.held = true;
   return false;
 }
@@ -74,9 +90,9 @@ void QueueTable::takeAgain(Transaction& txn, QueueState& queue, const TakeReques
     const bool there = txn.get(txn.tables.entries, entryKey(queue.counts.id, next.token), value);
     if (there && !room(request, batch, bytes, value.size())) return;
     const bool whole = there && copyOut(value, next.token, next.number, batch);
-    if (whole && !admitted(request, batch)) return;
+    if (whole && !admitted(request, batch, value.size())) return;
     queue.again.pop_front();
-    undo_.push_back([&queue, next] { queue.again.push_front(next); });
+    undo_.emplace_back([&queue, next] { queue.again.push_front(next); });
     if (whole) {
       bytes += value.size();
       const auto range = queue.ranges.upper_bound(next.number);
@@ -116,7 +132,7 @@ void QueueTable::takeRegion(Transaction& txn, QueueState& queue, std::uint8_t pr
           break;
         } else if (copyOut(value, token, 0, batch)) {
           batch.messages.back().backlog = backlog;
-          if (!admitted(request, batch)) break;
+          if (!admitted(request, batch, value.size())) break;
           bytes += value.size();
           if (backlog) ++batch.backlog;
           setTaken(queue, token, 0);
@@ -155,7 +171,7 @@ void QueueTable::giveNumbers(Transaction& txn, QueueState& queue, TakenBatch& ba
   value.append(reinterpret_cast<const char*>(&crc), sizeof crc);
   txn.put(txn.tables.numbers, key, value);
   queue.ranges[number] = {count, queue.counts.unnumbered_drops};
-  undo_.push_back([&queue, number] { queue.ranges.erase(number); });
+  undo_.emplace_back([&queue, number] { queue.ranges.erase(number); });
   queue.counts.next_number += count;
 }
 

@@ -313,8 +313,8 @@ void StoreCore::run() {
   std::vector<Request> requests;
   while (waitForWork(requests)) {
     work(requests);
-    // Both vectors travel between the threads; a burst's memory is not kept.
-    if (requests.capacity() > 256) requests = std::vector<Request>();
+    // Both vectors travel between the threads; a burst's memory is not kept longer than the burst.
+    if (requests.size() < 64 && requests.capacity() > 256) requests = std::vector<Request>();
     MessagePool::flushChain();
   }
   retry_at_ns_ = 0;
@@ -512,9 +512,12 @@ void StoreCore::answer(std::span<Request> group) {
       refused_offers_.fetch_add(1, std::memory_order_relaxed);
     }
   }
-  std::stable_sort(answers_.begin(), answers_.end(), [](const auto& a, const auto& b) {
+  const auto before = [](const auto& a, const auto& b) {
     return std::less<CommitSink*>()(a.first, b.first);
-  });
+  };
+  if (!std::is_sorted(answers_.begin(), answers_.end(), before)) {
+    std::stable_sort(answers_.begin(), answers_.end(), before);
+  }
   std::vector<CommitSink::Done> done;
   for (std::size_t i = 0; i < answers_.size();) {
     CommitSink* sink = answers_[i].first;

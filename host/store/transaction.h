@@ -69,6 +69,30 @@ class Transaction {
     wrote_ = true;
     return note(rc);
   }
+  // The same on `entries`, with a cursor that stays where it is: what goes on there costs no way
+  // down from the root.
+  bool findEntry(std::string_view key, std::string_view& value) {
+    if (!openEntries()) return false;
+    MDB_val k = val(key), v{};
+    const int rc = mdb_cursor_get(entries_, &k, &v, MDB_SET_KEY);
+    if (rc == MDB_NOTFOUND || !note(rc)) return false;
+    value = view(v);
+    return true;
+  }
+  // What findEntry() just found.
+  void eraseFoundEntry() {
+    if (failed()) return;
+    wrote_ = true;
+    note(mdb_cursor_del(entries_, 0));
+  }
+  std::uint8_t* reserveEntry(std::string_view key, std::size_t bytes) {
+    if (!openEntries()) return nullptr;
+    MDB_val k = val(key), v{bytes, nullptr};
+    wrote_ = true;
+    return note(mdb_cursor_put(entries_, &k, &v, MDB_RESERVE))
+               ? static_cast<std::uint8_t*>(v.mv_data)
+               : nullptr;
+  }
   // The error code; 0 when it is on disk.  Over either way.
   int commit() {
     if (failed()) {
@@ -84,6 +108,10 @@ class Transaction {
     txn_ = nullptr;
   }
 
+  bool openEntries() {
+    if (failed()) return false;
+    return entries_ != nullptr || note(mdb_cursor_open(txn_, tables.entries, &entries_));
+  }
   bool note(int rc) {
     if (rc != 0 && error_ == 0) error_ = rc;
     return rc == 0;
@@ -98,6 +126,7 @@ class Transaction {
  private:
   friend class Cursor;
   MDB_txn* txn_ = nullptr;
+  MDB_cursor* entries_ = nullptr;  // LMDB closes it with the transaction.
   int error_ = 0;
   bool wrote_ = false;
 };
