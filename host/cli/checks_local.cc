@@ -14,8 +14,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <boost/json/value.hpp>
 #include <chrono>
+#include <filesystem>
 
 #include "host/base/clock.h"
 #include "host/base/encoding.h"
@@ -129,6 +131,23 @@ void checkLoads(Client& client, CheckResults& out) {
       "restart the host at a time that suits you, or raise [runtime] in_process_loads_max");
 }
 
+// What a store of an earlier start was too damaged to give back.
+void checkBrokenStores(const std::string& data_dir, CheckResults& out) {
+  std::error_code error;
+  std::vector<std::string> broken;
+  for (const auto& entry : std::filesystem::directory_iterator(data_dir, error)) {
+    const std::string file = entry.path().filename().string();
+    if (file.starts_with("store.broken-")) broken.push_back(file);
+  }
+  if (broken.empty()) return;
+  std::sort(broken.begin(), broken.end());
+  add(out, "store", Verdict::kWarn,
+      fmt::format("broken and set aside, with what was not sent from there: {}",
+                  fmt::join(broken, ", ")),
+      "look at the disk (dmesg, smartctl), and remove them from " + data_dir +
+          " when they are of no use");
+}
+
 }  // namespace
 
 const char* name(Verdict verdict) {
@@ -197,6 +216,7 @@ void checkDataDirectory(const Config& config, CheckResults& out) {
         fmt::format("{} is writable and syncs in {:.1f} ms", path, ms));
   }
   checkRoom(config, directory->get(), out);
+  checkBrokenStores(path, out);
 }
 
 void checkHost(const std::string& socket, CheckResults& out) {

@@ -303,6 +303,14 @@ class RunningAHost(WithHost):
         if not SANITIZED:
             self.assertEqual(pathlib.Path(f"/proc/{self.host.process.pid}/environ").stat().st_uid, 0)
 
+    def test_requeue_says_what_cannot_be_put_back(self):
+        done = self.host.run("queue", "requeue", "quarantine", "0" * 32)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn(f"quarantine holds no message {'0' * 32}", done.stderr)
+        done = self.host.run("queue", "requeue", "upstream", "0" * 32)
+        self.assertEqual((done.returncode, done.stdout), (2, ""))
+        self.assertIn("only messages in quarantine", done.stderr)
+
     def test_hangup_changes_nothing_and_interrupt_stops(self):
         self.host.process.send_signal(signal.SIGHUP)
         self.assertEqual(self.host.json("status")["gateway"], "edge-1")
@@ -362,6 +370,14 @@ class WithoutAHost(unittest.TestCase):
         self.assertEqual(set(failed), {"signers", "broker"})
         self.assertTrue(all(check["hint"] for check in failed.values()))
         self.assertIn("Connection refused", failed["broker"]["text"])
+
+    def test_check_names_broken_stores(self):
+        (self.host.folder / "data").mkdir(mode=0o700)
+        (self.host.folder / "data" / "store.broken-1").mkdir()
+        report = json.loads(self.host.run("check", "--config", str(self.host.config), "--json").stdout)
+        said = {c["name"]: c for c in report["checks"]}["store"]
+        self.assertEqual(said["verdict"], "warn")
+        self.assertIn("store.broken-1", said["text"])
 
     def test_check_shakes_hands_with_the_broker(self):
         folder = self.host.folder
