@@ -37,10 +37,13 @@ bool InputQueue::isOwned() {
 }
 
 std::uint64_t InputQueue::dropped(DropReason reason) const {
+  const auto since = [this](StoreDrop drop) {
+    return queue_.dropped(drop) - dropped_before_[static_cast<std::size_t>(drop)];
+  };
   switch (reason) {
-    case DropReason::kTtl: return queue_.dropped(StoreDrop::kTtl);
-    case DropReason::kQuarantine: return queue_.dropped(StoreDrop::kQuarantine);
-    case DropReason::kStoreFull: return queue_.dropped(StoreDrop::kStoreFull) + queue_.refused();
+    case DropReason::kTtl: return since(StoreDrop::kTtl);
+    case DropReason::kQuarantine: return since(StoreDrop::kQuarantine);
+    case DropReason::kStoreFull: return since(StoreDrop::kStoreFull) + queue_.refused();
     default: return 0;
   }
 }
@@ -49,7 +52,9 @@ Result<std::shared_ptr<InputQueue>> InputQueues::open(const std::string& module,
                                                       const std::string& input,
                                                       const QueueSpec& spec) {
   const std::string name = nameOf(module, input);
-  KANTE_TRY(queue, store_.queue(name, spec));
+  QueueSpec told_here = spec;
+  told_here.drops_told = QueueSpec::DropsTold::kByOwner;
+  KANTE_TRY(queue, store_.queue(name, told_here));
   names_.insert(name);
   auto& known = queues_[name];
   if (!known) known = std::make_shared<InputQueue>(door_, *queue, input, idle_);

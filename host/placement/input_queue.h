@@ -4,6 +4,7 @@
 // time, so that what it did not settle comes to its successor before anything newer.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <functional>
 #include <map>
@@ -28,7 +29,10 @@ class InputQueue {
         queue_(queue),
         input_(std::move(input)),
         idle_(std::move(idle)),
-        sink_(door_, queue) {}
+        sink_(door_, queue) {
+    for (std::size_t i = 0; i < kStoreDrops; ++i)
+      dropped_before_[i] = queue.dropped(static_cast<StoreDrop>(i));
+  }
 
   const std::string& input() const { return input_; }
   DurableQueue& queue() { return queue_; }
@@ -43,7 +47,7 @@ class InputQueue {
 
   // Delivered and not settled.
   std::atomic<std::uint64_t> unsettled{0};
-  // Messages that the queue lost, by the reasons that people are told.
+  // Messages that the queue lost in this life of the process, by the reasons that people are told.
   std::uint64_t dropped(DropReason reason) const;
 
  private:
@@ -52,6 +56,7 @@ class InputQueue {
   const std::string input_;
   const std::function<void()> idle_;  // Nobody has it any more; on whatever thread.
   StoreSink sink_;
+  std::array<std::uint64_t, kStoreDrops> dropped_before_{};
   std::mutex mutex_;  // Once a life of an instance.
   const void* owner_ = nullptr;
   std::vector<std::pair<const void*, std::function<void()>>> waiting_;

@@ -58,7 +58,6 @@ void Instance::onShard(std::function<void()> task) {
 }
 
 // ---- begin
-// -----------------------------------------------------------------------------------------
 
 void Instance::begin(std::shared_ptr<const State> state, MessageRef desired,
                      std::uint64_t desired_version) {
@@ -229,7 +228,6 @@ void Instance::activate(std::shared_ptr<RouteTable> table) {
 }
 
 // ---- events
-// ----------------------------------------------------------------------------------------
 
 kante_status Instance::call(const kante_event& event, const std::uint64_t* words,
                             std::uint32_t word_count) {
@@ -430,7 +428,6 @@ void Instance::health(std::function<void(Status)> answer) {
 }
 
 // ---- save, drain, end
-// --------------------------------------------------------------------------------
 
 void Instance::save(Saved saved) {
   onShard([this, saved = std::move(saved)]() mutable {

@@ -51,6 +51,9 @@ struct QueueSpec {
   // Absent policy: the store's.
   enum class Full { kStoreDefault, kDropLowest, kRefuse } full = Full::kStoreDefault;
   enum class Order { kFifo, kLiveFirst } order = Order::kFifo;
+  // Whether Store::dropped() has its drops, or whoever uses the queue tells them under a better
+  // name; so that each is told once.
+  enum class DropsTold { kByStore, kByOwner } drops_told = DropsTold::kByStore;
 };
 
 struct Entry {

@@ -53,7 +53,9 @@ void QueueTable::publish(QueueState& queue) {
   }
 }
 
-void QueueTable::countCommitted(const QueueCounts& before, const QueueCounts& after) {
+void QueueTable::countCommitted(const QueueState& queue, const QueueCounts& before) {
+  if (queue.spec.drops_told == QueueSpec::DropsTold::kByOwner) return;
+  const QueueCounts& after = queue.counts;
   for (std::size_t i = 0; i < kStoreDrops; ++i) {
     if (after.dropped[i] <= before.dropped[i]) continue;
     drops_[i].fetch_add(after.dropped[i] - before.dropped[i], std::memory_order_relaxed);
@@ -62,7 +64,7 @@ void QueueTable::countCommitted(const QueueCounts& before, const QueueCounts& af
 
 void QueueTable::committed() {
   for (const Saved& saved : touched_) {
-    countCommitted(saved.counts, saved.queue->counts);
+    countCommitted(*saved.queue, saved.counts);
     publish(*saved.queue);
   }
   touched_.clear();

@@ -184,7 +184,7 @@ class QueueTable {
   void forgetEmpty(Transaction& txn);
   static void forget(Transaction& txn, const std::string& name, std::uint32_t id);
   bool isTouched(const QueueState& queue) const;
-  void countCommitted(const QueueCounts& before, const QueueCounts& after);
+  void countCommitted(const QueueState& queue, const QueueCounts& before);
   void touch(QueueState& queue);
   FullPolicy policy(const QueueState& queue) const;
   Room makeRoom(Transaction& txn, QueueState& queue, std::uint64_t bytes, std::uint8_t priority);

@@ -509,6 +509,7 @@ void StoreCore::answer(std::span<Request> group) {
       answers_.emplace_back(request.sink, CommitSink::Done{request.ticket, request.result});
     } else if (request.queue != nullptr && request.result != CommitResult::kCommitted) {
       request.queue->refused_.fetch_add(1, std::memory_order_relaxed);
+      if (state(*request.queue).spec.drops_told == QueueSpec::DropsTold::kByOwner) continue;
       refused_offers_.fetch_add(1, std::memory_order_relaxed);
     }
   }

@@ -176,8 +176,8 @@ class WindowAggregator : public kante::Module {
 
   const Config config_;
   RecentMap<Window> windows_;
-  std::minstd_rand random_;      // Only for which samples stay; the same every time.
-  std::size_t unsettled_ = 0;    // Tokens in open windows, and the bytes of their messages.
+  std::minstd_rand random_;    // Only for which samples stay; the same every time.
+  std::size_t unsettled_ = 0;  // Tokens in open windows, and the bytes of their messages.
   std::size_t unsettled_bytes_ = 0;
   bool is_overdue_ = false;      // A window could not be sent when it should.
   bool is_handed_over_ = false;  // The windows went into saved state.
