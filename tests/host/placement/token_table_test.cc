@@ -35,8 +35,8 @@ TEST(TokenTable, ANewTokenOfAUsedSlotIsNotTheOldOne) {
 TEST(TokenTable, WhatNobodyGaveOutIsNotClaimed) {
   TokenTable table(1);
   const std::uint64_t token = table.open({{9, 1}, 1, 0});
-  for (const std::uint64_t other :
-       {std::uint64_t{0}, std::uint64_t{1}, token + 1, ~token, ~0ull, token | (1ull << 63)}) {
+  for (const std::uint64_t other : {std::uint64_t{0}, std::uint64_t{1}, token + 1, ~token,
+                                    ~std::uint64_t{0}, token | (std::uint64_t{1} << 63)}) {
     EXPECT_FALSE(table.claim(other)) << other;
   }
 }
