@@ -93,8 +93,10 @@ void readTrust(ConfigReader& reader, const TomlValue* table, TrustConfig& out) {
       rule.fault("signer", "is missing; name a subject or a SHA-256 fingerprint");
     for (auto* const list : {&read.ids, &read.permissions}) {
       const char* const key = list == &read.ids ? "ids" : "permissions";
+      std::vector<std::string> patterns;
+      rule.texts(key, patterns);  // Read in any case: what is not read is no known key.
       if (!rule.has(key)) continue;
-      rule.texts(key, list->emplace());
+      *list = std::move(patterns);
       for (const std::string& pattern : **list) {
         if (pattern.empty() || pattern.find('*') < pattern.size() - 1)
           rule.fault(key, "\"" + pattern + "\": a name, or its beginning and \"*\"");
