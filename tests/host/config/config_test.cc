@@ -151,7 +151,7 @@ minimum_tier = 1
   EXPECT_EQ(config.uplink.commands, Commands::kBroker);
   EXPECT_EQ(config.store.full, StoreFull::kRefuse);
   EXPECT_EQ(config.store.sync, StoreSync::kInterval);
-  EXPECT_EQ(config.set_at.at("store.sync_ms"), 58u);
+  EXPECT_EQ(config.set_at.at("store.sync_ms"), 63u);
 }
 
 TEST(Config, AnUnknownKeyIsNamedWithItsLineAndTheNearestKnownOne) {
