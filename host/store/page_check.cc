@@ -3,9 +3,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstring>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace kante {
@@ -124,9 +126,11 @@ class PageWalk {
     const std::size_t nodes = (lower - kPageHeader) / 2;
     if (nodes == 0 || (flags == kBranch && nodes < 2)) return bad(number, "has no entries");
     std::string_view before;
+    std::vector<std::pair<std::size_t, std::size_t>> places;  // Begin and end of each entry.
     for (std::size_t i = 0; i < nodes; ++i) {
       const std::size_t at = readAt<std::uint16_t>(page, kPageHeader + 2 * i);
       KANTE_CHECK(checkNode(number, page, at, flags, tree));
+      places.emplace_back(at, at + nodeBytes(page, at, flags));
       if (flags == kBranch && i == 0) continue;  // Its key is not there.
       const std::string_view key =
           std::string_view(page).substr(at + 8, readAt<std::uint16_t>(page, at + 6));
@@ -135,7 +139,32 @@ class PageWalk {
       }
       before = key;
     }
+    if (!arePacked(std::move(places), upper)) return bad(number, "has entries that overlap");
     return {};
+  }
+
+  // What LMDB moves when an entry comes or goes: header, key, and the value or where it is.  Even,
+  // because entries begin at even places.
+  static std::size_t nodeBytes(std::string_view page, std::size_t at, std::uint16_t flags) {
+    std::size_t bytes = 8 + std::size_t{readAt<std::uint16_t>(page, at + 6)};
+    if (flags == kLeaf) {
+      const bool big = (readAt<std::uint16_t>(page, at + 4) & kBigData) != 0;
+      bytes += big ? 8
+                   : readAt<std::uint16_t>(page, at) +
+                         (std::size_t{readAt<std::uint16_t>(page, at + 2)} << 16);
+    }
+    return (bytes + 1) & ~std::size_t{1};
+  }
+
+  // Entries lie side by side from `upper` to the page's end; LMDB trusts that when it moves them.
+  bool arePacked(std::vector<std::pair<std::size_t, std::size_t>> places, std::size_t upper) const {
+    std::sort(places.begin(), places.end());
+    std::size_t end = upper;
+    for (const auto& [begins, ends] : places) {
+      if (begins != end) return false;
+      end = ends;
+    }
+    return end == page_bytes_;
   }
 
   static bool inOrder(std::string_view a, std::string_view b, Tree tree) {
