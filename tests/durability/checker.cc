@@ -168,10 +168,37 @@ std::uint64_t Checker::acknowledgedMissing() const {
   return acknowledged_missing_;
 }
 
-void Checker::drained() {
-  const std::lock_guard lock(mutex_);
+std::uint64_t Checker::droppedSoFar() const {
   std::uint64_t dropped = 0;
   for (const auto& [name, epoch] : epochs_) dropped += epoch.dropped;
+  return dropped;
+}
+
+std::uint64_t Checker::unexplained() const {
+  const std::lock_guard lock(mutex_);
+  const std::uint64_t explained = missing_before_ + droppedSoFar() - dropped_before_;
+  return acknowledged_missing_ - std::min(acknowledged_missing_, explained) + delivery_missing_ -
+         std::min(delivery_missing_, delivery_missing_before_);
+}
+
+std::string Checker::missingInWords(std::size_t count) const {
+  const std::lock_guard lock(mutex_);
+  std::string text;
+  for (const auto& [key, from] : sources_) {
+    for (std::size_t number = 0; number < from.acknowledged.size(); ++number) {
+      const bool there = number < from.place.size() && from.place[number] != 0;
+      if (!from.acknowledged[number] || there) continue;
+      if (count-- == 0) return text;
+      text += " run " + std::to_string(key / 64) + " source " + std::to_string(key % 64) +
+              " number " + std::to_string(number) + ";";
+    }
+  }
+  return text;
+}
+
+void Checker::drained() {
+  const std::lock_guard lock(mutex_);
+  const std::uint64_t dropped = droppedSoFar();
   // What was missing at the last drain may have arrived since: then it was no loss but a late one.
   const std::uint64_t more =
       acknowledged_missing_ - std::min(acknowledged_missing_, missing_before_);

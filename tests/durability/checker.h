@@ -82,6 +82,10 @@ class Checker {
   // Everything acknowledged has had its chance to arrive: what did not is lost, but for what a full
   // store dropped meanwhile by its policy.
   void drained();
+  // What drained() would count as lost now.
+  std::uint64_t unexplained() const;
+  // Up to `count` acknowledged messages that are missing, in words.
+  std::string missingInWords(std::size_t count) const;
   std::uint64_t arrivals() const;
   Verdict verdict() const;
 
@@ -101,6 +105,7 @@ class Checker {
     std::uint64_t delivered_highest = 0;
   };
   void violation(std::string text);
+  std::uint64_t droppedSoFar() const;
   void arrivedFirst(const Arrival& arrival, std::uint64_t place);
   Source& source(std::uint64_t run, std::uint32_t number) {
     return sources_[run * 64 + number % 64];

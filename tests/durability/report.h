@@ -35,7 +35,9 @@ struct Report {
   std::vector<std::string> notes;
 
   bool clean() const {
-    return verdict.clean() && set_aside == 0 && ended_by_itself == 0 && not_drained == 0;
+    // A run in which nothing was acknowledged proves nothing.
+    return verdict.clean() && verdict.acknowledged > 0 && set_aside == 0 && ended_by_itself == 0 &&
+           not_drained == 0;
   }
 };
 

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -27,6 +28,7 @@ using std::chrono::microseconds;
 using Clock = std::chrono::steady_clock;
 
 constexpr auto kDrainDeadline = std::chrono::seconds(180);
+constexpr auto kLateDeadline = std::chrono::seconds(10);
 constexpr auto kProgressEvery = std::chrono::seconds(30);
 constexpr std::size_t kNotesMax = 20;
 // What the broker may hand to the receiver once more when it was restarted.
@@ -118,7 +120,9 @@ class Rig {
   std::uint64_t readLedgers();
   void account(bool ended_early, int status);
   void drain();
-  bool waitForDrain();
+  void emptyOut(const std::string& count);
+  bool waitForDrain(bool marked);
+  void judge();
   void stop();
   std::vector<std::string> environment() const;
   void note(std::string text) {
@@ -279,6 +283,7 @@ std::uint64_t Rig::readLedgers() {
 
 void Rig::account(bool ended_early, int status) {
   ++report_.cuts;
+  const bool ended_making = chance(0.2);
   if (options_.form == Form::kPower) {
     const CutResult cut = disk_.settle(random_);
     ended_early = ended_early && !cut.by_shim;
@@ -298,7 +303,7 @@ void Rig::account(bool ended_early, int status) {
   if (readLedgers() > 0) {
     ++report_.lives_acknowledging;
     fresh_ = false;
-  } else if (chance(0.2)) {
+  } else if (ended_making) {
     fresh_ = false;
   }
   checker_.cut();
@@ -311,10 +316,24 @@ void Rig::account(bool ended_early, int status) {
   }
 }
 
-// A life without load and without a cut, until everything has left.
+// Lives without a cut until everything has left, and the account.
 void Rig::drain() {
+  // One message a source tells of all drops before it.
+  emptyOut("DURABILITY_COUNT=1");
+  // One that was acknowledged behind our back is in the store, which may be removed next.
+  if (checker_.unexplained() > 0 && !ending) emptyOut("DURABILITY_COUNT=0");
+  if (ending) return;
+  judge();
+  checker_.cut();
+  if (const std::uint64_t broken = gateway_.takeSetAside(); broken > 0) {
+    report_.set_aside += broken;
+    note(fmt::format("after life {}: a store set aside", report_.cuts));
+  }
+}
+
+void Rig::emptyOut(const std::string& count) {
   std::vector<std::string> environment = this->environment();
-  environment.push_back("DURABILITY_COUNT=1");
+  environment.push_back(count);
   const auto began = Clock::now();
   gateway_.start(environment);
   while (!gateway_.uplink().answered && !gateway_.waitForEnd(std::chrono::milliseconds(1)) &&
@@ -322,7 +341,8 @@ void Rig::drain() {
   }
   const double ms = std::chrono::duration<double, std::milli>(Clock::now() - began).count();
   slowness_ = std::clamp(ms / 30, 1.0, 3.0);
-  if (!waitForDrain()) {
+  const bool marked = count.ends_with('0') || setting_.full == "refuse";
+  if (!waitForDrain(marked) && !ending) {
     ++report_.not_drained;
     const UplinkState state = gateway_.uplink();
     const std::string log = gateway_.log();
@@ -333,18 +353,27 @@ void Rig::drain() {
   }
   stop();
   readLedgers();
-  checker_.drained();
-  checker_.cut();
-  if (const std::uint64_t broken = gateway_.takeSetAside(); broken > 0) {
-    report_.set_aside += broken;
-    note(fmt::format("after life {}: a store set aside", report_.cuts));
-  }
 }
 
-bool Rig::waitForDrain() {
+// What the broker took may still be on its way to the receiver.
+void Rig::judge() {
   const auto began = Clock::now();
-  bool marked = setting_.full == "refuse";  // Else: a message that tells of all drops before it.
-  while (Clock::now() - began < kDrainDeadline) {
+  while (checker_.unexplained() > 0 && Clock::now() - began < kLateDeadline) {
+    ::poll(nullptr, 0, 5);
+  }
+  if (checker_.unexplained() > 0) {
+    note(fmt::format(
+        "after life {}: order {}, window {}, max_bytes {}, full {}, sync {}; missing:{}",
+        report_.cuts, setting_.order, setting_.window, setting_.max_bytes, setting_.full,
+        setting_.sync, checker_.missingInWords(8)));
+  }
+  checker_.drained();
+}
+
+// `marked`: no message has to be acknowledged first.
+bool Rig::waitForDrain(bool marked) {
+  const auto began = Clock::now();
+  while (Clock::now() - began < kDrainDeadline && !ending) {
     if (readLedgers() > 0) marked = true;
     const UplinkState state = gateway_.uplink();
     if (state.answered && marked && state.connected && state.backlog == 0 &&
@@ -390,6 +419,7 @@ Report Rig::run() {
     for (std::uint64_t i = 0; i < lives_ && report_.cuts < options_.cuts && !ending; ++i) life();
     if (ending) break;
     drain();
+    if (ending) break;
     if (Clock::now() - shown > kProgressEvery || report_.cuts >= options_.cuts) {
       shown = Clock::now();
       progress(began);
