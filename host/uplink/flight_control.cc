@@ -44,7 +44,7 @@ void FlightControl::acknowledged(const Sent& sent, std::int64_t now_ns) {
 void FlightControl::endRound(std::int64_t now_ns) {
   const std::int64_t mean_ns = times_ns_ / static_cast<std::int64_t>(times_);
   const std::int64_t queued_ns = mean_ns - shortest_ns_;
-  const std::int64_t allowed_ns = std::max(kQueueNs, shortest_ns_ / 2);
+  const std::int64_t allowed_ns = std::max(kQueueNs, shortest_ns_ + shortest_ns_ / 2);
   if (queued_ns > allowed_ns) {
     starting_ = false;
     // What was on the way took `mean`; in proportion, this much takes what is allowed.

@@ -4,7 +4,8 @@
 // Sockets, modems and brokers take far more than a thin link carries in a second, and whatever they
 // took goes before a live message.  So the window follows the time to the acknowledgement: it grows
 // while that stays near the shortest one seen and shrinks when the way there begins to queue.  The
-// delay that it allows is kQueueNs, or half of the shortest time if that is longer.
+// delay that it allows is kQueueNs, or one and a half times the shortest time if that is longer: a
+// lost packet on a long way delays what is behind it by about as much, and is no queue.
 //
 // Plain arithmetic on times that are given to it; lives on the client's thread.
 #pragma once
