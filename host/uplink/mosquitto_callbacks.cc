@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "host/uplink/library_guard.h"
 #include "host/uplink/link_text.h"
 #include "host/uplink/mosquitto_client.h"
 
@@ -41,6 +42,7 @@ MosquittoClient& MosquittoCallbacks::of(void* self) { return *static_cast<Mosqui
 
 void MosquittoCallbacks::connect(struct mosquitto*, void* self, int code, int,
                                  const mosquitto_property* properties) {
+  const LibraryGuard::Pause pause;
   MosquittoClient& client = of(self);
   client.attempt_.answered = true;
   if (code != 0) return refused(client, code, properties);
@@ -79,6 +81,7 @@ void MosquittoCallbacks::limits(MosquittoClient& client, const mosquitto_propert
 
 void MosquittoCallbacks::disconnect(struct mosquitto*, void* self, int code,
                                     const mosquitto_property*) {
+  const LibraryGuard::Pause pause;
   MosquittoClient::Attempt& attempt = of(self).attempt_;
   if (attempt.lost) return;  // The first reason is the true one.
   attempt.lost = true;
@@ -88,11 +91,13 @@ void MosquittoCallbacks::disconnect(struct mosquitto*, void* self, int code,
 
 void MosquittoCallbacks::published(struct mosquitto*, void* self, int packet, int code,
                                    const mosquitto_property*) {
+  const LibraryGuard::Pause pause;
   of(self).acknowledged(packet, static_cast<std::uint8_t>(code));
 }
 
 void MosquittoCallbacks::message(struct mosquitto*, void* self, const mosquitto_message* message,
                                  const mosquitto_property* properties) {
+  const LibraryGuard::Pause pause;
   Arrival arrival;
   const std::string content_type = property(properties, MQTT_PROP_CONTENT_TYPE);
   const std::string response_topic = property(properties, MQTT_PROP_RESPONSE_TOPIC);
@@ -117,6 +122,7 @@ void MosquittoCallbacks::message(struct mosquitto*, void* self, const mosquitto_
 }
 
 void MosquittoCallbacks::log(struct mosquitto*, void* self, int level, const char* text) {
+  const LibraryGuard::Pause pause;
   std::string_view said = text;
   MosquittoClient::Attempt& attempt = of(self).attempt_;
   if (level == MOSQ_LOG_DEBUG) {

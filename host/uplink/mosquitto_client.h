@@ -125,6 +125,8 @@ class MosquittoClient final : public UplinkClient {
   void tune(int fd);
   void connected();
   bool pollOnce(std::int64_t timeout_ms);
+  // A turn of the library; MOSQ_ERR_PROTOCOL where it would have ended the process.
+  int guarded(int (*loop)(struct mosquitto*, int));
   bool readAndWrite(int fd, short happened);
   bool seemsForeign(int fd);
   bool healthy();

@@ -18,6 +18,7 @@
 #include <utility>
 
 #include "host/base/clock.h"
+#include "host/uplink/library_guard.h"
 #include "host/uplink/link_text.h"
 #include "host/uplink/mosquitto_client.h"
 
@@ -277,6 +278,23 @@ bool MosquittoClient::pollOnce(std::int64_t timeout_ms) {
   return readAndWrite(fd, fds[0].revents);
 }
 
+int MosquittoClient::guarded(int (*loop)(struct mosquitto*, int)) {
+  struct Turn {
+    int (*loop)(struct mosquitto*, int);
+    struct mosquitto* client;
+  } turn{loop, client_};
+  const auto call = [](void* argument) {
+    const Turn& now = *static_cast<Turn*>(argument);
+    return now.loop(now.client, 1);
+  };
+  constexpr int kAsserted = -1000;  // No code of the library's.
+  const int rc = LibraryGuard::run(call, &turn, kAsserted);
+  if (rc != kAsserted) return rc;
+  attempt_.lost = true;
+  attempt_.said = target_.text() + ": the broker sent what is no MQTT; the connection is given up";
+  return MOSQ_ERR_PROTOCOL;
+}
+
 bool MosquittoClient::readAndWrite(int fd, short happened) {
   int rc = MOSQ_ERR_SUCCESS;
   const bool shaking = handshake() != nullptr;
@@ -284,12 +302,12 @@ bool MosquittoClient::readAndWrite(int fd, short happened) {
   if ((happened & ~POLLOUT) != 0) {
     if (!attempt_.read && seemsForeign(fd)) return false;
     attempt_.heard_ms = nowMs();
-    rc = mosquitto_loop_read(client_, 1);
+    rc = guarded(mosquitto_loop_read);
   } else if (shaking && happened != 0) {
-    rc = mosquitto_loop_read(client_, 1);  // Goes on with the handshake, whatever it waits for.
+    rc = guarded(mosquitto_loop_read);  // Goes on with the handshake, whatever it waits for.
   }
   if (rc == MOSQ_ERR_SUCCESS && (happened & POLLOUT) != 0 && !shaking) {
-    rc = mosquitto_loop_write(client_, 1);
+    rc = guarded(mosquitto_loop_write);
     // A message longer than the kernel takes at once is on its way: no answer is due before its
     // end.
     if (rc == MOSQ_ERR_SUCCESS && mosquitto_want_write(client_)) attempt_.heard_ms = nowMs();
