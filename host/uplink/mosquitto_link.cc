@@ -457,6 +457,7 @@ void MosquittoClient::goodbye() {
   const std::int64_t until_ms = nowMs() + options_.times.goodbye_ms;
   while (!tokens_.empty() && nowMs() < until_ms && pollOnce(50)) {
   }
+  if (attempt_.lost) return;  // Nobody to say it to, and perhaps no library to say it with.
   // The broker then publishes the last will: a gateway that stops is offline, too.
   if (form() == MqttForm::k311) {
     ::shutdown(mosquitto_socket(client_), SHUT_RDWR);
