@@ -84,7 +84,11 @@ std::string listOf(const std::vector<std::string>& patterns) {
 std::vector<std::string> permissionsAskedFor(const Manifest& manifest) {
   std::vector<std::string> asked;
   const auto object = parseJsonObject(manifest.permissions_json, kPermissionBounds);
-  if (object) collect(*object, "", asked);
+  if (object) {
+    collect(*object, "", asked);
+  } else {
+    asked.push_back("(what cannot be read)");  // So a rule that names permissions refuses it.
+  }
   std::sort(asked.begin(), asked.end());
   return asked;
 }
