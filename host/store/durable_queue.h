@@ -102,7 +102,8 @@ struct TakenMessage {
   std::uint64_t dropped =
       0;  // Of the queue's messages, before they had a number, up to this one's.
   RecordView record;
-  bool backlog = false;  // It was there at the last markBacklog() and had no number yet.
+  std::int64_t waited_ns = 0;  // In the queue, on the store's clock.
+  bool backlog = false;        // It was there at the last markBacklog() and had no number yet.
 };
 
 // Names a stored message also after a restart.

@@ -196,6 +196,8 @@ TakenBatch QueueTable::take(Transaction& txn, QueueState& queue, const TakeReque
     takeRegion(txn, queue, priority, queue.reading.backlog[priority], live_from, request, now,
                batch, bytes);
   }
+  for (TakenMessage& message : batch.messages)
+    message.waited_ns = now.store_ns - message.record.enqueued_ns;
   if (request.grouping == TakeRequest::Grouping::kBySource) groupBySource(batch.messages, first);
   if (request.numbering == Numbering::kNumbers) giveNumbers(txn, queue, batch, first);
   if (request.handing == Handing::kRemembered) remember(txn, queue, batch);

@@ -17,7 +17,7 @@ bool BudgetGate::admit(const TakenMessage& taken) {
   TakenMessage message = taken;
   message.number = message.dropped = kNumberMax;
   if (rules_.on) return admitPacked(message);
-  if (writer_.write(message, 0, WallTime::kUntrusted).has_error()) return true;  // Given up later.
+  if (writer_.write(message, WallTime::kUntrusted).has_error()) return true;  // Given up later.
   return budget_->admit(budget_->costOf(writer_.metered()));
 }
 

@@ -260,9 +260,8 @@ Result<Publication> Forwarder::compose(std::span<const TakenMessage> messages) {
   for (const TakenMessage& message : messages) {
     if (wallTimeOf(message) == WallTime::kUntrusted) worth = WallTime::kUntrusted;
   }
-  KANTE_TRY(publication, messages.size() == 1
-                             ? writer_.write(messages[0], host_.clock.wallNs(), worth)
-                             : writer_.writePack(messages, packed_, worth));
+  KANTE_TRY(publication, messages.size() == 1 ? writer_.write(messages[0], worth)
+                                              : writer_.writePack(messages, packed_, worth));
   metered_ = writer_.metered();
   if (options_.pack.compression != PackRules::Compression::kZstd ||
       !compressZstd(publication.payload, compressed_)) {

@@ -141,8 +141,7 @@ Result<Publication> TelemetryWriter::finish(WallTime worth, std::int64_t expiry_
   return publication_;
 }
 
-Result<Publication> TelemetryWriter::write(const TakenMessage& taken, std::int64_t wall_ns,
-                                           WallTime worth) {
+Result<Publication> TelemetryWriter::write(const TakenMessage& taken, WallTime worth) {
   const MessageView& message = taken.record.message;
   begin(taken);
   publication_.payload = message.body();
@@ -150,7 +149,9 @@ Result<Publication> TelemetryWriter::write(const TakenMessage& taken, std::int64
   if (form_ == TelemetryForm::kMqtt311 || speakable(message.contentType()))
     publication_.content_type = message.contentType();
   if (message.expiryNs() != 0) {
-    const std::int64_t left_s = (message.expiryNs() - wall_ns) / 1'000'000'000;
+    // What was left when it arrived, less what it waited: no step of the wall clock shortens it.
+    const std::int64_t left_s =
+        (message.expiryNs() - taken.record.arrived_ns - taken.waited_ns) / 1'000'000'000;
     publication_.expiry_s = static_cast<std::uint32_t>(left_s < 1            ? 1
                                                        : left_s > 0x7fffffff ? 0x7fffffff
                                                                              : left_s);

@@ -37,8 +37,7 @@ class TelemetryWriter {
 
   // Borrows from the message and from this writer until the next call.  kLimit: a property that
   // MQTT has no room for; such a message can never be sent.
-  Result<Publication> write(const TakenMessage& message, std::int64_t wall_ns,
-                            WallTime worth = WallTime::kTrusted);
+  Result<Publication> write(const TakenMessage& message, WallTime worth = WallTime::kTrusted);
   // Of several in one, packed as `payload`: neighbours in number, of one source.
   Result<Publication> writePack(std::span<const TakenMessage> messages, std::string_view payload,
                                 WallTime worth = WallTime::kTrusted);

@@ -59,8 +59,10 @@ TEST(TopicsTest, PropertiesThatMqttCannotCarryAreEncodedAndNamed) {
   taken.dropped = 3;
   taken.record.message = reference.view();
   taken.record.source = SourceView::of(testSource());
+  taken.record.arrived_ns = 30'000'000'000;
+  taken.waited_ns = 10'500'000'000;
   TelemetryWriter writer(*TelemetryTopic::parse("up/{gateway}/{source}", "g"), "g", "e");
-  const auto publication = writer.write(taken, 40'500'000'000);
+  const auto publication = writer.write(taken);
   ASSERT_FALSE(publication.has_error());
   EXPECT_EQ(publication->topic, "up/g/module/a/out");
   EXPECT_EQ(publication->content_type, "application/json");
@@ -97,7 +99,7 @@ TEST(TopicsTest, WithMqtt311ALastLevelCarriesTheSameAsIotHubsPropertyBag) {
   taken.record.source = SourceView::of(testSource());
   TelemetryWriter writer(*TelemetryTopic::parse("up/{gateway}/{source}", "g"), "g", "e");
   writer.setForm(TelemetryForm::kMqtt311);
-  const auto publication = writer.write(taken, 0);
+  const auto publication = writer.write(taken);
   ASSERT_FALSE(publication.has_error());
   EXPECT_EQ(publication->topic,
             "up/g/module/a/out/note=two%0Alines&a%2Fb%2B%23%3D%26=%C3%A4%20%3F&%24.cid=c-1&"
@@ -108,7 +110,7 @@ TEST(TopicsTest, WithMqtt311ALastLevelCarriesTheSameAsIotHubsPropertyBag) {
   EXPECT_TRUE(publication->content_type.empty());
   EXPECT_EQ(publication->expiry_s, 0u);
   writer.setForm(TelemetryForm::kMqtt5);
-  EXPECT_EQ(writer.write(taken, 0)->topic, "up/g/module/a/out");
+  EXPECT_EQ(writer.write(taken)->topic, "up/g/module/a/out");
 }
 
 TEST(TopicsTest, ABagThatATopicHasNoRoomForCannotBeSent) {
@@ -121,9 +123,9 @@ TEST(TopicsTest, ABagThatATopicHasNoRoomForCannotBeSent) {
   TakenMessage taken;
   taken.record.message = reference.view();
   TelemetryWriter writer(*TelemetryTopic::parse("{source}", "g"), "g", "e");
-  EXPECT_FALSE(writer.write(taken, 0).has_error());
+  EXPECT_FALSE(writer.write(taken).has_error());
   writer.setForm(TelemetryForm::kMqtt311);
-  EXPECT_EQ(writer.write(taken, 0).error().code, Errc::kLimit);
+  EXPECT_EQ(writer.write(taken).error().code, Errc::kLimit);
 }
 
 TEST(TopicsTest, APropertyLongerThanMqttsStringsCannotBeSent) {
@@ -136,7 +138,7 @@ TEST(TopicsTest, APropertyLongerThanMqttsStringsCannotBeSent) {
   TakenMessage taken;
   taken.record.message = reference.view();
   TelemetryWriter writer(*TelemetryTopic::parse("{source}", "g"), "g", "e");
-  EXPECT_EQ(writer.write(taken, 0).error().code, Errc::kLimit);
+  EXPECT_EQ(writer.write(taken).error().code, Errc::kLimit);
 }
 
 TEST(ReasonTest, OnlyThreeReasonsAreForGood) {
