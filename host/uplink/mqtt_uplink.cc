@@ -134,9 +134,8 @@ struct MqttUplink::State final : ClientHandler, std::enable_shared_from_this<Mqt
   std::unique_ptr<UplinkClient> client;
   Traffic traffic;
   const std::shared_ptr<Oldest> oldest =
-      std::make_shared<Oldest>();  // Shared with the store's answer.
-  std::shared_ptr<Budget> budget;  // Shared with batches that are being taken.
-  std::array<std::uint64_t, kStoreDrops> dropped_before{};
+      std::make_shared<Oldest>();     // Shared with the store's answer.
+  std::shared_ptr<Budget> budget;     // Shared with batches that are being taken.
   std::unique_ptr<LostReports> lost;  // The client's thread, as is the next.
   std::unique_ptr<Forwarder> forwarder;
   std::unique_ptr<BrokerCommands> commands;  // Control thread.
@@ -352,8 +351,6 @@ Result<std::unique_ptr<MqttUplink>> MqttUplink::make(MqttUplinkOptions options, 
     KANTE_TRY(made, MosquittoClient::make(std::move(client)));
     state->client = std::move(made);
   }
-  for (std::size_t i = 0; i < kStoreDrops; ++i)
-    state->dropped_before[i] = queue->dropped(static_cast<StoreDrop>(i));
   KANTE_CHECK(state->makeBudget());
   state->makeForwarder(std::move(topic));
   KANTE_CHECK(state->lost->load());
@@ -412,11 +409,6 @@ UplinkStatus MqttUplink::status() const {
   status.drain_s =
       static_cast<std::int64_t>(std::ceil(status.traffic.drainSeconds(status.backlog_messages)));
   status.budget = state.budget->status();
-  for (std::size_t i = 0; i < kStoreDrops; ++i) {
-    const auto reason = static_cast<StoreDrop>(i);
-    status.dropped.emplace_back(name(reason),
-                                state.queue->dropped(reason) - state.dropped_before[i]);
-  }
   return status;
 }
 

@@ -32,7 +32,6 @@ struct UplinkStatus {
   std::int64_t drain_s = -1;       // Until nothing waits, at the present rate; below 0: never.
   BudgetStatus budget;             // Without limits: none is set.
   TrafficReport traffic;
-  std::vector<std::pair<std::string, std::uint64_t>> dropped;  // By reason, since start.
   // What somebody should look at although the link may be up: the broker refuses what it should
   // take, a certificate ends soon.  Empty: nothing.
   std::string alarm;
