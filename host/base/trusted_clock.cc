@@ -127,7 +127,7 @@ void TrustedClock::lower(std::int64_t now_s) {
 Status TrustedClock::tick() {
   const std::int64_t now_s = std::min(wallS(), kLastS);
   if (now_s >= build_s_ && now_s < floorS() && synchronised_()) lower(now_s);
-  if (now_s >= floorS() && now_s - saved_s_.load() >= kSaveEvery_s) raise(saved_s_, now_s);
+  if (now_s >= floorS() && now_s - saved_s_.load() >= kSaveEveryS) raise(saved_s_, now_s);
   const std::int64_t saved_s = saved_s_.load();
   const std::int64_t certificate_s = certificate_s_.load();
   const bool same = saved_s == on_disk_saved_s_ && certificate_s == on_disk_certificate_s_;

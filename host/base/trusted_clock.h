@@ -45,7 +45,7 @@ bool kernelSynchronised();
 class TrustedClock {
  public:
   using Synchronised = std::function<bool()>;  // Any thread.
-  static constexpr std::int64_t kSaveEvery_s = 600;
+  static constexpr std::int64_t kSaveEveryS = 600;
   static constexpr std::int64_t kRetryNs = 60'000'000'000;
   static constexpr const char* kFileName = "clock.json";
 

@@ -73,7 +73,7 @@ TEST_F(TrustedClockTest, TheTimeIsSavedEveryTenMinutesAndNotMoreOften) {
   ASSERT_TRUE(clock->tick().has_value());
   const std::string first = file();
   EXPECT_THAT(first, HasSubstr(std::to_string(nowS())));
-  clock_.advance((TrustedClock::kSaveEvery_s - 1) * kSecondNs);
+  clock_.advance((TrustedClock::kSaveEveryS - 1) * kSecondNs);
   ASSERT_TRUE(clock->tick().has_value());
   EXPECT_EQ(file(), first);
   clock_.advance(kSecondNs);
