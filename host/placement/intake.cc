@@ -243,6 +243,8 @@ void Intake::settled(std::uint64_t token, kante_status status, const std::string
 
 // It comes again after its pause, and before anything that was not delivered yet.
 void Intake::comeAgain(QueueToken message, Return how) {
+  // Messages that expired meanwhile are not taken off it one by one.
+  if (pauses_.size() >= kUnsettledMessagesMax && !pauses_.contains(message)) pauses_.clear();
   const std::uint32_t doublings = std::min(pauses_[message]++, 10u);
   const std::uint32_t wait_ms = std::min(kPauseFirstMs << doublings, kPauseLastMs);
   cancelTake();
