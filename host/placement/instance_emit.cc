@@ -215,8 +215,11 @@ void Instance::handDurable(const Target& target, const MessageRef& message, cons
   DurableSink::Committed committed;
   if (commits) {
     commits->open.fetch_add(1, std::memory_order_relaxed);
-    committed = [commits](bool on_disk) {
-      if (!on_disk) commits->lost.store(true);
+    committed = [commits, route = table_->allCounts()[target.route]](bool on_disk) {
+      if (!on_disk) {
+        count(route->dropped, DropReason::kStoreFull);
+        commits->lost.store(true);
+      }
       commits->close();
     };
   }
