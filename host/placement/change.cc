@@ -13,7 +13,16 @@
 namespace kante {
 
 void LocalModuleHost::apply(RuntimeTarget target, Applied applied) {
-  change(std::move(target), {}, std::move(applied));
+  afterRetry([this, target = std::move(target), applied = std::move(applied)]() mutable {
+    change(std::move(target), {}, std::move(applied));
+  });
+}
+
+// Nobody asked for the start that a back-off makes, so who asks for something waits for its end
+// instead of being told of it.
+void LocalModuleHost::afterRetry(std::function<void()> request) {
+  if (!retrying_ || waiting_.size() >= kWaitingMax) return request();
+  waiting_.push_back(std::move(request));
 }
 
 void LocalModuleHost::change(RuntimeTarget target, const std::set<std::string>& forced,

@@ -222,6 +222,8 @@ class Instance final : public ModulePort,
   kante_status call(const kante_event& event, const std::uint64_t* words, std::uint32_t word_count);
   void postEvent(Event event);
   void dispatch(Event& event);
+  void handOn();
+  static bool isOwn(const Event& event);  // Of this instance's own emits.
   void sendDrain();
   void beginSave();
   void endSave(std::shared_ptr<const State> state);
@@ -268,7 +270,8 @@ class Instance final : public ModulePort,
   Phase phase_ = Phase::kNew;
   bool promised_ready_ = false;
   bool said_ready_ = false;
-  bool holding_ = false;  // Events wait: before activation, and while state is saved.
+  bool holding_ = false;    // Events wait: before activation, and while state is saved.
+  bool handed_on_ = false;  // To its successor, with all events but its own.
   enum class Drain : std::uint8_t { kNo, kWanted, kSent, kDone } drain_ = Drain::kNo;
   enum class Leave : std::uint8_t { kNo, kWithRoom, kWithoutRoom, kSaved } leave_ = Leave::kNo;
   std::string explanation_;

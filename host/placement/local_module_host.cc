@@ -168,6 +168,10 @@ Result<RuntimeTarget> LocalModuleHost::targetWith(const std::string& name, Desir
 }
 
 void LocalModuleHost::restart(const std::string& name, Done done) {
+  afterRetry([this, name, done = std::move(done)] { restartNow(name, done); });
+}
+
+void LocalModuleHost::restartNow(const std::string& name, Done done) {
   auto target = targetWith(name, Desire::kRunning);
   if (target.has_error()) return done(target.error());
   slots_.at(name).override_reason.clear();
@@ -180,6 +184,10 @@ void LocalModuleHost::restart(const std::string& name, Done done) {
 }
 
 void LocalModuleHost::stop(const std::string& name, Done done) {
+  afterRetry([this, name, done = std::move(done)] { stopNow(name, done); });
+}
+
+void LocalModuleHost::stopNow(const std::string& name, Done done) {
   auto target = targetWith(name, Desire::kStopped);
   if (target.has_error()) return done(target.error());
   change(std::move(*target), {},
@@ -190,6 +198,10 @@ void LocalModuleHost::stop(const std::string& name, Done done) {
 }
 
 void LocalModuleHost::start(const std::string& name, Done done) {
+  afterRetry([this, name, done = std::move(done)] { startNow(name, done); });
+}
+
+void LocalModuleHost::startNow(const std::string& name, Done done) {
   auto target = targetWith(name, Desire::kRunning);
   if (target.has_error()) return done(target.error());
   ModuleSlot& slot = slots_.at(name);

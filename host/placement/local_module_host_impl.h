@@ -76,9 +76,13 @@ class LocalModuleHost final : public ModuleHost {
   void control(std::function<void()> task);
   void event(const std::string& kind, const std::string& module, const std::string& text);
   ModuleSlot* find(const std::string& name);
+  void restartNow(const std::string& name, Done done);
+  void stopNow(const std::string& name, Done done);
+  void startNow(const std::string& name, Done done);
   Result<RuntimeTarget> targetWith(const std::string& name, Desire desire);
 
   // change.cc
+  void afterRetry(std::function<void()> request);
   void change(RuntimeTarget target, const std::set<std::string>& forced, Applied applied);
   Status prepare(const std::set<std::string>& forced);
   Status prepareRoutes();
@@ -148,6 +152,9 @@ class LocalModuleHost final : public ModuleHost {
   std::uint64_t retired_no_route_ = 0;
   std::uint64_t retired_loop_ = 0;
   std::unique_ptr<Change> change_;
+  static constexpr std::size_t kWaitingMax = 64;
+  bool retrying_ = false;                       // change_ is a start after a back-off.
+  std::vector<std::function<void()>> waiting_;  // Requests for the end of it.
   std::unique_ptr<Rest> rest_;
   std::uint64_t next_change_ = 1;
   bool shutting_down_ = false;

@@ -69,6 +69,7 @@ std::map<std::string, std::set<std::string>> LocalModuleHost::sendersOf() const 
 }
 
 void LocalModuleHost::saveAll(SavedAll saved) {
+  if (retrying_) return afterRetry([this, saved = std::move(saved)] { saveAll(saved); });
   if (shutting_down_) return saved(fail(Errc::kState, "the host is shutting down"));
   if (change_ || rest_) return saved(fail(Errc::kState, "another change is under way"));
   rest_ = std::make_unique<Rest>();

@@ -221,7 +221,12 @@ void LocalModuleHost::armRetry(const std::string& name, ModuleSlot& slot) {
     ++again->restarts;
     RuntimeTarget target = current_;
     target.on_start_failure = OnStartFailure::kBackOff;
-    change(std::move(target), {name}, [](const Result<ApplyReport>&) {});
+    retrying_ = true;
+    change(std::move(target), {name}, [this](const Result<ApplyReport>&) {
+      retrying_ = false;
+      for (auto& request : std::exchange(waiting_, {}))
+        control([this, request = std::move(request)] { afterRetry(request); });
+    });
   });
 }
 

@@ -1,6 +1,6 @@
 // Sends the numbers from "start" up to "count" as fast as it may, from its strand or ("thread")
 // from a thread of its own, which waits for WRITABLE when there is no credit.  Its state is the
-// next number.
+// next number; with "outbox" it says instead that all is sent, and sends the rest while it drains.
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
@@ -40,12 +40,19 @@ class Source : public kit::Module {
 
   kante_status event(const kante_event& event) override {
     switch (event.type) {
-      case KANTE_EVENT_WRITABLE: writable(); return KANTE_OK;
+      case KANTE_EVENT_WRITABLE:
+        writable();
+        if (draining_ && next_ == end_) host_->drained(host_);
+        return KANTE_OK;
       case KANTE_EVENT_DONE:
         if (event.status != KANTE_OK) log("lost " + std::to_string(event.token));
         if (++done_ == end_) log("all done");
         return KANTE_OK;
       case KANTE_EVENT_SAVE: {
+        if (has("outbox")) {
+          const std::string state = std::to_string(end_);
+          return state_->save(host_, event.token, 7, state.data(), state.size());
+        }
         stop();
         if (thread_.joinable()) thread_.join();
         const std::string state = std::to_string(next_);
@@ -57,6 +64,7 @@ class Source : public kit::Module {
         log("restored " + std::to_string(next_) + " format " + std::to_string(event.arg));
         return KANTE_OK;
       case KANTE_EVENT_DRAIN:
+        if (draining_ = has("outbox") && next_ < end_; draining_) return KANTE_OK;
         stop();
         host_->drained(host_);
         return KANTE_OK;
@@ -110,6 +118,7 @@ class Source : public kit::Module {
   const std::size_t bytes_;
   const bool tokens_;
   bool refuses_ = false;
+  bool draining_ = false;
   std::uint64_t done_ = 0;
   const kante_state_v1* state_ = nullptr;
   const kante_lifecycle_v1* lifecycle_ = nullptr;
