@@ -6,15 +6,25 @@
 // runners with it.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace kante {
 
 inline constexpr std::uint32_t kLaunchVersion = 1;
 inline constexpr std::size_t kLaunchDevicesMax = 64;
+inline constexpr std::uint32_t kLaunchPidsDefault = 64;
+
+// Where the sealed bytes of the module come from in the runner: its own tmpfs, or descriptor 7.
+#if defined(KANTE_SANITIZED)
+inline constexpr bool kLaunchPrivateRoot = false;  // A sanitizer needs the files of this machine.
+#else
+inline constexpr bool kLaunchPrivateRoot = true;
+#endif
+constexpr bool moduleIsFile(std::uint32_t tier) { return kLaunchPrivateRoot && tier != 2; }
 
 enum class LaunchKind : std::uint32_t {
-  kProbe = 1,  // host: what can you do?
+  kProbe = 1,  // host: what can you do?  A life begins: runners of the one before are ended.
   kCan,        // launcher: Can
   kSpawn,  // host: Spawn, with descriptors: control socket, host's file (read-only), runner's file,
            // doorbell, log pipe (its write end), module bytes, then the devices
@@ -43,11 +53,11 @@ struct Can {
 
 struct Spawn {
   LaunchKind kind = LaunchKind::kSpawn;
-  std::uint32_t id = 0;    // The host's, unique in its life.
-  std::uint32_t tier = 0;  // Exactly this; never less.
-  std::uint32_t memory_mb = 0;
+  std::uint32_t id = 0;           // The host's, unique in its life.
+  std::uint32_t tier = 0;         // Exactly this; never less.
+  std::uint32_t memory_mb = 0;    // 0: no limit.
   std::uint32_t cpu_percent = 0;  // Of one core; 0: no limit.
-  std::uint32_t pids_max = 0;     // Threads and processes.
+  std::uint32_t pids_max = 0;     // Threads and processes; 0: kLaunchPidsDefault.
   std::uint32_t data_mb = 0;      // Size of /data; 0: none.
   std::uint32_t devices = 0;      // Descriptors after the fixed ones.
   char name[64] = {};         // The module's name in the deployment, for cgroup and process title.
