@@ -1,6 +1,7 @@
 #include "host/shard/shard.h"
 
 #include <pthread.h>
+#include <sched.h>
 
 #include <array>
 #include <boost/asio/executor_work_guard.hpp>
@@ -158,6 +159,9 @@ void Shard::takeMail() {
 void Shard::turn() {
   readClocks();
   takeMail();
+  for (Polled* polled : polling_.all()) {
+    if (polled->hasWork()) runLater(*polled);
+  }
   const std::int64_t began = boot_ns_;
   std::uint32_t slices = 0;
   while (first_ != nullptr) {
@@ -188,23 +192,51 @@ void Shard::discardMail() {
   while (batch != nullptr) delete std::exchange(batch, batch->next);
 }
 
+bool Shard::hasMail() const {
+  return batches_.load(std::memory_order_seq_cst) != nullptr ||
+         has_tasks_.load(std::memory_order_seq_cst) || stopping_.load(std::memory_order_seq_cst);
+}
+
+// Waits a little for other processes before it sleeps: their wake costs more than that.
+bool Shard::spin() {
+  if (!polling_.wantsSpin()) return false;
+  const std::int64_t began = read(CLOCK_MONOTONIC);
+  bool found = false;
+  do {
+    found = polling_.hasWork() || hasMail();
+    if (found) break;
+    ::sched_yield();
+  } while (read(CLOCK_MONOTONIC) - began < Polling::kSpinNs);
+  polling_.spun(found);
+  return found;
+}
+
+void Shard::sleep() {
+  asleep_.store(true, std::memory_order_seq_cst);
+  if (!polling_.empty()) polling_.fallAsleep();
+  // Look again before sleeping: a sender that saw us awake has not rung.
+  if (!hasMail() && !polling_.hasWork()) io_.run_one();
+  asleep_.store(false, std::memory_order_seq_cst);
+  if (!polling_.empty()) polling_.wakeUp();
+  pollReactor();
+}
+
+void Shard::pollReactor() {
+  reactor_ns_ = boot_ns_;
+  io_.poll();
+}
+
 void Shard::loop() {
   current_ = this;
   MessagePool::bind();
   const auto work = boost::asio::make_work_guard(io_);
   while (!stopping_.load(std::memory_order_relaxed)) {
     if (first_ != nullptr) {
-      io_.poll();
-    } else {
-      asleep_.store(true, std::memory_order_seq_cst);
-      // Look again before sleeping: a sender that saw us awake has not rung.
-      if (batches_.load(std::memory_order_seq_cst) == nullptr &&
-          !has_tasks_.load(std::memory_order_seq_cst) &&
-          !stopping_.load(std::memory_order_seq_cst)) {
-        io_.run_one();
-      }
-      asleep_.store(false, std::memory_order_seq_cst);
-      io_.poll();
+      pollReactor();
+    } else if (!polling_.hasWork() && !spin()) {
+      sleep();
+    } else if (boot_ns_ - reactor_ns_ > kTurnNs) {
+      pollReactor();
     }
     turn();
   }

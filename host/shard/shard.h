@@ -1,9 +1,10 @@
 // One thread with its own event loop and message pool.  Everything that a message touches between
 // two modules of one shard lives on it, so nothing there takes a lock.
 //
-// A shard works in turns: it looks at the reactor, takes what other threads sent, then lets its
-// runnables (lanes) run in slices until none is left or the turn has lasted kTurnNs.  A message
-// emitted in a turn is handled in the same turn, by a trampoline and never by recursion.
+// A shard works in turns: it looks at the reactor and at the rings of other processes (polling.h),
+// takes what other threads sent, then lets its runnables (lanes) run in slices until none is left
+// or the turn has lasted kTurnNs.  A message emitted in a turn is handled in the same turn, by a
+// trampoline and never by recursion.
 #pragma once
 
 #include <atomic>
@@ -18,25 +19,12 @@
 #include "host/message/seal.h"
 #include "host/shard/callback_slot.h"
 #include "host/shard/delivery.h"
+#include "host/shard/polling.h"
+#include "host/shard/runnable.h"
 
 namespace kante {
 
-class Shard;
 class Lane;
-
-// Something that runs on a shard when it has work.  Owned elsewhere; must be descheduled before it
-// dies.
-class Runnable {
- public:
-  virtual ~Runnable() = default;
-  // Does a bounded slice of work.  True: there is more, run me again after the others.
-  virtual bool run(Shard& shard) = 0;
-
- private:
-  friend class Shard;
-  Runnable* next_runnable_ = nullptr;
-  bool scheduled_ = false;
-};
 
 class Shard : public std::enable_shared_from_this<Shard> {
  public:
@@ -66,6 +54,9 @@ class Shard : public std::enable_shared_from_this<Shard> {
   // A delivery for a lane of another shard; it leaves with its batch.
   void send(Shard& target, Lane& lane, Delivery&& delivery);
 
+  // The rings of other processes that this shard looks at.  Its counts: any thread.
+  Polling& polling() { return polling_; }
+
   bool onThisThread() const { return current_ == this; }
   static Shard* current() { return current_; }
   std::uint32_t index() const { return index_; }
@@ -81,6 +72,10 @@ class Shard : public std::enable_shared_from_this<Shard> {
  private:
   struct Batch;
   void loop();
+  bool hasMail() const;
+  bool spin();
+  void sleep();
+  void pollReactor();
   bool closeIfIdle();
   void discardMail();
   void turn();
@@ -95,9 +90,11 @@ class Shard : public std::enable_shared_from_this<Shard> {
   const std::uint32_t index_;
   CallbackSlot* const slot_;
   boost::asio::io_context io_{1};
+  Polling polling_{io_};
   std::thread thread_;
   Stamp stamp_;
   std::int64_t boot_ns_ = 0;
+  std::int64_t reactor_ns_ = 0;  // When the reactor was looked at.
 
   Runnable* first_ = nullptr;  // Run queue, first in first out.
   Runnable* last_ = nullptr;
