@@ -96,15 +96,31 @@ void DurableQueue::inspect(std::uint32_t messages_max,
   core_.post(std::move(operation));
 }
 
-void DurableQueue::purge(std::function<void(Result<std::uint64_t>)> done) {
-  const auto purged = std::make_shared<std::uint64_t>(0);
+struct DurableQueue::Purge {
+  Purged done;
+  std::uint64_t before = 0;  // The position that came next when it began.
+  std::uint64_t part = 0;
+  std::uint64_t sum = 0;
+};
+
+void DurableQueue::purge(Purged done) {
+  auto purge = std::make_shared<Purge>();
+  purge->done = std::move(done);
+  purgePart(std::move(purge));
+}
+
+void DurableQueue::purgePart(std::shared_ptr<Purge> purge) {
   StoreCore::Operation operation;
-  operation.apply = [this, purged](Transaction& txn) {
-    *purged = core_.queues().purge(txn, core_.state(*this));
+  operation.apply = [this, purge](Transaction& txn) {
+    QueueState& state = core_.state(*this);
+    if (purge->before == 0) purge->before = state.counts.next_position;
+    purge->part = core_.queues().purge(txn, state, purge->before);
   };
-  operation.done = [purged, done = std::move(done)](const Status& status) {
-    if (status.has_error()) return done(status.error());
-    done(*purged);
+  operation.done = [this, purge](const Status& status) {
+    if (status.has_error()) return purge->done(status.error());
+    if (purge->part == 0) return purge->done(purge->sum);
+    purge->sum += purge->part;
+    purgePart(purge);
   };
   core_.post(std::move(operation));
 }

@@ -246,8 +246,10 @@ class DurableQueue {
   void stats(std::function<void(QueueStats)> done);
   void inspect(std::uint32_t messages_max,
                std::function<void(Result<std::vector<InspectedMessage>>)> done);
-  // Removes what has no number yet; says how many.  Counted as kPurged.
-  void purge(std::function<void(Result<std::uint64_t>)> done);
+  // Removes what is there now and has no number yet, of much a part at a time, so that others are
+  // not held up; says how many.  Counted as kPurged.
+  using Purged = std::function<void(Result<std::uint64_t>)>;
+  void purge(Purged done);
 
   // As of the last commit.
   std::uint64_t messages() const { return messages_.load(std::memory_order_relaxed); }
@@ -266,6 +268,8 @@ class DurableQueue {
   DurableQueue& operator=(const DurableQueue&) = delete;
 
  private:
+  struct Purge;
+  void purgePart(std::shared_ptr<Purge> purge);
   friend class QueueTable;
   friend class Store;
   friend class StoreCore;

@@ -82,7 +82,8 @@ Result<Environment::Opened> Environment::open(const std::string& directory, std:
     opened.environment.reset(new Environment(directory, max_bytes));
     const Status status = opened.environment->openAll(load);
     if (!status.has_error()) return opened;
-    if (!isBroken(status.error()) || attempt > 0) return status.error();
+    if (!isBroken(status.error()) || attempt > 0)
+      return within("store " + directory, status.error());
     opened.why = status.error().text;
     opened.environment.reset();
     KANTE_TRY(aside, setAside(directory));

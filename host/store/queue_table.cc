@@ -296,15 +296,16 @@ void QueueTable::markBacklog(QueueState& queue) {
   queue.reading.live.fill(queue.reading.live_from);
 }
 
-std::uint64_t QueueTable::purge(Transaction& txn, QueueState& queue) {
+std::uint64_t QueueTable::purge(Transaction& txn, QueueState& queue, std::uint64_t before) {
   touch(queue);
   std::vector<QueueToken> tokens;
   {
     Cursor cursor(txn, txn.tables.entries);
-    for (bool more = cursor.seek(entryKey(queue.counts.id, {})); more; more = cursor.next()) {
+    for (bool more = cursor.seek(entryKey(queue.counts.id, {}));
+         more && tokens.size() < kPurgedPerGroup; more = cursor.next()) {
       if (readBig<std::uint32_t>(cursor.key(), 0) != queue.counts.id) break;
       const QueueToken token = tokenOf(cursor.key(), 4);
-      if (!queue.taken.contains(token)) tokens.push_back(token);
+      if (token.position < before && !queue.taken.contains(token)) tokens.push_back(token);
     }
   }
   for (const QueueToken token : tokens) remove(txn, queue, token);

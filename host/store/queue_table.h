@@ -91,6 +91,7 @@ class QueueTable {
  public:
   static constexpr std::size_t kKeyBytes = 13;
   static constexpr std::uint32_t kSweptPerGroup = 1000;
+  static constexpr std::uint32_t kPurgedPerGroup = 1000;
   static constexpr std::uint32_t kDroppedAtOnce = 5000;
   static constexpr std::uint64_t kQuarantineMessagesMax = 10'000;
   static constexpr std::uint64_t kQuarantineBytesMax = 16u << 20;
@@ -143,7 +144,8 @@ class QueueTable {
   // Empty when there is nothing to take.
   TakenBatch take(Transaction& txn, QueueState& queue, const TakeRequest& request, StoreTime now);
   void markBacklog(QueueState& queue);
-  std::uint64_t purge(Transaction& txn, QueueState& queue);
+  // Of what came before this position and has no number, a part: 0 when nothing is left of it.
+  std::uint64_t purge(Transaction& txn, QueueState& queue, std::uint64_t before);
   void dropBeyond(Transaction& txn, QueueState& queue, std::uint64_t keep, StoreDrop reason);
   void sweepExpired(Transaction& txn, StoreTime now);
   QueueStats stats(Transaction& txn, const QueueState& queue, StoreTime now);

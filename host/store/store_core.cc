@@ -1,5 +1,7 @@
 #include "host/store/store_core.h"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <chrono>
 #include <cstddef>
@@ -119,7 +121,11 @@ Status StoreCore::load(Transaction& txn) {
     return fail(Errc::kCorrupt, "store root: wrong checksum");
   }
   if (root.version > kStoreVersion) {
-    return fail(Errc::kUnsupported, "store: written by a newer version of kante");
+    return fail(
+        Errc::kUnsupported,
+        fmt::format("in format {}, of a newer kante; this one reads format {}. Start the newer one "
+                    "again, or move the folder away, with what it holds",
+                    root.version, kStoreVersion));
   }
   epoch_ = toHex({reinterpret_cast<const char*>(root.epoch), sizeof root.epoch});
   StoreClock::Saved saved{root.store_ns, root.wall_ns, wallOf(root.wall), {}, 0};

@@ -62,8 +62,8 @@ enum class Frame : std::uint16_t {
   kRestored,    // status, text.
   kEventEnded,  // id = KANTE_EVENT_*, token, status, text: for METHOD, HEALTH, SAVE always, for
                 // others on an error that is not KANTE_E_UNSUPPORTED.
-  kSaved,  // token, arg = format, bytes as kRestore has them; all inputs not in `handled` come
-           // back.
+  kSaved,       // token, arg = format, bytes as kRestore has them; all inputs not in `handled` come
+                // back.
 };
 
 inline constexpr std::uint16_t kMore = 1;  // In flags.

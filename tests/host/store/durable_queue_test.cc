@@ -260,6 +260,23 @@ TEST_F(DurableQueueTest, PurgesWhatHasNoNumber) {
   EXPECT_EQ(queue().dropped(StoreDrop::kPurged), 3u);
 }
 
+TEST_F(DurableQueueTest, PurgesMuchInPartsAndLeavesWhatComesMeanwhile) {
+  open();
+  constexpr std::uint64_t kMany = 2500;
+  for (std::uint64_t i = 0; i < kMany; ++i) {
+    Entry entry = entryOf(std::to_string(i));
+    ASSERT_EQ(queue().offer(entry, nullptr, 0), Offer::kTaken);
+  }
+  put(queue(), entryOf("last"));
+  std::promise<std::uint64_t> promise;
+  queue().purge([&](Result<std::uint64_t> purged) { promise.set_value(*purged); });
+  // Behind the first part in the store's mailbox, and before the last.
+  EXPECT_EQ(put(queue(), entryOf("new", 0)), CommitResult::kCommitted);
+  EXPECT_EQ(promise.get_future().get(), kMany + 1);
+  EXPECT_EQ(bodies(take(queue())), std::vector<std::string>({"new"}));
+  EXPECT_EQ(queue().dropped(StoreDrop::kPurged), kMany + 1);
+}
+
 TEST_F(DurableQueueTest, TellsTheAgeOfItsOldest) {
   open();
   put(queue(), entryOf("old"));

@@ -346,6 +346,9 @@ class SmallDisk {
     }
   }
   void empty() { std::filesystem::remove(path_ + "/filler"); }
+  bool setReadOnly(bool read_only) {
+    return ::mount("", path_.c_str(), "", MS_REMOUNT | (read_only ? MS_RDONLY : 0), "") == 0;
+  }
 
  private:
   const std::string path_;
@@ -382,6 +385,29 @@ TEST_F(FullDiskTest, WhatIsAllocatedStaysUsableWhenTheDiskFillsUp) {
   ASSERT_FALSE(store.has_error()) << store.error().text;
   EXPECT_EQ((*store)->status().set_aside, "");
   EXPECT_EQ((*store)->status().max_bytes, 4u << 20);
+}
+
+TEST_F(FullDiskTest, OnADiskThatIsReadOnlyItSaysSoAndLeavesWhatIsThere) {
+  SmallDisk small(temp_.path() + "/disk", "40m");
+  if (!small.mounted()) GTEST_SKIP() << "a file system of its own needs root";
+  const std::string where = temp_.path() + "/disk/store";
+  auto store = tryOpen(where);
+  ASSERT_FALSE(store.has_error()) << store.error().text;
+  store_ = std::move(*store);
+  ASSERT_EQ(put(queue(), entryOf("kept")), CommitResult::kCommitted);
+  store_.reset();
+  ASSERT_TRUE(small.setReadOnly(true));
+  store = tryOpen(where);
+  ASSERT_TRUE(store.has_error());
+  EXPECT_NE(store.error().text.find("Read-only file system"), std::string::npos)
+      << store.error().text;
+  EXPECT_NE(store.error().text.find(where), std::string::npos) << store.error().text;
+  ASSERT_TRUE(small.setReadOnly(false));
+  store = tryOpen(where);
+  ASSERT_FALSE(store.has_error()) << store.error().text;
+  store_ = std::move(*store);
+  EXPECT_EQ(store_->status().set_aside, "");
+  EXPECT_EQ(bodies(take(queue())), std::vector<std::string>({"kept"}));
 }
 
 TEST_F(FullDiskTest, AStoreThatFindsNoRoomAtAllSaysSoAndIsMadeLater) {

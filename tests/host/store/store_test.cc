@@ -8,10 +8,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cstring>
+#include <fstream>
+#include <iterator>
 #include <random>
 #include <set>
 
 #include "host/base/fd.h"
+#include "host/store/crc32c.h"
 #include "tests/host/store/store_fixture.h"
 #include "tests/support/eventually.h"
 
@@ -28,6 +32,22 @@ class StoreFilesTest : public StoreTest {
     const int fd = ::open(dataFile().c_str(), O_RDWR | O_CLOEXEC);
     ASSERT_EQ(::pwrite(fd, bytes.data(), bytes.size(), at), static_cast<ssize_t>(bytes.size()));
     ::close(fd);
+  }
+  // In every copy of the store's own record (docs/formats/store.md).
+  void setVersion(std::uint32_t version) {
+    constexpr std::size_t kRootBytes = 64;
+    std::ifstream file(dataFile(), std::ios::binary);
+    const std::string bytes((std::istreambuf_iterator<char>(file)), {});
+    int found = 0;
+    for (std::size_t at = bytes.find("KANTEST1"); at != std::string::npos;
+         at = bytes.find("KANTEST1", at + 1), ++found) {
+      std::string root = bytes.substr(at, kRootBytes);
+      std::memcpy(root.data() + 8, &version, sizeof version);
+      const std::uint32_t crc = crc32c(root.data(), kRootBytes - sizeof crc);
+      std::memcpy(root.data() + kRootBytes - sizeof crc, &crc, sizeof crc);
+      overwrite(static_cast<off_t>(at), root);
+    }
+    ASSERT_GT(found, 0);
   }
   // All pages whose header says that they are in use, but the two first.
   void damageEveryPage(off_t at_in_page, const std::string& bytes) {
@@ -94,6 +114,23 @@ TEST_F(StoreFilesTest, ABrokenStoreIsSetAsideAndANewEpochBegins) {
   store_.reset();
   ASSERT_EQ(::truncate(dataFile().c_str(), 5000), 0);
   expectSetAside();
+}
+
+TEST_F(StoreFilesTest, OneOfANewerVersionIsLeftAsItIs) {
+  open();
+  put(queue(), entryOf("kept"));
+  store_.reset();
+  setVersion(2);
+  StoreOptions options;
+  options.directory = directory();
+  const auto refused = Store::open(options, clock_, log_);
+  ASSERT_TRUE(refused.has_error());
+  EXPECT_EQ(refused.error().code, Errc::kUnsupported);
+  EXPECT_THAT(refused.error().text, HasSubstr(directory() + ": in format 2, of a newer kante"));
+  EXPECT_FALSE(std::filesystem::exists(directory() + ".broken-1"));
+  setVersion(1);
+  open();
+  EXPECT_EQ(bodies(take(queue())), std::vector<std::string>({"kept"}));
 }
 
 TEST_F(StoreFilesTest, ADamagedMessageIsDroppedAndCountedAndTheOthersStay) {
