@@ -156,6 +156,29 @@ TEST_F(ProxyLinkTest, FollowsARedirectAndComesBackToItsOwnBroker) {
   EXPECT_TRUE(eventuallyState("connected"));
 }
 
+// The library keeps to itself where a DISCONNECT sends it; the broker says it again to who returns.
+TEST_F(ProxyLinkTest, ABrokerThatSendsItAwayLaterIsAskedWhere) {
+  Mosquitto other;
+  Mosquitto broker;
+  ToxicProxy home(broker.port());
+  ToxicProxy there(other.port());
+  MqttPeer cloud(other, {.filters = {kTelemetry}});
+  const std::string server = serverReference("127.0.0.1:" + std::to_string(there.port()));
+  startUplink(quickTo(home.url()));
+  ASSERT_TRUE(eventuallyState("connected"));
+  std::string disconnect{'\x9c', static_cast<char>(server.size())};
+  disconnect += server;
+  disconnect = std::string{'\xe0', static_cast<char>(disconnect.size())} + disconnect;
+  home.fromBroker([redirect = connack(0x9c, server), disconnect](const std::string& packet) {
+    if (typeOf(packet) == kConnack) return Fate{Kind::kReplace, redirect};
+    return typeOf(packet) == kPuback ? Fate{Kind::kReplace, disconnect} : Fate{};
+  });
+  send(0, 10);
+  EXPECT_TRUE(allCame(cloud, 10, 2));
+  EXPECT_TRUE(eventuallyState("connected"));
+  EXPECT_EQ(home.taken(), 2u);
+}
+
 TEST_F(ProxyLinkTest, RemembersABrokerThatMovedUntilItIsNotThere) {
   Mosquitto broker;
   ToxicProxy home(broker.port());
