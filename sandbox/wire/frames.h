@@ -76,12 +76,12 @@ struct RecordHead {
 static_assert(sizeof(RecordHead) == 8);
 
 struct FrameHead {
-  std::uint32_t id;
-  std::int32_t status;
-  std::uint64_t token;
-  std::uint64_t arg;
-  std::uint32_t text_bytes;
-  std::uint32_t message_words;  // Of the whole message, over all its parts.
+  std::uint32_t id = 0;
+  std::int32_t status = 0;
+  std::uint64_t token = 0;
+  std::uint64_t arg = 0;
+  std::uint32_t text_bytes = 0;
+  std::uint32_t message_words = 0;  // Of the whole message, over all its parts.
 };
 static_assert(sizeof(FrameHead) == 32);
 
