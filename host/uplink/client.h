@@ -63,6 +63,8 @@ class ClientHandler {
   virtual void onPublished(std::uint64_t token, std::uint8_t reason_code) = 0;
   // After each turn of the client's thread while it is connected, at least once a second.
   virtual void onTurn() = 0;
+  // How long the next turn may be away when nothing happens, in ms; asked after each.
+  virtual std::int64_t patienceMs() const { return 1'000; }
 };
 
 class UplinkClient {

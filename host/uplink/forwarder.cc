@@ -95,6 +95,21 @@ void Forwarder::count() const {
   host_.traffic->count(arrived, acknowledged(), host_.clock.bootNs());
 }
 
+std::int64_t Forwarder::patienceMs() const {
+  constexpr std::int64_t kNsPerMs = 1'000'000;
+  const std::int64_t now_ns = host_.clock.bootNs();
+  std::int64_t patience = 1'000;
+  const auto within = [&](std::int64_t ns) {
+    patience = std::clamp<std::int64_t>((ns + kNsPerMs - 1) / kNsPerMs, 1, patience);
+  };
+  if (paused_until_ns_ != 0) within(paused_until_ns_ - now_ns);
+  const std::int64_t packs_ns = took_ns_ + options_.pack.wait_ms * kNsPerMs;
+  if (options_.pack.on && !taking_ && packs_ns > now_ns && host_.queue.messages() > 0)
+    within(packs_ns - now_ns);
+  if (starved_ && taking_) within(1'000 * kNsPerMs / options_.backlog_per_s);
+  return patience;
+}
+
 std::string Forwarder::alarm() const {
   const std::lock_guard lock(alarm_mutex_);
   return alarm_;

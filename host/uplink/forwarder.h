@@ -90,6 +90,8 @@ class Forwarder {
   // The broker's answer to the message with this number.
   void answered(std::uint64_t number, std::uint8_t reason_code);
   void turn();
+  // When turn() has something to do next though nothing happens, in ms; at most 1,000.
+  std::int64_t patienceMs() const;
   // The budget has more to spend: on the client's thread.
   void unhold();
   // Tells the traffic what arrived and was acknowledged.  Any thread.

@@ -212,7 +212,9 @@ std::string MosquittoClient::serve(const std::string& address) {
           (attempt_.reached ? ": takes the connection and answers nothing" : ": no answer");
       break;
     }
-    const std::int64_t turn_ms = std::min(kTurnMs, options_.times.connect_ms);
+    const std::int64_t turn_ms =
+        std::min(up ? std::clamp<std::int64_t>(handler_->patienceMs(), 1, kTurnMs) : kTurnMs,
+                 options_.times.connect_ms);
     if (!pollOnce(turn_ms)) break;
     if (std::exchange(attempt_.connack, false)) connected();
     if (state() != LinkState::kConnected) continue;

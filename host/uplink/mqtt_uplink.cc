@@ -118,6 +118,7 @@ struct MqttUplink::State final : ClientHandler, std::enable_shared_from_this<Mqt
     lost->turn();
     forwarder->turn();
   }
+  std::int64_t patienceMs() const override { return forwarder->patienceMs(); }
   void publish(const BrokerCommands::Outgoing& outgoing);
   // From the control thread.
   void publishLater(std::vector<BrokerCommands::Outgoing> outgoing);

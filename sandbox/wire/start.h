@@ -45,8 +45,8 @@ struct Facts {
   std::uint32_t seccomp_mode = 0;  // 2 after the first filter.
   std::uint32_t dumpable = 0;
   std::uint32_t mdwe = 0;
-  std::uint32_t refused = 0;       // Of the self-test's forbidden acts …
-  std::uint32_t tried = 0;         // … how many were tried.
+  std::uint32_t refused = 0;  // Of the self-test's forbidden acts …
+  std::uint32_t tried = 0;    // … how many were tried.
   // Effective, permitted, inheritable and ambient, or-ed; and bounding, unless the process came
   // without the right to empty it (tier 2 and not root: it can gain nothing by no_new_privs).
   std::uint64_t capabilities = 0;
