@@ -22,7 +22,7 @@ struct Kind {
 };
 
 constexpr Kind kFromHost[] = {
-    {Frame::kInput, "INPUT", kId | kToken | kArg | kText, Payload::kMessage},
+    {Frame::kInput, "INPUT", kId | kStatus | kToken | kArg | kText, Payload::kMessage},
     {Frame::kMethod, "METHOD", kToken | kText, Payload::kMaybe},
     {Frame::kDesired, "DESIRED", kArg, Payload::kMessage},
     {Frame::kDone, "DONE", kToken | kStatus | kArg, Payload::kMaybe},

@@ -16,6 +16,7 @@
 // at it, reads the header word once, and takes any breach as final.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 
 namespace kante {
@@ -25,7 +26,8 @@ enum class Frame : std::uint16_t {
   kPart = 1,  // More of the message of the record before.
 
   // ---- host to runner: what kante_event has ----
-  // id = input, token (0: a memory route), arg = earlier deliveries, text = sender, message.
+  // id = input, token (0: a memory route), arg = earlier deliveries, status = hops that it has
+  // behind it, text = sender, message.
   kInput = 16,
   kMethod,   // token, text = name, message = arguments.
   kDesired,  // arg = version, message.
@@ -61,7 +63,8 @@ enum class Frame : std::uint16_t {
   kCreated,     // status, text = explanation; id = 1: it promised ready().
   kRestored,    // status, text.
   kEventEnded,  // id = KANTE_EVENT_*, token, status, text: for METHOD, HEALTH, SAVE always, for
-                // others on an error that is not KANTE_E_UNSUPPORTED.
+                // others on an error that is not KANTE_E_UNSUPPORTED.  For an INPUT without a
+                // token, text is the sender, a line feed and the explanation.
   kSaved,       // token, arg = format, bytes as kRestore has them; all inputs not in `handled` come
                 // back.
 };
@@ -89,6 +92,8 @@ inline constexpr std::uint32_t kTextMax = 8192;  // Bytes.
 
 // Credit, the same on both sides.
 inline constexpr std::uint32_t kInputCredit = 512;  // Inputs that a runner has and has not handled.
+inline constexpr std::size_t kInputBytesCredit =
+    4u << 20;  // Of their messages; beyond it there is one alone.
 inline constexpr std::uint32_t kOutputCredit = 512;  // Emits of one output that are not routed yet.
 inline constexpr std::uint32_t kRequestCredit = 1024;  // Tokens of extensions that wait for DONE.
 

@@ -29,9 +29,9 @@ class PeerSleep {
   // After a full fence behind what was published.  One doorbell a sleep: the epoch is remembered.
   Wake wakeFor(std::uint64_t wants) {
     const std::uint64_t word = word_.load(std::memory_order_relaxed);
-    if ((word & wants) == 0 || word >> 2 == rung_.load(std::memory_order_relaxed)) return Wake::kNo;
-    return rung_.exchange(word >> 2, std::memory_order_relaxed) == word >> 2 ? Wake::kNo
-                                                                             : Wake::kYes;
+    const std::uint64_t epoch = word >> kWantsBits;
+    if ((word & wants) == 0 || epoch == rung_.load(std::memory_order_relaxed)) return Wake::kNo;
+    return rung_.exchange(epoch, std::memory_order_relaxed) == epoch ? Wake::kNo : Wake::kYes;
   }
 
  private:
@@ -45,7 +45,7 @@ class OwnSleep {
   explicit OwnSleep(RingEnd& own) : word_(own.sleep) {}
   // Then look at everything once more, and only then block.
   void announce(std::uint64_t wants) {
-    word_.store(++epoch_ << 2 | wants, std::memory_order_relaxed);
+    word_.store(++epoch_ << kWantsBits | wants, std::memory_order_relaxed);
     std::atomic_thread_fence(std::memory_order_seq_cst);
   }
   void awake() { word_.store(0, std::memory_order_relaxed); }

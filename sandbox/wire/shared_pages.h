@@ -7,7 +7,7 @@
 // Sleeping and waking.  A side that finds nothing to do stores its sleep word, makes a full fence,
 // looks at everything again, and only then blocks.  A side that published an index makes a full
 // fence and then loads the other's sleep word.  (Release and acquire are not enough, on x86
-// either.) The sleep word is epoch << 2 | kWantsData | kWantsSpace, 0 while awake; whoever rings
+// either.) The sleep word is epoch << 3 | what it wants, 0 while awake; whoever rings
 // remembers the epoch that it rang for, so there is one doorbell a sleep.  The runner blocks in a
 // futex on HostPage::wakes; the host blocks in epoll on an eventfd that the runner writes and
 // nobody reads.
@@ -27,7 +27,9 @@ inline constexpr std::uint32_t kRingBytesMax = 4u << 20;
 inline constexpr std::uint32_t kWireOutputsMax = 512;  // Of a sandboxed module.
 
 inline constexpr std::uint64_t kWantsData = 1;
-inline constexpr std::uint64_t kWantsSpace = 2;
+inline constexpr std::uint64_t kWantsSpace = 2;   // Half of its own ring.
+inline constexpr std::uint64_t kWantsCredit = 4;  // The runner: half of the credit of an output.
+inline constexpr int kWantsBits = 3;              // Below the epoch.
 
 // The part that both pages begin with.  Positions are bytes since the beginning, multiples of 8.
 struct RingEnd {
@@ -41,8 +43,10 @@ struct HostPage {
   RingEnd end;
   // What the runner's loop waits on; raised before each wake.
   alignas(64) std::atomic<std::uint32_t> wakes{0};
-  // By output: how many of its emits the host has routed, all told.  The difference to what was
-  // emitted is the output's use of its credit.
+  // By output: how many of its emits the host has routed, all told, modulo 2^32.  The difference to
+  // what was emitted is the output's use of its credit.  Begins at -kOutputCredit, so that a module
+  // is told KANTE_E_AGAIN until its routes are there; then rises by kOutputCredit.  Where an output
+  // has half of its credit or more after that, a runner that wants credit is woken.
   alignas(64) std::atomic<std::uint32_t> routed[kWireOutputsMax]{};
 };
 static_assert(sizeof(HostPage) <= kSharedPageBytes);
