@@ -8,6 +8,7 @@
 
 #include "host/base/clock.h"
 #include "host/hub/methods.h"
+#include "host/placement/loaded_life.h"
 #include "host/placement/local_module_host_impl.h"
 
 namespace kante {
@@ -42,6 +43,9 @@ void LocalModuleHost::change(RuntimeTarget target, const std::set<std::string>& 
 
 Status LocalModuleHost::supported(const ModuleSpec& spec) const {
   if (spec.placement == Placement::kInProcess) return {};
+  if (spec.placement == Placement::kSandbox && options_.sandbox) return {};
+  if (spec.placement == Placement::kSandbox && !options_.sandbox_missing.empty())
+    return fail(Errc::kUnsupported, "module " + spec.name + ": " + options_.sandbox_missing);
   return fail(
       Errc::kUnsupported,
       fmt::format("module {}: placement \"{}\" is not part of this build; say \"placement\": "
@@ -142,7 +146,8 @@ Status LocalModuleHost::prepare(const std::set<std::string>& forced) {
       now.backed_off.emplace(spec.name, Error{Errc::kState, slot.last_exit});
       continue;
     }
-    auto loaded = library(spec);
+    Result<std::shared_ptr<const LoadedModule>> loaded(nullptr);
+    if (spec.placement == Placement::kInProcess) loaded = library(spec);
     if (loaded.has_error()) {
       if (!mayBackOff(spec.name)) return loaded.error();
       now.backed_off.emplace(spec.name, loaded.error());
@@ -202,11 +207,14 @@ void LocalModuleHost::startFresh(const std::string& fresh_name) {
   Fresh& fresh = change_->fresh.at(fresh_name);
   fresh.began = true;
   ModuleSlot& slot = slots_.at(fresh_name);
-  fresh.instance = makeInstance(fresh, change_->id);
-  if (!fresh.instance) {
-    return freshFailed(fresh_name, {Errc::kLimit, "too many module instances at once"},
-                       change_->id);
-  }
+  Instance::Callbacks callbacks;
+  callbacks.ready = [this, fresh_name, id = change_->id] { freshReady(fresh_name, id); };
+  callbacks.failed = [this, fresh_name, id = change_->id](const Error& error) {
+    freshFailed(fresh_name, error, id);
+  };
+  auto made = makeInstance(fresh.spec, fresh.library, std::move(callbacks));
+  if (made.has_error()) return freshFailed(fresh_name, made.error(), change_->id);
+  fresh.instance = std::move(*made);
   fresh.before = slot.state;
   if (!slot.instance) slot.state = ModuleState::kStarting;
   fresh.deadline = std::make_unique<boost::asio::steady_timer>(*options_.control);
@@ -240,31 +248,42 @@ void LocalModuleHost::beginFresh(const std::string& fresh_name,
   change_->fresh.at(fresh_name).instance->begin(std::move(state), std::move(desired), version);
 }
 
-std::shared_ptr<Instance> LocalModuleHost::makeInstance(const Fresh& fresh,
-                                                        std::uint64_t change_id) {
-  const std::string module = fresh.spec.name;
-  auto index = options_.crash_page->addModule(module, fresh.spec.digest);
-  if (index.has_error()) return nullptr;
-  Instance::Parts parts{fresh.spec,
-                        fresh.library,
-                        slots_.at(module).lane,
-                        *index,
-                        *options_.log,
-                        *options_.services,
-                        sources_,
-                        [this](std::function<void()> task) { control(std::move(task)); },
-                        [this, module](const std::string& target, const std::string& method) {
-                          const ModuleSlot* slot = find(module);
-                          return slot != nullptr &&
-                                 methodGranted(slot->spec.method_grants, target, method);
-                        },
-                        [this, module](const std::string& kind, const std::string& text) {
-                          event(kind, module, text);
-                        }};
-  Instance::Callbacks callbacks;
-  callbacks.ready = [this, module, change_id] { freshReady(module, change_id); };
-  callbacks.failed = [this, module, change_id](const Error& error) {
-    freshFailed(module, error, change_id);
+Result<std::shared_ptr<Instance>> LocalModuleHost::makeInstance(
+    const ModuleSpec& spec, std::shared_ptr<const LoadedModule> library,
+    Instance::Callbacks callbacks) {
+  const std::string module = spec.name;
+  const std::shared_ptr<Lane>& lane = slots_.at(module).lane;
+  std::shared_ptr<ModuleLife> life;
+  std::uint32_t crash_index = 0;
+  if (library) {
+    KANTE_TRY(index, options_.crash_page->addModule(module, spec.digest));
+    crash_index = index;
+    life = std::make_shared<LoadedLife>(std::move(library), lane->shard().slot(), index);
+  } else {
+    KANTE_TRY(runner, options_.sandbox(spec, lane->shard()));
+    life = std::move(runner);
+  }
+  Instance::Parts parts{
+      spec,
+      std::move(life),
+      lane,
+      crash_index,
+      *options_.log,
+      *options_.services,
+      sources_,
+      [this](std::function<void()> task) { control(std::move(task)); },
+      [this, module](const std::string& target, const std::string& method) {
+        const ModuleSlot* slot = find(module);
+        return slot != nullptr && methodGranted(slot->spec.method_grants, target, method);
+      },
+      [this, module](const std::string& kind, const std::string& text) {
+        event(kind, module, text);
+      },
+      [this, module](const MessageRef& message, const Hop& hop, const std::string& why) {
+        setAside(module, message, hop, why);
+      }};
+  callbacks.died = [this, module](const Instance* who, const LifeEnd& end) {
+    lifeDied(module, who, end);
   };
   return std::make_shared<Instance>(std::move(parts), std::move(callbacks));
 }
@@ -381,7 +400,8 @@ void LocalModuleHost::adopt(const std::string& module, Fresh& fresh) {
   slot.started_wall_ns = SystemClock().wallNs();
   slot.retry.reset();
   const std::string text = fresh.spec.id + " " + fresh.spec.version;
-  options_.log->info("module/" + module, "runs", {{"module", text}, {"placement", "in-process"}});
+  options_.log->info("module/" + module, "runs",
+                     {{"module", text}, {"placement", kante::name(fresh.spec.placement)}});
   event("module.started", module, text);
   if (!old) {
     change_->report.started.push_back(module);

@@ -2,6 +2,7 @@
 #include "host/placement/instance.h"
 
 #include <algorithm>
+#include <boost/json.hpp>
 #include <chrono>
 #include <cstring>
 #include <ctime>
@@ -18,16 +19,14 @@ std::int64_t monotonicNs() {
   return std::int64_t{at.tv_sec} * 1'000'000'000 + at.tv_nsec;
 }
 
-std::vector<std::string> namesOf(const char* const* names) {
-  std::vector<std::string> out;
-  for (; *names != nullptr; ++names) out.emplace_back(*names);
-  return out;
-}
-
 // Tells receivers of messages apart in this process; comes round after 16 million instances.
 std::uint32_t nextReceiver() {
   static std::atomic<std::uint32_t> last{0};
   return last.fetch_add(1, std::memory_order_relaxed) % Ways::kReceiverMax + 1;
+}
+
+Error otherNames() {
+  return {Errc::kCorrupt, "its inputs or outputs are not those of its manifest"};
 }
 
 bool sameNames(std::vector<std::string> a, std::vector<std::string> b) {
@@ -42,6 +41,7 @@ Instance::Instance(Parts parts, Callbacks callbacks)
     : parts_(std::move(parts)),
       callbacks_(std::move(callbacks)),
       host_(makeHostTable(*this)),
+      is_here_(parts_.spec.placement == Placement::kInProcess),
       receiver_(nextReceiver()),
       who_("module/" + parts_.spec.name),
       again_timer_(parts_.lane->shard().io()) {
@@ -51,7 +51,7 @@ Instance::Instance(Parts parts, Callbacks callbacks)
   std::memcpy(&foreign_stamp_.id_high, random.data(), 8);
 }
 
-Instance::~Instance() { KANTE_ASSERT(module_ == nullptr); }
+Instance::~Instance() { KANTE_ASSERT(phase_ == Phase::kNew || phase_ == Phase::kEnded); }
 
 void Instance::onShard(std::function<void()> task) {
   shard().post([self = shared_from_this(), task = std::move(task)] { task(); });
@@ -67,48 +67,63 @@ void Instance::begin(std::shared_ptr<const State> state, MessageRef desired,
       });
 }
 
+bool Instance::hasNamesOfManifest() const {
+  return sameNames(parts_.life->outputs(), parts_.spec.outputs) &&
+         sameNames(parts_.life->inputs(), parts_.spec.inputs);
+}
+
 void Instance::create(std::shared_ptr<const State> state, MessageRef desired,
                       std::uint64_t desired_version) {
-  const kante_entry& entry = parts_.library->entry();
-  const auto outputs = namesOf(entry.outputs);
-  if (!sameNames(outputs, parts_.spec.outputs) ||
-      !sameNames(namesOf(entry.inputs), parts_.spec.inputs)) {
-    return fail({Errc::kCorrupt, "its inputs or outputs are not those of its manifest"});
-  }
-  outputs_.resize(outputs.size());
-  foreign_blocked_.resize(outputs.size());
+  if (is_here_ && !hasNamesOfManifest()) return fail(otherNames());
+  start_ = {std::move(state), std::move(desired), desired_version};
+  outputs_.resize(parts_.spec.outputs.size());
+  foreign_blocked_.resize(parts_.spec.outputs.size());
   intakes_.resize(parts_.spec.inputs.size());
   intake_at_ = std::vector<std::atomic<Intake*>>(parts_.spec.inputs.size());
   holding_ = true;
   phase_ = Phase::kCreating;
   auto config = jsonMessage(parts_.spec.config);
   if (config.has_error()) return fail(within("config", config.error()));
-  if (const kante_status status = callCreate(config->get());
-      status != KANTE_OK || module_ == nullptr) {
-    module_ = nullptr;  // destroy() is not called for what create() refused.
+  explanation_.clear();
+  const kante_status status = parts_.life->create(host_, *this, config->get());
+  if (status == KANTE_PENDING && !is_here_) return;
+  createEnded(status, std::string(explanation_), promised_ready_);
+}
+
+void Instance::createEnded(kante_status status, const std::string& text, bool promised_ready) {
+  if (phase_ != Phase::kCreating) return;
+  if (status != KANTE_OK) {
     return fail({Errc::kState, "create() answered " + std::to_string(status) +
-                                   (explanation_.empty() ? "" : ": " + explanation_)});
+                                   (text.empty() ? "" : ": " + text)});
   }
-  if (state) {
-    Event restore;
-    restore.event.type = KANTE_EVENT_RESTORE;
-    restore.event.arg = state->format;
-    restore.name = {};
-    restore.state = std::move(state);
-    kante_status status = KANTE_OK;
-    restore.after = [&status](kante_status answered, const std::string&) { status = answered; };
-    dispatch(restore);
-    if (status != KANTE_OK && status != KANTE_E_UNSUPPORTED) {
-      return fail(
-          {Errc::kState, "refuses the state of the version before it: " +
-                             (explanation_.empty() ? std::to_string(status) : explanation_)});
-    }
+  if (!hasNamesOfManifest()) return fail(otherNames());
+  promised_ready_ = promised_ready;
+  if (!start_.state) return started();
+  Event restore;
+  restore.event.type = KANTE_EVENT_RESTORE;
+  restore.event.arg = start_.state->format;
+  restore.state = std::move(start_.state);
+  restore.after = [this](kante_status answered, const std::string& why) {
+    restoreEnded(answered, why);
+  };
+  dispatch(restore);
+}
+
+void Instance::restoreEnded(kante_status status, const std::string& text) {
+  if (phase_ != Phase::kCreating) return;
+  if (status < KANTE_OK && status != KANTE_E_UNSUPPORTED) {
+    return fail({Errc::kState, "refuses the state of the version before it: " +
+                                   (text.empty() ? std::to_string(status) : text)});
   }
-  if (desired) {
+  started();
+}
+
+void Instance::started() {
+  if (start_.desired) {
     Event event;
     event.event.type = KANTE_EVENT_DESIRED;
-    event.event.arg = desired_version;
-    event.message = std::move(desired);
+    event.event.arg = start_.desired_version;
+    event.message = std::move(start_.desired);
     postEvent(std::move(event));
   }
   phase_ = Phase::kStarting;
@@ -120,28 +135,8 @@ void Instance::create(std::shared_ptr<const State> state, MessageRef desired,
   }
 }
 
-kante_status Instance::callCreate(kante_msg* config) {
-  explanation_.clear();
-  kante_status status = KANTE_E_INTERNAL;
-  shard().slot().enter(parts_.crash_index, 0, nullptr, 0);
-  try {
-    status = parts_.library->entry().create(&host_, config, &module_);
-  } catch (...) {
-    explanation_ = "an exception left create()";
-  }
-  shard().slot().leave();
-  return status;
-}
-
-void Instance::callDestroy() {
-  if (module_ == nullptr) return;
-  shard().slot().enter(parts_.crash_index, 0, nullptr, 0);
-  try {
-    parts_.library->entry().destroy(std::exchange(module_, nullptr));
-  } catch (...) {
-    log(4, "an exception left destroy()");
-  }
-  shard().slot().leave();
+void Instance::startFailed(Error error) {
+  if (phase_ != Phase::kEnded) fail(std::move(error));
 }
 
 // The module goes, and everything that waits for it is told so.
@@ -149,13 +144,21 @@ void Instance::close() {
   phase_ = Phase::kEnded;
   timers_.clear();
   again_timer_.cancel();
-  callDestroy();
+  parts_.life->destroy([self = shared_from_this()] {
+    self->takeBackInputs();
+    self->gone_ = true;
+    for (const auto& task : std::exchange(self->when_gone_, {})) task();
+  });
   for (const auto& intake : intakes_) {
     if (intake) intake->close();
   }
   saved_ = nullptr;
+  for (Event& event : std::exchange(unsent_, {})) events_.push_back(std::move(event));
   for (Event& event : std::exchange(events_, {})) {
     if (event.after) event.after(KANTE_E_CANCELED, "the module was ended");
+  }
+  for (Owed& owed : std::exchange(owed_, {})) {
+    if (owed.after) owed.after(KANTE_E_CANCELED, "the module was ended");
   }
   for (Output& output : outputs_) output.routes = nullptr;
   table_.reset();
@@ -166,6 +169,11 @@ void Instance::close() {
                               std::memory_order_relaxed);  // Never active.
   foreign_.clear();
   foreign_bytes_ = 0;
+}
+
+void Instance::whenGone(std::function<void()> task) {
+  if (gone_) return task();
+  when_gone_.push_back(std::move(task));
 }
 
 void Instance::fail(Error error) {
@@ -202,14 +210,14 @@ void Instance::becomeReady() {
 void Instance::activate(std::shared_ptr<RouteTable> table) {
   onShard([this, table = std::move(table), lane_inputs = parts_.lane->inputNames()] {
     if (phase_ == Phase::kEnded) return;
-    const auto inputs = namesOf(parts_.library->entry().inputs);
+    const std::vector<std::string>& inputs = parts_.life->inputs();
     input_map_.clear();
     for (const std::string& name : lane_inputs) {
       const auto at = std::find(inputs.begin(), inputs.end(), name);
       input_map_.push_back(at == inputs.end() ? UINT32_MAX
                                               : static_cast<std::uint32_t>(at - inputs.begin()));
     }
-    const auto names = namesOf(parts_.library->entry().outputs);
+    const std::vector<std::string>& names = parts_.life->outputs();
     std::vector<OutputRoutes>* routes = table->outputsOf(parts_.spec.name);
     for (std::size_t i = 0; i < outputs_.size(); ++i) {
       const auto at = std::find(parts_.spec.outputs.begin(), parts_.spec.outputs.end(), names[i]);
@@ -229,20 +237,23 @@ void Instance::activate(std::shared_ptr<RouteTable> table) {
 
 // ---- events
 
-kante_status Instance::call(const kante_event& event, const std::uint64_t* words,
-                            std::uint32_t word_count) {
+kante_status Instance::call(const kante_event& event) {
   if (!explanation_.empty()) explanation_.clear();
-  const bool timed = times_.sampleThis();
+  const bool timed = times_.sampleThis() && is_here_;
   const std::int64_t began = timed ? monotonicNs() : 0;
-  CallbackSlot& slot = shard().slot();
-  slot.enter(parts_.crash_index, event.type, words, word_count);
-  kante_status status = KANTE_E_INTERNAL;
-  try {
-    status = parts_.library->entry().on_event(module_, &event);
-  } catch (...) {
-    explanation_ = "an exception left on_event()";
-  }
-  slot.leave();
+  const kante_status status = parts_.life->onEvent(event);
+  if (timed) times_.record(monotonicNs() - began);
+  return status;
+}
+
+kante_status Instance::callInput(const kante_event& event, std::uint8_t hops) {
+  if (!explanation_.empty()) explanation_.clear();
+  const bool timed = times_.sampleThis() && is_here_;
+  const std::int64_t began = timed ? monotonicNs() : 0;
+  current_ = event.msg;
+  current_hops_ = hops;
+  const kante_status status = parts_.life->onInput(event, hops);
+  current_ = nullptr;
   if (timed) times_.record(monotonicNs() - began);
   return status;
 }
@@ -270,12 +281,21 @@ void Instance::dispatch(Event& event) {
     raw.words = event.message.words();
     raw.word_count = event.message.wordCount();
   }
-  if (event.open != nullptr) doneDelivered(*event.open);
+  if (auto* open = std::exchange(event.open, nullptr)) doneDelivered(*open);
   if (raw.type == KANTE_EVENT_TIMER) {
     raw.arg = timerExpired(raw.id);
     if (raw.arg == 0) return;  // Cancelled meanwhile.
   }
-  const kante_status status = call(raw, raw.words, raw.word_count);
+  if (!is_here_ && !unsent_.empty()) return unsent_.push_back(std::move(event));
+  const kante_status status = call(raw);
+  if (!is_here_) {
+    if (status == KANTE_E_AGAIN) {
+      no_room_ = true;
+      return unsent_.push_back(std::move(event));
+    }
+    if (status == KANTE_PENDING && isOwed(raw.type))
+      return owed_.push_back({raw.type, raw.token, std::move(event.after)});
+  }
   if (status != KANTE_OK && status != KANTE_E_UNSUPPORTED && !event.after) {
     errors_.fetch_add(1, std::memory_order_relaxed);
     log(3, "event " + std::to_string(raw.type) + " answered " + std::to_string(status) +
@@ -288,17 +308,18 @@ bool Instance::run(Shard&) {
   if (phase_ == Phase::kEnded) return false;
   StoreDoor::Scope together(door_);
   if (has_foreign_.load(std::memory_order_acquire)) (void)routeForeign(Credit::kNeeded);
-  for (std::uint32_t n = 0; n < Lane::kSlice && !holding_ && !events_.empty(); ++n) {
+  for (std::uint32_t n = 0; n < Lane::kSlice && mayDispatch(); ++n) {
     Event event = std::move(events_.front());
     events_.pop_front();
     dispatch(event);
     if (phase_ == Phase::kEnded) return false;
     together.cut();
   }
-  if (drain_ == Drain::kWanted && events_.empty() && (!ownsLane() || parts_.lane->size() == 0))
+  if (drain_ == Drain::kWanted && events_.empty() && unsent_.empty() &&
+      (!ownsLane() || (parts_.lane->size() == 0 && sent_.empty())))
     sendDrain();
   if ((leave_ == Leave::kWithRoom || leave_ == Leave::kWithoutRoom) && isQuiet()) beginSave();
-  return !holding_ && !events_.empty();
+  return mayDispatch();
 }
 
 Consumer::Outcome Instance::consume(Delivery& delivery) {
@@ -335,10 +356,8 @@ Consumer::Outcome Instance::consume(Delivery& delivery) {
   event.msg = message;
   event.words = message->data();
   event.word_count = message->words;
-  current_ = message;
-  current_hops_ = delivery.hop.hops;
-  const kante_status status = call(event, event.words, event.word_count);
-  current_ = nullptr;
+  const kante_status status = callInput(event, delivery.hop.hops);
+  if (!is_here_) return keep(delivery, status);
   if (status == KANTE_E_AGAIN) {
     rest();
     return Outcome::kAgain;
@@ -381,14 +400,9 @@ void Instance::desired(MessageRef document, std::uint64_t version) {
 
 void Instance::method(std::uint64_t call_id, std::string name, MessageRef arguments) {
   onShard([this, call_id, name = std::move(name), arguments = std::move(arguments)]() mutable {
-    const auto refuse = [this, call_id](int status, const std::string& text) {
-      parts_.control([self = shared_from_this(), call_id, status, text] {
-        auto body = jsonMessage("{\"message\":\"" + text + "\"}");
-        self->parts_.services.reply(call_id, status, body.has_value() ? *body : MessageRef());
-      });
-    };
-    if (phase_ == Phase::kEnded) return refuse(404, "the module is not running");
-    if (events_.size() >= kEventsMax) return refuse(429, "too many events wait for the module");
+    if (phase_ == Phase::kEnded) return refuseCall(call_id, 404, "the module is not running");
+    if (events_.size() + owed_.size() >= kEventsMax)
+      return refuseCall(call_id, 429, "too many events wait for the module");
     Event event;
     event.event.type = KANTE_EVENT_METHOD;
     event.event.token = next_token_++;
@@ -399,16 +413,24 @@ void Instance::method(std::uint64_t call_id, std::string name, MessageRef argume
       const std::lock_guard lock(calls_mutex_);
       calls_[token] = call_id;
     }
-    event.after = [this, token, refuse](kante_status status, const std::string&) {
+    event.after = [this, token, call_id](kante_status status, const std::string&) {
       if (status >= 0) return;
       {
         const std::lock_guard lock(calls_mutex_);
         if (calls_.erase(token) == 0) return;
       }
       const bool unknown = status == KANTE_E_UNSUPPORTED || status == KANTE_E_NOT_FOUND;
-      refuse(unknown ? 404 : 500, unknown ? "the module has no such method" : "the module failed");
+      refuseCall(call_id, unknown ? 404 : 500,
+                 unknown ? "the module has no such method" : "the module failed");
     };
     postEvent(std::move(event));
+  });
+}
+
+void Instance::refuseCall(std::uint64_t call_id, int status, const std::string& text) {
+  parts_.control([self = shared_from_this(), call_id, status, text] {
+    auto body = jsonMessage(boost::json::serialize(boost::json::object({{"message", text}})));
+    self->parts_.services.reply(call_id, status, body.has_value() ? *body : MessageRef());
   });
 }
 

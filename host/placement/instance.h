@@ -1,5 +1,7 @@
-// One life of one module inside this process: it gets the module's deliveries and events on its
-// shard and answers what the module asks of its host.
+// One life of one module as the gateway sees it: it gets the module's deliveries and events on its
+// shard and answers what the module asks of its host.  Where the module's code runs is its
+// ModuleLife's matter; only a life elsewhere (in a runner) answers later, keeps inputs that are on
+// their way, and can die alone.
 //
 // Made and ended by the module host on the control thread; everything else happens on the shard,
 // except what the ABI allows from any thread, which is handed over.  Shared owners: the module
@@ -14,6 +16,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,8 +29,9 @@
 #include "host/placement/module_spec.h"
 #include "host/placement/rate_limit.h"
 #include "host/placement/route_table.h"
-#include "host/runtime/loaded_module.h"
+#include "host/runtime/module_life.h"
 #include "host/runtime/module_port.h"
+#include "host/shard/fifo.h"
 #include "host/shard/lane.h"
 
 namespace kante {
@@ -36,6 +40,7 @@ class Instance final : public ModulePort,
                        public Consumer,
                        public Runnable,
                        public Intake::Receiver,
+                       public LifeOwner,
                        public std::enable_shared_from_this<Instance> {
  public:
   static constexpr std::size_t kEventsMax = 4096;  // Waiting control events; more are refused.
@@ -51,9 +56,9 @@ class Instance final : public ModulePort,
 
   struct Parts {
     ModuleSpec spec;
-    std::shared_ptr<const LoadedModule> library;
+    std::shared_ptr<ModuleLife> life;  // Shared with what it still has to hear of, elsewhere.
     std::shared_ptr<Lane> lane;
-    std::uint32_t crash_index;  // Its name in the crash page.
+    std::uint32_t crash_index;  // Its name in the crash page; 0: its code runs elsewhere.
     Log& log;
     ModuleServices& services;
     SourceTable& sources;
@@ -62,12 +67,17 @@ class Instance final : public ModulePort,
     std::function<bool(const std::string& target, const std::string& method)> granted;
     // Something that people want to know; control thread.
     std::function<void(const std::string& kind, const std::string& text)> event;
+    // A message from memory that a life elsewhere ended with: to quarantine.  Control thread.
+    std::function<void(const MessageRef& message, const Hop& hop, const std::string& why)>
+        set_aside;
   };
   // What the owner learns, on the control thread.
   struct Callbacks {
     std::function<void()> ready;
     std::function<void(Error)> failed;  // create() or RESTORE said no; the instance is over.
     std::function<void()> drained;
+    // After ready; end() still has to be called.
+    std::function<void(const Instance* who, const LifeEnd& end)> died;
   };
 
   using State = SavedState;
@@ -109,6 +119,10 @@ class Instance final : public ModulePort,
   void health(std::function<void(Status)> answer);
   // Replaces what is called when it is drained; before drain().
   void onDrained(std::function<void()> drained) { callbacks_.drained = std::move(drained); }
+  // A life elsewhere is ended by force, as if it had died of this.
+  void kill(const std::string& reason) { parts_.life->kill(reason); }
+  int pid() const { return parts_.life->pid(); }
+  const ModuleLife& life() const { return *parts_.life; }
 
   const ModuleSpec& spec() const { return parts_.spec; }
   std::uint32_t crashIndex() const { return parts_.crash_index; }
@@ -133,13 +147,26 @@ class Instance final : public ModulePort,
   Outcome consume(Delivery& delivery) override;
   void laneTaken() override { shard().runLater(*this); }
   bool run(Shard& shard) override;
+  bool keepsDeliveries() const override { return !is_here_; }
   bool takesInputs() const override {
-    return phase_ == Phase::kActive && !holding_ && drain_ == Drain::kNo;
+    return phase_ == Phase::kActive && !holding_ && drain_ == Drain::kNo && !no_room_;
   }
-  kante_status receive(const Intake::Arrival& arrival) override;
+  std::optional<kante_status> receive(const Intake::Arrival& arrival) override;
   void settleInOrder(std::uint64_t token, kante_status status) override;
   void unsettledFull(const std::string& input) override;
   void quarantined(const std::string& input, const std::string& reason) override;
+
+  // ---- LifeOwner ----
+  void createEnded(kante_status status, const std::string& text, bool promised_ready) override;
+  void startFailed(Error error) override;
+  void roomAgain() override;
+  void inputsHandled(std::uint32_t count) override;
+  kante_status emitted(std::uint32_t output, MessageRef message, std::uint8_t hops,
+                       std::uint64_t token) override;
+  void eventEnded(std::uint32_t type, std::uint64_t token, kante_status status,
+                  const std::string& text) override;
+  void together(const std::function<void()>& work) override;
+  void died(const LifeEnd& end) override;
 
   // ---- ModulePort ----
   kante_status sealMessage(void* scratch, std::uint32_t used_words, kante_msg** out) override;
@@ -203,7 +230,18 @@ class Instance final : public ModulePort,
     std::string reason = {};
   };
   static constexpr std::uint32_t kSettlement = UINT32_MAX;
-  enum class Phase : std::uint8_t { kNew, kCreating, kStarting, kActive, kSaving, kEnded };
+  // An input on its way to a life elsewhere, in the order in which they were taken.
+  struct Sent {
+    Delivery delivery;        // Of a memory route; holds its credit.
+    std::uint64_t token = 0;  // Of a durable one.
+  };
+  // An event that a life elsewhere will answer.
+  struct Owed {
+    std::uint32_t type;
+    std::uint64_t token;
+    std::function<void(kante_status, const std::string&)> after;
+  };
+  enum class Phase : std::uint8_t { kNew, kCreating, kStarting, kActive, kEnded };
 
   Shard& shard() { return parts_.lane->shard(); }
   bool onStrand() { return shard().onThisThread(); }
@@ -217,11 +255,15 @@ class Instance final : public ModulePort,
   void becomeReady();
   void fail(Error error);
   void close();
-  kante_status callCreate(kante_msg* config);
-  void callDestroy();
-  kante_status call(const kante_event& event, const std::uint64_t* words, std::uint32_t word_count);
+  bool hasNamesOfManifest() const;
+  void restoreEnded(kante_status status, const std::string& text);
+  void started();
+  void whenGone(std::function<void()> task);
+  kante_status call(const kante_event& event);
+  kante_status callInput(const kante_event& event, std::uint8_t hops);
   void postEvent(Event event);
   void dispatch(Event& event);
+  bool mayDispatch() const { return !holding_ && !events_.empty() && unsent_.empty(); }
   void handOn();
   static bool isOwn(const Event& event);  // Of this instance's own emits.
   void sendDrain();
@@ -229,6 +271,16 @@ class Instance final : public ModulePort,
   void endSave(std::shared_ptr<const State> state);
   bool isQuiet() const;
   void rest();
+
+  // A life elsewhere (instance_remote.cc)
+  Outcome keep(Delivery& delivery, kante_status status);
+  bool isOwed(std::uint32_t type) const;
+  void dispatchUnsent();
+  void blameInput(const LifeEnd& end);
+  void takeBackInputs();
+  void answerOpenCalls(const std::string& why);
+
+  void refuseCall(std::uint64_t call_id, int status, const std::string& text);
 
   // Emission (instance_emit.cc)
   enum class Credit : std::uint8_t { kNeeded, kIgnored };
@@ -266,8 +318,15 @@ class Instance final : public ModulePort,
   Parts parts_;
   Callbacks callbacks_;
   kante_host host_{};
-  kante_module* module_ = nullptr;
+  const bool is_here_;  // In this process.
   Phase phase_ = Phase::kNew;
+  struct {
+    std::shared_ptr<const State> state;
+    MessageRef desired;
+    std::uint64_t desired_version = 0;
+  } start_;            // What begin() brought, until it is used.
+  bool gone_ = false;  // The life is; else who waits for it.
+  std::vector<std::function<void()>> when_gone_;
   bool promised_ready_ = false;
   bool said_ready_ = false;
   bool holding_ = false;    // Events wait: before activation, and while state is saved.
@@ -294,6 +353,12 @@ class Instance final : public ModulePort,
   std::uint8_t current_hops_ = 0;
 
   std::deque<Event> events_;
+  // Of a life elsewhere.
+  bool no_room_ = false;      // It said AGAIN; roomAgain() follows.
+  std::deque<Event> unsent_;  // Events that it had no room for: come before events_.
+  std::deque<Owed> owed_;     // Bounded by kEventsMax methods, and one of each other kind.
+  Fifo<Sent> sent_;           // Bounded by the life's credit.
+  bool save_sent_ = false;
   std::map<std::uint32_t, std::unique_ptr<Timer>> timers_;
   std::uint64_t timer_serial_ = 0;
   std::atomic<std::uint64_t> save_token_{0};  // Of the SAVE that is open; 0: none.

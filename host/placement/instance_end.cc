@@ -29,7 +29,8 @@ void Instance::saveWithoutRoom() {
 }
 
 bool Instance::isQuiet() const {
-  if (!events_.empty() || parts_.lane->size() > 0) return false;
+  if (!events_.empty() || !unsent_.empty() || parts_.lane->size() > 0 || !sent_.empty())
+    return false;
   return leave_ == Leave::kWithoutRoom ||
          std::none_of(outputs_.begin(), outputs_.end(),
                       [](const Output& output) { return output.blocked; });
@@ -43,13 +44,14 @@ void Instance::beginSave() {
   Event event;
   event.event.type = KANTE_EVENT_SAVE;
   event.event.token = save_token_;
-  kante_status status = KANTE_OK;
-  event.after = [&status](kante_status answered, const std::string&) { status = answered; };
-  dispatch(event);
-  if (status != KANTE_OK && saved_) {
+  event.after = [this](kante_status status, const std::string&) {
+    takeBackInputs();
+    if (status == KANTE_OK || !saved_) return;
     save_token_ = 0;
     endSave(nullptr);
-  }
+  };
+  save_sent_ = true;
+  dispatch(event);
 }
 
 void Instance::endSave(std::shared_ptr<const State> state) {
@@ -69,7 +71,10 @@ void Instance::hold(std::function<void()> held) {
   onShard([this, held = std::move(held)] {
     holding_ = true;
     parts_.lane->release(*this);
-    parts_.control(held);
+    if (is_here_ || phase_ != Phase::kActive) return parts_.control(held);
+    // Only a life elsewhere has inputs that are on their way, and it gives them back at SAVE.
+    saved_ = [held](const std::shared_ptr<const State>&) { held(); };
+    beginSave();
   });
 }
 
@@ -80,7 +85,10 @@ kante_status Instance::saveState(std::uint64_t token, std::uint64_t format, cons
   auto state = std::make_shared<State>();
   state->format = format;
   state->bytes.assign(static_cast<const char*>(data), size);
-  const auto hand_over = [this, state] { endSave(state); };
+  const auto hand_over = [this, state] {
+    takeBackInputs();
+    endSave(state);
+  };
   if (onStrand()) {
     hand_over();
   } else {
@@ -95,12 +103,16 @@ void Instance::resumeEvents() {
     saved_ = nullptr;
     save_token_ = 0;
     holding_ = false;
+    if (std::exchange(save_sent_, false)) parts_.life->resume();
     if (std::exchange(leave_, Leave::kNo) == Leave::kSaved) {
       {
         const std::lock_guard lock(foreign_mutex_);
         foreign_closed_ = false;
       }
       (void)routeForeign(Credit::kNeeded);
+      for (std::uint32_t i = 0; i < outputs_.size(); ++i) {
+        if (!is_here_ && outputs_[i].waits_for.empty()) unblock(i);
+      }
     }
     parts_.lane->setConsumer(this);
     for (const auto& intake : intakes_) {
@@ -118,7 +130,11 @@ void Instance::flushForeign() {
 
 void Instance::drain(Queued queued) {
   onShard([this, queued] {
-    if (phase_ == Phase::kEnded || drain_ != Drain::kNo) return;
+    if (drain_ != Drain::kNo) return;
+    if (phase_ == Phase::kEnded) {  // It died.
+      drain_ = Drain::kSent;
+      return drained();
+    }
     drain_ = Drain::kWanted;
     if (queued == Queued::kLeave) parts_.lane->release(*this);
     for (const auto& intake : intakes_) {  // What is on disk stays there.
@@ -152,12 +168,17 @@ void Instance::drainNow() {
 }
 
 void Instance::sendDrain() {
-  drain_ = Drain::kSent;
   parts_.lane->release(*this);
   kante_event event{};
   event.struct_size = sizeof event;
   event.type = KANTE_EVENT_DRAIN;
-  const kante_status status = call(event, nullptr, 0);
+  drain_ = Drain::kSent;
+  const kante_status status = call(event);
+  if (status == KANTE_E_AGAIN && !is_here_) {
+    no_room_ = true;
+    drain_ = Drain::kWanted;  // Until there is room.
+    return;
+  }
   if (status != KANTE_OK) drained();  // It knows no draining, so it is quiet already.
 }
 
@@ -180,8 +201,10 @@ void Instance::end(std::function<void()> ended) {
       if (table_) (void)routeForeign(Credit::kIgnored);
       close();
     }
-    shard().deschedule(*this);
-    parts_.control(ended);
+    whenGone([this, ended] {
+      shard().deschedule(*this);
+      parts_.control(ended);
+    });
   });
 }
 

@@ -47,7 +47,7 @@ void Instance::openIntakes(const std::vector<std::string>& inputs) {
   }
 }
 
-kante_status Instance::receive(const Intake::Arrival& arrival) {
+std::optional<kante_status> Instance::receive(const Intake::Arrival& arrival) {
   kante_msg* message = arrival.message.get();
   message->ways.arrived(receiver_, arrival.hop.hops, Ways::Holders::kOne);
   kante_event event{};
@@ -60,10 +60,14 @@ kante_status Instance::receive(const Intake::Arrival& arrival) {
   event.msg = message;
   event.words = message->data();
   event.word_count = message->words;
-  current_ = message;
-  current_hops_ = arrival.hop.hops;
-  const kante_status status = call(event, event.words, event.word_count);
-  current_ = nullptr;
+  const kante_status status = callInput(event, arrival.hop.hops);
+  if (!is_here_) {
+    if (status == KANTE_E_AGAIN) {
+      no_room_ = true;
+      return std::nullopt;
+    }
+    if (status == KANTE_PENDING) sent_.push({Delivery(), arrival.token});
+  }
   if (status != KANTE_E_AGAIN) {
     messages_in_.store(messages_in_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }

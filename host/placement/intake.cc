@@ -170,7 +170,7 @@ bool Intake::run(Shard&) {
 
 void Intake::deliver() {
   // The callback may settle others, which may give back what is ready.
-  const std::shared_ptr<Batch> batch = ready_.front();
+  std::shared_ptr<Batch> batch = ready_.front();
   const TakenMessage& taken = batch->batch.messages[batch->next++];
   --ready_messages_;
   if (batch->left() == 0) ready_.pop_front();
@@ -197,12 +197,36 @@ void Intake::deliver() {
   slot.id_high.store(record.message.id().high, std::memory_order_relaxed);
   slot.id_low.store(record.message.id().low, std::memory_order_relaxed);
   slot.queue.store(queue_->queue().id(), std::memory_order_relaxed);
-  const kante_status status = receiver_.receive(arrival);
+  const std::optional<kante_status> received = receiver_.receive(arrival);
   slot.queue.store(0, std::memory_order_relaxed);
+  if (!received) return putBack(std::move(batch), arrival.token);
+  const kante_status status = *received;
   // It may have been settled meanwhile, by this call or another thread.
   if (status <= KANTE_OK && tokens_.claim(arrival.token))
     receiver_.settleInOrder(arrival.token, status);
   noteUnsettled();
+}
+
+// The one just taken from it was not delivered: it is the next again.
+void Intake::putBack(std::shared_ptr<Batch> batch, std::uint64_t token) {
+  if (!tokens_.claim(token)) return;
+  unsettled_bytes_ -= tokens_.close(token).bytes;
+  --unsettled_;
+  if (closed_ || stopping_) return;  // What is left of it has gone back to the store, or goes.
+  if (batch->left() == 0) ready_.push_front(batch);
+  --batch->next;
+  ++ready_messages_;
+}
+
+void Intake::notDelivered(std::uint64_t token) {
+  if (closed_) return;
+  const TokenTable::Open delivery = tokens_.close(token);
+  --unsettled_;
+  unsettled_bytes_ -= delivery.bytes;
+  noteUnsettled();
+  cancelTake();
+  queue_->queue().giveBack({delivery.message}, Return::kUntouched);
+  giveBackReady();
 }
 
 const Source* Intake::sourceOf(const SourceView& source) {

@@ -14,6 +14,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -49,7 +50,8 @@ class Intake final : public Runnable, public std::enable_shared_from_this<Intake
    public:
     virtual ~Receiver() = default;
     virtual bool takesInputs() const = 0;
-    virtual kante_status receive(const Arrival& arrival) = 0;
+    // Nothing: it has no room for it and has not seen it; it takes no inputs until it calls wake().
+    virtual std::optional<kante_status> receive(const Arrival& arrival) = 0;
     // How a delivery ended; comes back as settled(), at once or when what the module's own threads
     // emitted before is routed.
     virtual void settleInOrder(std::uint64_t token, kante_status status) = 0;
@@ -83,6 +85,8 @@ class Intake final : public Runnable, public std::enable_shared_from_this<Intake
   void close();
   // Of a claimed token.  `text` says why, where it failed.
   void settled(std::uint64_t token, kante_status status, const std::string& text);
+  // Of a claimed token: it was not delivered after all, and goes back as if it had not been tried.
+  void notDelivered(std::uint64_t token);
   bool run(Shard& shard) override;
 
  private:
@@ -93,6 +97,7 @@ class Intake final : public Runnable, public std::enable_shared_from_this<Intake
     return unsettled_ >= kUnsettledMessagesMax || unsettled_bytes_ >= kUnsettledBytesMax;
   }
   void deliver();
+  void putBack(std::shared_ptr<Batch> batch, std::uint64_t token);
   void take();
   void taken(std::shared_ptr<Batch> batch);
   void cancelTake();

@@ -226,7 +226,7 @@ std::vector<ModuleStatus> LocalModuleHost::modules() const {
     status.placement = slot.spec.placement;
     status.state = slot.state;
     status.restarts = slot.restarts;
-    status.pid = slot.instance ? static_cast<int>(::getpid()) : 0;
+    status.pid = slot.instance ? slot.instance->pid() : 0;
     status.override_reason = slot.override_reason;
     status.last_exit = slot.last_exit;
     status.started_wall_ns = slot.started_wall_ns;

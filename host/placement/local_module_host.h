@@ -14,6 +14,8 @@
 #include "host/placement/module_services.h"
 #include "host/placement/store_door.h"
 #include "host/runtime/loaded_module.h"
+#include "host/runtime/module_life.h"
+#include "host/shard/shard.h"
 
 namespace boost::asio {
 class io_context;
@@ -40,6 +42,11 @@ struct ModuleHostOptions {
   std::function<Result<std::shared_ptr<const LoadedModule>>(const std::string& digest,
                                                             const std::string& id)>
       load;
+  // A life for a module with placement "sandbox", on this shard; control thread.  Null: this host
+  // has no sandbox, and modules that ask for it are refused with `sandbox_missing`, a sentence that
+  // says why and what to do.
+  std::function<Result<std::shared_ptr<ModuleLife>>(const ModuleSpec& spec, Shard& shard)> sandbox;
+  std::string sandbox_missing;
   // Something happened that people want to know: kind ("module.started", "module.failed", …),
   // module, text.
   std::function<void(const std::string& kind, const std::string& module, const std::string& text)>

@@ -39,8 +39,8 @@ class LocalModuleHost final : public ModuleHost {
   enum class CarryState { kYes, kNo };
   struct Fresh {
     ModuleSpec spec;
-    std::shared_ptr<const LoadedModule> library;
-    std::shared_ptr<Instance> instance;  // Null until it is its turn.
+    std::shared_ptr<const LoadedModule> library;  // Null where its code runs elsewhere.
+    std::shared_ptr<Instance> instance;           // Null until it is its turn.
     std::unique_ptr<boost::asio::steady_timer> deadline;
     CarryState carry = CarryState::kYes;
     bool began = false;
@@ -96,7 +96,9 @@ class LocalModuleHost final : public ModuleHost {
   bool mayStart(const ModuleSpec& spec) const;
   void startFresh(const std::string& name);
   void beginFresh(const std::string& name, std::shared_ptr<const Instance::State> state);
-  std::shared_ptr<Instance> makeInstance(const Fresh& fresh, std::uint64_t change_id);
+  Result<std::shared_ptr<Instance>> makeInstance(const ModuleSpec& spec,
+                                                 std::shared_ptr<const LoadedModule> library,
+                                                 Instance::Callbacks callbacks);
   void freshReady(const std::string& name, std::uint64_t change_id);
   void freshFailed(const std::string& name, const Error& error, std::uint64_t change_id);
   void giveUp(const Error& error);
@@ -104,6 +106,11 @@ class LocalModuleHost final : public ModuleHost {
   void adopt(const std::string& name, Fresh& fresh);
   void stopSlot(const std::string& name, ModuleSlot& slot, Instance::Queued queued);
   void finish(Result<ApplyReport> result);
+
+  // supervise.cc
+  void lifeDied(const std::string& name, const Instance* instance, const LifeEnd& end);
+  void setAside(const std::string& name, const MessageRef& message, const Hop& hop,
+                const std::string& why);
 
   // rest.cc
   std::map<std::string, std::set<std::string>> sendersOf() const;

@@ -27,7 +27,8 @@ ModuleHost::Room LocalModuleHost::roomFor(const RuntimeTarget& target) const {
   std::set<std::string> all;
   std::set<std::string> more;
   for (const ModuleSpec& spec : target.modules) {
-    if (spec.desire == Desire::kStopped || gaveUp(spec)) continue;
+    if (spec.desire == Desire::kStopped || spec.placement != Placement::kInProcess || gaveUp(spec))
+      continue;
     all.insert(spec.digest);
     if (!libraries_.contains(spec.digest)) more.insert(spec.digest);
   }

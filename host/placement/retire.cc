@@ -81,7 +81,7 @@ void LocalModuleHost::retired(const Instance* instance) {
   const std::string module = at->module;
   retired_no_route_ += instance->droppedNoRoute();
   retired_loop_ += instance->droppedLoop();
-  options_.crash_page->removeModule(instance->crashIndex());
+  if (instance->crashIndex() != 0) options_.crash_page->removeModule(instance->crashIndex());
   if (ModuleSlot* slot = find(module); slot != nullptr) {
     slot->messages_in += instance->messagesIn();
     slot->messages_out += instance->messagesOut();

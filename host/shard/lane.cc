@@ -5,35 +5,6 @@
 
 namespace kante {
 
-void Lane::Ring::growIfFull() {
-  if (size() != slots_.size()) [[likely]] {
-    return;
-  }
-  std::vector<Delivery> larger(slots_.empty() ? 16 : slots_.size() * 2);
-  const std::size_t count = size();
-  for (std::size_t i = 0; i < count; ++i) larger[i] = std::move(*at(i));
-  slots_.swap(larger);
-  head_ = 0;
-  tail_ = count;
-}
-
-void Lane::Ring::push(Delivery&& delivery) {
-  growIfFull();
-  slots_[tail_++ & (slots_.size() - 1)] = std::move(delivery);
-}
-
-Delivery Lane::Ring::pop() { return std::move(slots_[head_++ & (slots_.size() - 1)]); }
-
-void Lane::Ring::pushFront(Delivery&& delivery) {
-  growIfFull();
-  slots_[--head_ & (slots_.size() - 1)] = std::move(delivery);
-}
-
-void Lane::Ring::erase(std::size_t i) {
-  for (; i > 0; --i) *at(i) = std::move(*at(i - 1));
-  (void)pop();
-}
-
 Lane::~Lane() { KANTE_ASSERT(size_ == 0); }
 
 std::uint16_t Lane::inputIndex(const std::string& input) {
@@ -68,7 +39,7 @@ void Lane::drop(const Delivery& delivery, DropReason reason) {
 }
 
 bool Lane::dropOldest(Link& link) {
-  Ring& ring = rings_[link.priority];
+  auto& ring = rings_[link.priority];
   for (std::size_t i = 0; i < ring.size(); ++i) {
     if (ring.at(i)->link != &link) continue;
     drop(*ring.at(i), DropReason::kOverflow);
@@ -84,7 +55,23 @@ void Lane::setConsumer(Consumer* consumer) {
   Consumer* before = std::exchange(consumer_, consumer);
   if (before != nullptr && consumer != nullptr && before != consumer) before->laneTaken();
   resting_ = false;
+  credit_after_ = consumer != nullptr && consumer->keepsDeliveries();
   if (consumer_ != nullptr && size_ > 0) shard_.runLater(*this);
+}
+
+void Lane::giveBack(std::vector<Delivery> kept) {
+  if (closed_) {
+    for (const Delivery& delivery : kept) drop(delivery, DropReason::kNoRoute);
+    return;
+  }
+  for (auto delivery = kept.rbegin(); delivery != kept.rend(); ++delivery) {
+    const std::uint8_t priority = delivery->link->priority;
+    rings_[priority].pushFront(std::move(*delivery));
+    nonempty_ |= 1u << priority;
+    ++size_;
+  }
+  noteWaiting();
+  if (consumer_ != nullptr && !resting_ && size_ > 0) shard_.runLater(*this);
 }
 
 void Lane::resume() {
@@ -96,7 +83,7 @@ void Lane::resume() {
 void Lane::close() {
   closed_ = true;
   setConsumer(nullptr);
-  for (Ring& ring : rings_) {
+  for (auto& ring : rings_) {
     while (!ring.empty()) drop(ring.pop(), DropReason::kNoRoute);
   }
   nonempty_ = 0;
@@ -112,10 +99,17 @@ bool Lane::run(Shard&) {
     Delivery delivery = rings_[priority].pop();
     if (rings_[priority].empty()) nonempty_ &= ~(1u << priority);
     --size_;
+    Link& link = *delivery.link;
+    const auto bytes = static_cast<std::uint32_t>(delivery.message.bytes());
+    const bool credit_after = credit_after_;
     // Credit comes back before the callback: what it frees may be used by what the callback emits.
-    delivery.link->taken(static_cast<std::uint32_t>(delivery.message.bytes()));
-    if (consumer_->consume(delivery) == Consumer::Outcome::kDone) continue;
-    delivery.link->returned(static_cast<std::uint32_t>(delivery.message.bytes()));
+    if (!credit_after) link.taken(bytes);
+    const Consumer::Outcome outcome = consumer_->consume(delivery);
+    if (outcome != Consumer::Outcome::kAgain) [[likely]] {
+      if (credit_after && outcome == Consumer::Outcome::kDone) link.taken(bytes);
+      continue;
+    }
+    if (!credit_after) link.returned(bytes);
     rings_[priority].pushFront(std::move(delivery));
     nonempty_ |= 1u << priority;
     ++size_;

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "host/shard/fifo.h"
 #include "host/shard/link.h"
 #include "host/shard/shard.h"
 
@@ -20,10 +21,14 @@ namespace kante {
 class Consumer {
  public:
   virtual ~Consumer() = default;
-  enum class Outcome { kDone, kAgain };
+  enum class Outcome { kDone, kAgain, kKept };
   // Handles one delivery, on the lane's shard.  kAgain: it goes back to the front of its queue and
-  // the lane rests until resume().
+  // the lane rests until resume().  kKept: the consumer has moved it to itself, and ends it or
+  // gives it back.
   virtual Outcome consume(Delivery& delivery) = 0;
+  // Whether it keeps deliveries.  Then each holds its credit until the consumer calls
+  // Link::taken(); else credit comes back before consume().
+  virtual bool keepsDeliveries() const { return false; }
   // Another consumer took the lane over.
   virtual void laneTaken() {}
 };
@@ -70,6 +75,8 @@ class Lane final : public Runnable {
   void release(const Consumer& consumer) {
     if (consumer_ == &consumer) setConsumer(nullptr);
   }
+  // What a consumer kept and did not handle, first first; it comes before everything else.
+  void giveBack(std::vector<Delivery> kept);
   // Goes on after a consumer said kAgain.
   void resume();
   std::size_t size() const { return size_; }
@@ -80,24 +87,6 @@ class Lane final : public Runnable {
   bool run(Shard& shard) override;
 
  private:
-  // First in first out over a power of two, grown by doubling: credit is what bounds it.
-  class Ring {
-   public:
-    bool empty() const { return head_ == tail_; }
-    std::size_t size() const { return tail_ - head_; }
-    void push(Delivery&& delivery);
-    Delivery pop();
-    void pushFront(Delivery&& delivery);
-    Delivery* at(std::size_t i) { return &slots_[(head_ + i) & (slots_.size() - 1)]; }
-    void erase(std::size_t i);
-
-   private:
-    void growIfFull();
-    std::vector<Delivery> slots_;
-    std::size_t head_ = 0;
-    std::size_t tail_ = 0;
-  };
-
   bool dropOldest(Link& link);
   void drop(const Delivery& delivery, DropReason reason);
   void noteWaiting() { waiting_.store(size_, std::memory_order_relaxed); }
@@ -107,11 +96,12 @@ class Lane final : public Runnable {
   Shard& shard_;
   Consumer* consumer_ = nullptr;
   bool resting_ = false;
+  bool credit_after_ = false;  // The consumer keeps deliveries.
   bool closed_ = false;
   std::uint32_t nonempty_ = 0;  // Bit i: rings_[i] has deliveries.
   std::size_t size_ = 0;
   std::atomic<std::size_t> waiting_{0};
-  std::array<Ring, kPriorities> rings_;
+  std::array<Fifo<Delivery>, kPriorities> rings_;  // Credit is what bounds them.
   std::vector<std::string> input_names_;
 };
 
