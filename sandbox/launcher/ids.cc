@@ -1,0 +1,55 @@
+#include "sandbox/launcher/ids.h"
+
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <sstream>
+
+#include "sandbox/launcher/fd.h"
+
+namespace kante::launcher {
+namespace {
+
+// Between what systemd gives to containers and the end: nobody is registered there.
+constexpr uid_t kFirst = 0x70000000;
+constexpr std::uint32_t kCount = 0x10000;
+constexpr uid_t kNobody = 65534;
+
+bool isMapped(const char* file, std::uint64_t first, std::uint64_t count) {
+  std::istringstream lines(readSmallFile(AT_FDCWD, file));
+  for (std::uint64_t inner = 0, outer = 0, length = 0; lines >> inner >> outer >> length;) {
+    if (first >= inner && first + count <= inner + length) return true;
+  }
+  return false;
+}
+
+bool hasCapabilities() {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  __user_cap_data_struct now[2]{};
+  if (::syscall(SYS_capget, &header, now) != 0) return false;
+  constexpr std::uint32_t kWanted = 1U << CAP_SETUID | 1U << CAP_SETGID;
+  return (now[0].effective & kWanted) == kWanted;
+}
+
+bool isMappedForBoth(std::uint64_t first, std::uint64_t count) {
+  return isMapped("/proc/self/uid_map", first, count) &&
+         isMapped("/proc/self/gid_map", first, count);
+}
+
+}  // namespace
+
+Ids Ids::ofThisProcess() {
+  Ids out;
+  out.has_range_ = isMappedForBoth(kFirst, kCount);
+  out.may_take_any_ = hasCapabilities() && (out.has_range_ || isMappedForBoth(kNobody, 1));
+  return out;
+}
+
+uid_t Ids::of(std::uint32_t runner) const {
+  if (!may_take_any_) return ::geteuid();
+  return has_range_ ? kFirst + runner % kCount : kNobody;
+}
+
+}  // namespace kante::launcher

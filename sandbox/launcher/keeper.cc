@@ -1,0 +1,200 @@
+#include "sandbox/launcher/keeper.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+
+namespace kante::launcher {
+namespace {
+
+constexpr int kExitCodesInOrder = 2;  // Up to it: done, failed (a start that is refused), misused.
+constexpr int kSignalBase = 128;
+constexpr const char* kLauncherFd = "KANTE_LAUNCHER_FD";
+constexpr const char* kKeeper = "KANTE_KEEPER";
+
+std::int64_t nowMs() {
+  timespec now{};
+  ::clock_gettime(CLOCK_BOOTTIME, &now);
+  return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
+}
+
+sigset_t watchedSignals() {
+  sigset_t out;
+  ::sigemptyset(&out);
+  for (const int number : {SIGTERM, SIGINT, SIGHUP, SIGCHLD}) ::sigaddset(&out, number);
+  return out;
+}
+
+bool isSameFile(int fd, const std::string& path) {
+  struct stat open {};
+  struct stat named {};
+  return ::fstat(fd, &open) == 0 && ::stat(path.c_str(), &named) == 0 &&
+         open.st_dev == named.st_dev && open.st_ino == named.st_ino;
+}
+
+void say(const std::string& text) { std::fprintf(stderr, "kante-launcher: %s\n", text.c_str()); }
+
+std::string describe(int status) {
+  if (WIFSIGNALED(status)) {
+    const char* name = ::sigabbrev_np(WTERMSIG(status));
+    return std::string("by SIG") + (name != nullptr ? name : std::to_string(WTERMSIG(status)));
+  }
+  return "with exit code " + std::to_string(WEXITSTATUS(status));
+}
+
+}  // namespace
+
+std::int64_t Backoff::after(std::int64_t life_ms) {
+  if (life_ms >= kLongLifeMs) {
+    next_ms_ = kFirstMs;
+    return 0;
+  }
+  const std::int64_t now = next_ms_;
+  next_ms_ = std::min(std::max(2 * next_ms_, kFirstMs), kMostMs);
+  return now;
+}
+
+Keeper::Keeper(Options options)
+    : options_(std::move(options)),
+      executable_(::open(options_.host.c_str(), O_PATH | O_CLOEXEC)),
+      service_(std::move(options_.runner), Cgroups::Role::kKeeper) {
+  const sigset_t watched = watchedSignals();
+  ::sigprocmask(SIG_BLOCK, &watched, nullptr);
+  signals_ = Fd(::signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+int Keeper::run() {
+  if (!executable_ || !signals_) {
+    say(errnoText(options_.host, errno));
+    return 1;
+  }
+  service_.enterGroups();
+  if (!startHost()) return 1;
+  // While the host opens its files.
+  (void)service_.can();
+  while (exit_code_ < 0 || service_.hasRunners()) {
+    wait();
+    if (start_at_ms_ < 0 || exit_code_ >= 0 || nowMs() < start_at_ms_) continue;
+    start_at_ms_ = -1;
+    if (!startHost()) exit_code_ = 1;
+  }
+  return exit_code_;
+}
+
+bool Keeper::startHost() {
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) != 0) {
+    say(errnoText("socketpair", errno));
+    return false;
+  }
+  Fd ours(ends[0]);
+  const Fd theirs(ends[1]);
+  const pid_t keeper = ::getpid();
+  host_ = ::fork();
+  if (host_ == 0) becomeHost(theirs.get(), keeper);
+  if (host_ < 0) {
+    say(errnoText("the host cannot be started", errno));
+    return false;
+  }
+  started_ms_ = nowMs();
+  service_.attach(std::move(ours));
+  return true;
+}
+
+// The child.  A process group of its own: what a terminal or a supervisor sends to the group
+// reaches it once, from here.
+void Keeper::becomeHost(int socket, pid_t keeper) {
+  ::setpgid(0, 0);
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  if (::getppid() != keeper) ::_exit(1);
+  ::signal(SIGHUP, SIG_IGN);  // Until it handles it; a terminal that closes is no reason to end.
+  const sigset_t watched = watchedSignals();
+  ::sigprocmask(SIG_UNBLOCK, &watched, nullptr);
+  ::fcntl(socket, F_SETFD, 0);
+  ::setenv(kLauncherFd, std::to_string(socket).c_str(), 1);
+  ::setenv(kKeeper, std::to_string(keeper).c_str(), 1);
+  std::vector<char*> arguments;
+  for (std::string& each : options_.arguments) arguments.push_back(each.data());
+  arguments.push_back(nullptr);
+  // The very file of the first life, whatever an update has put in its place; by its name where
+  // it has one, which is what `ps` shows.
+  if (isSameFile(executable_.get(), options_.host))
+    ::execve(options_.host.c_str(), arguments.data(), environ);
+  ::execveat(executable_.get(), "", arguments.data(), environ, AT_EMPTY_PATH);
+  say(errnoText(options_.host, errno));
+  ::_exit(1);
+}
+
+void Keeper::wait() {
+  std::vector<pollfd> polled = {{signals_.get(), POLLIN, 0}};
+  service_.addTo(polled);
+  std::int64_t timeout = service_.timeoutMs();
+  if (start_at_ms_ >= 0) {
+    const std::int64_t left = std::max<std::int64_t>(start_at_ms_ - nowMs(), 0);
+    timeout = timeout < 0 ? left : std::min(timeout, left);
+  }
+  if (::poll(polled.data(), polled.size(), static_cast<int>(timeout)) < 0) return;
+  service_.onPoll(polled);
+  if (polled[0].revents != 0) takeSignals();
+}
+
+void Keeper::takeSignals() {
+  signalfd_siginfo info{};
+  while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
+    const int number = static_cast<int>(info.ssi_signo);
+    if (number == SIGCHLD) {
+      reapAll();
+      continue;
+    }
+    if (number != SIGHUP) stopping_ = true;
+    if (host_ > 0) {
+      ::kill(host_, number);
+    } else if (stopping_) {
+      exit_code_ = 0;  // Between two lives.
+    }
+  }
+}
+
+// As the first process of a container it also gets children that others left behind.
+void Keeper::reapAll() {
+  int status = 0;
+  rusage used{};
+  for (pid_t pid = 0; (pid = ::wait4(-1, &status, WNOHANG, &used)) > 0;) {
+    if (pid == host_) {
+      hostEnded(status);
+    } else {
+      service_.reaped(pid, status, used);
+    }
+  }
+}
+
+void Keeper::hostEnded(int status) {
+  host_ = 0;
+  service_.detach();
+  const bool in_order = WIFEXITED(status) && WEXITSTATUS(status) <= kExitCodesInOrder;
+  if (in_order || stopping_) {
+    exit_code_ = WIFEXITED(status) ? WEXITSTATUS(status) : kSignalBase + WTERMSIG(status);
+    return;
+  }
+  const std::int64_t now = nowMs();
+  const std::int64_t pause = backoff_.after(now - started_ms_);
+  start_at_ms_ = now + pause;
+  say("the host ended " + describe(status) + "; it is started again" +
+      (pause == 0 ? "" : " in " + std::to_string(pause) + " ms"));
+}
+
+}  // namespace kante::launcher

@@ -1,0 +1,95 @@
+// The spawn service: starts runners for one host at a time, watches them, and says how they ended.
+//
+// Driven by whoever owns the loop: addTo() and onPoll() around poll(2), reaped() for each child
+// that ended.  At most kRunnersMax at a time; while answers wait for room in the socket nothing
+// more is read from it, so nothing grows.
+#pragma once
+
+#include <poll.h>
+#include <sys/resource.h>
+#include <sys/types.h>
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "sandbox/launcher/cgroups.h"
+#include "sandbox/launcher/child.h"
+#include "sandbox/launcher/fd.h"
+#include "sandbox/launcher/ids.h"
+#include "sandbox/launcher/libraries.h"
+#include "sandbox/wire/launch.h"
+
+namespace kante::launcher {
+
+class Service {
+ public:
+  static constexpr std::size_t kRunnersMax = 256;
+  static constexpr int kPrepareMsMax = 30'000;
+
+  // `runner` is kante-runner, opened; -1: it was not found, which is then said of each spawn.
+  Service(Fd runner, Cgroups::Role role);
+  Service(const Service&) = delete;
+  Service& operator=(const Service&) = delete;
+  ~Service();
+
+  // Serves this host from now on.
+  void attach(Fd socket);
+  // The host is gone: its runners are killed, nobody hears of them.
+  void detach();
+  bool attached() const { return static_cast<bool>(socket_); }
+
+  void addTo(std::vector<pollfd>& polled) const;
+  void onPoll(const std::vector<pollfd>& polled);
+  // For poll: when something is due; -1: nothing.
+  int timeoutMs() const;
+  // False: none of its children.
+  bool reaped(pid_t pid, int status, const rusage& used);
+  bool hasRunners() const { return !runners_.empty(); }
+
+  // Finds its place for groups, and itself goes there if it must; before any child is started.
+  void enterGroups();
+  // Tries what this machine allows; once.
+  const Can& can();
+
+ private:
+  struct Runner;
+  struct Answer {
+    std::vector<char> bytes;
+    Fd descriptor;  // Goes with it, if any.
+  };
+
+  void read();
+  void take(const char* bytes, std::size_t size, std::vector<Fd> descriptors);
+  void spawn(const Spawn& order, std::vector<Fd> descriptors);
+  std::string refusal(const Spawn& order, std::size_t descriptors);
+  std::string start(Runner& runner, ChildPlan& plan);
+  void killOf(std::uint32_t id);
+  void kill(Runner& runner);
+  void drain(Runner& runner);
+  void answer(const void* bytes, std::size_t size, Fd descriptor = Fd());
+  void exitOf(const Runner& runner, Exited& out);
+  void send();
+  void learn();
+  std::string trial(ChildPlan plan);
+  std::string prepare();
+
+  Fd runner_;
+  Cgroups::Role role_;
+  std::unique_ptr<Cgroups> cgroups_;
+  Ids ids_;
+  Libraries libraries_;
+  bool prepared_ = false;
+  std::string unprepared_;  // Why nothing can be started.
+  Can can_;
+  bool knows_ = false;
+  std::uint32_t started_ = 0;  // So far; the host's ids begin anew with each life.
+  Fd socket_;
+  std::deque<Answer> answers_;
+  std::vector<std::unique_ptr<Runner>> runners_;
+  std::vector<Group> removing_;  // Groups that were not empty yet.
+};
+
+}  // namespace kante::launcher
