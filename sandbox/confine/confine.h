@@ -7,6 +7,9 @@
 // can be undone.  A module is hostile from its first constructor on, so confine() is the border and
 // afterLoad() is hardening.
 //
+// Both memory files must be mapped before: confine() closes their descriptors, or a constructor
+// could map as code what it wrote into the ring.
+//
 // The functions answer with one sentence about what went wrong, empty when nothing did.  After a
 // failure the process is half confined and should end: a module must never be loaded into it.
 #pragma once

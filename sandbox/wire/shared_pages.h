@@ -75,7 +75,8 @@ struct RunnerPage {
 };
 static_assert(sizeof(RunnerPage) <= kSharedPageBytes);
 
-// Descriptors that a runner is started with, and no other: exactly these numbers.
+// Descriptors that a runner is started with, and no other: exactly these numbers.  Both files are
+// mapped at once and closed by confine(), before any module code runs.
 inline constexpr int kRunnerNullFd = 0;
 inline constexpr int kRunnerOutFd = 1;  // The log pipe, as is 2.
 inline constexpr int kRunnerErrFd = 2;
