@@ -17,6 +17,7 @@
 #include "sandbox/confine/landlock.h"
 #include "sandbox/confine/syscalls.h"
 #include "tests/sandbox/confine/child.h"
+#include "tests/sandbox/confine/twin.h"
 #include "tests/support/eventually.h"
 
 #if !defined(KANTE_SANITIZED)
@@ -167,6 +168,35 @@ TEST_P(Confine, LoadsAModuleFromItsSealedBytes) {
   EXPECT_EQ(ended.exit_code, 0);
   EXPECT_EQ(child_.text(), "");
   EXPECT_EQ(child_.notes().page.violations.load(), 0u);
+}
+
+TEST_P(Confine, LetsAnOrdinaryProgramLive) {
+  const Ended ended = child_.run(how_, [this](Notebook& notes) {
+    notes.note("loading: " + testing::liveNormally());
+    notes.note(afterLoad(startOf(how_.tier)));
+    notes.note("running: " + testing::liveNormally());
+  });
+  EXPECT_EQ(ended.exit_code, 0);
+  EXPECT_EQ(child_.text(), "loading: \n\nrunning: \n");
+  const RunnerPage& page = child_.notes().page;
+  EXPECT_EQ(page.violations.load(), 0u) << systemCallName(page.architecture, page.syscall);
+}
+
+// A thread that a constructor left behind.
+TEST_P(Confine, BindsEarlierThreadsWithTheSecondFilter) {
+  const Ended ended = child_.run(how_, [this](Notebook& notes) {
+    std::promise<void> loaded;
+    std::thread earlier([&notes, future = loaded.get_future()] {
+      check(notes, ::open("/", O_RDONLY | O_CLOEXEC) >= -1, "before");
+      future.wait();
+      check(notes, ::open("/", O_RDONLY | O_CLOEXEC) == -1 && errno == ENOENT, "no file");
+    });
+    check(notes, afterLoad(startOf(how_.tier)).empty(), "the second filter");
+    loaded.set_value();
+    earlier.join();
+  });
+  EXPECT_EQ(ended.exit_code, 0);
+  EXPECT_EQ(child_.text(), "");
 }
 
 TEST_P(Confine, LoadsNoLibraryThatWantsAnExecutableStack) {
