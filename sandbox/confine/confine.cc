@@ -86,7 +86,7 @@ std::string confine(const Start& start, Facts& facts) {
   return {};
 #else
   error = checkModuleFile(start);
-  if (error.empty()) error = dropPrivileges(facts);
+  if (error.empty()) error = dropPrivileges(start, facts);
   if (error.empty()) error = restrictFiles(start, facts);
   if (error.empty()) error = installFilter(Stage::kLoading, filesOf(start));
   if (!error.empty()) return error;

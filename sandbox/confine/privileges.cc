@@ -63,7 +63,7 @@ std::string dropIds() {
   return {};
 }
 
-std::string emptySets(Facts& facts) {
+std::string emptySets(const Start& start, Facts& facts) {
   Sets sets;
   if (!readSets(sets)) return failed("capget");
   const bool may_bound = (sets.effective >> CAP_SETPCAP & 1) != 0;
@@ -85,7 +85,7 @@ std::string emptySets(Facts& facts) {
   if (::syscall(SYS_capset, &header, none) != 0) return failed("capset");
   if (!readSets(sets)) return failed("capget");
   facts.capabilities = sets.effective | sets.permitted | sets.inheritable | ambientSet() |
-                       (may_bound ? boundingSet() : 0);
+                       (may_bound || start.tier != 2 ? boundingSet() : 0);
   if (facts.capabilities != 0) return "capabilities are left after they were dropped";
   return {};
 }
@@ -98,9 +98,9 @@ void forceMitigations() {
 
 }  // namespace
 
-std::string dropPrivileges(Facts& facts) {
+std::string dropPrivileges(const Start& start, Facts& facts) {
   const pid_t parent = ::getppid();
-  std::string error = emptySets(facts);
+  std::string error = emptySets(start, facts);
   if (!error.empty()) return error;
   // Again: the kernel forgets it at every change of ids.
   if (::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) != 0) return failed("PR_SET_PDEATHSIG");

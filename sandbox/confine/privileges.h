@@ -12,6 +12,6 @@ namespace kante {
 // namespace has no such id it stays its 0, which outside is nobody.  Also closes the door to dumps
 // and to later gains (no_new_privs), asks for the processor's mitigations, and ties this process to
 // its parent.  Fills in what `facts` has about it.  Empty, or what went wrong.
-std::string dropPrivileges(Facts& facts);
+std::string dropPrivileges(const Start& start, Facts& facts);
 
 }  // namespace kante

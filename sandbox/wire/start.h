@@ -47,8 +47,8 @@ struct Facts {
   std::uint32_t mdwe = 0;
   std::uint32_t refused = 0;  // Of the self-test's forbidden acts …
   std::uint32_t tried = 0;    // … how many were tried.
-  // Effective, permitted, inheritable and ambient, or-ed; and bounding, unless the process came
-  // without the right to empty it (tier 2 and not root: it can gain nothing by no_new_privs).
+  // Effective, permitted, inheritable and ambient, or-ed; and bounding, unless in tier 2 the
+  // process came without the right to empty it (not root: no_new_privs lets it gain nothing).
   std::uint64_t capabilities = 0;
 };
 
