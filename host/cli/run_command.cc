@@ -12,6 +12,7 @@
 #include "host/base/log.h"
 #include "host/cli/command.h"
 #include "host/cli/gateway.h"
+#include "host/cli/kept.h"
 #include "host/cli/memory.h"
 #include "host/cli/next_life.h"
 #include "host/cli/supervisor.h"
@@ -138,8 +139,13 @@ void addRunCommand(CLI::App& app, Context& context) {
   command->add_option("--log-level", options->log_level, "Least level that is logged")
       ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error"}))
       ->capture_default_str();
-  command->add_flag("--no-keeper", options->no_keeper, "One process, for debugging");
+  command->add_flag("--no-keeper", options->no_keeper,
+                    "Without kante-launcher as its parent: nobody starts it again after a crash");
   command->callback([options, &context] {
+    if (!options->no_keeper && !isKept()) {
+      context.exit_code = reportFailure("run", becomeKeeper(context.arguments));
+      return;
+    }
     const NextLife next_life(context.arguments);
     const auto outcome = run(*options, next_life);
     context.exit_code = outcome ? *outcome : reportFailure("run", outcome.error());

@@ -135,7 +135,13 @@ double GatewayProcess::start() {
 
 void GatewayProcess::stop() { end(pid_, SIGTERM); }
 
-double GatewayProcess::pssKib() const { return bench::pssKib(pid_); }
+// Of the keeper and the host, its child.
+double GatewayProcess::pssKib() const {
+  double kib = bench::pssKib(pid_);
+  std::ifstream children(fmt::format("/proc/{0}/task/{0}/children", pid_));
+  for (pid_t child = 0; children >> child;) kib += bench::pssKib(child);
+  return kib;
+}
 
 BrokerFigures measureMosquitto() {
   const std::string folder = freshFolder();

@@ -132,6 +132,10 @@ class Gateway:
         return subprocess.run([KANTE, "status", "--json", "--socket", self.socket],
                               capture_output=True).returncode == 0
 
+    def host_pid(self):
+        """The host's own process; `process` is its keeper."""
+        return int((self.folder / "data" / "lock").read_text())
+
     def command(self, *words, exits=0):
         return run(KANTE, *words, "--socket", self.socket, exits=exits)
 
