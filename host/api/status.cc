@@ -106,6 +106,26 @@ void clockProblems(const StatusParts& parts, std::vector<Problem>& out) {
                  "modules go on without it"});
 }
 
+// A gateway of modules in process alone needs none, so this is a warning at most.
+void sandboxProblems(const StatusParts& parts, std::vector<Problem>& out) {
+  if (parts.sandbox == nullptr || parts.sandbox->missing.empty()) return;
+  const SandboxStatus& sandbox = *parts.sandbox;
+  const std::string has = sandbox.tier == 0
+                              ? "There is no sandbox"
+                              : "The sandbox is of tier " + std::to_string(sandbox.tier) +
+                                    ", not " + std::to_string(sandbox.minimum_tier);
+  out.push_back({Severity::kWarn, "sandbox", has + "; modules that need one are refused",
+                 "kante check says what to change"});
+}
+
+json::object sandboxJson(const StatusParts& parts) {
+  if (parts.sandbox == nullptr) return {{"tier", nullptr}, {"limits", nullptr}};
+  return {{"tier", parts.sandbox->tier},
+          {"limits", textOrNull(parts.sandbox->limits)},
+          {"minimum_tier", parts.sandbox->minimum_tier},
+          {"better", textOrNull(parts.sandbox->better)}};
+}
+
 json::object clockJson(const StatusParts& parts) {
   if (parts.wall == nullptr) return {};
   const ClockReading now = parts.wall->read();
@@ -250,6 +270,7 @@ std::vector<Problem> problems(const StatusParts& parts) {
   loadProblems(parts.modules, out);
   if (parts.store != nullptr) storeProblems(parts.store->status(), out);
   clockProblems(parts, out);
+  sandboxProblems(parts, out);
   if (parts.uplink != nullptr) {
     const UplinkStatus uplink = parts.uplink->status();
     if (uplink.state != "connected") {
@@ -300,7 +321,7 @@ json::object statusJson(const StatusParts& parts) {
           {"uplink", uplinkJson(parts)},
           {"store", storeJson(parts)},
           {"clock", clockJson(parts)},
-          {"sandbox", json::object{{"tier", nullptr}, {"limits", nullptr}}},
+          {"sandbox", sandboxJson(parts)},
           {"dropped", droppedJson(parts)},
           {"problems", std::move(wrong)}};
 }
@@ -324,6 +345,10 @@ std::string metricsText(const StatusParts& parts) {
   if (parts.wall != nullptr) {
     out.gauge("kante_clock_trusted", "1 while the wall clock is not before its floor", {},
               parts.wall->trusted() ? 1 : 0);
+  }
+  if (parts.sandbox != nullptr) {
+    out.gauge("kante_sandbox_tier", "Of sandboxed modules, 3 is the best, 0 none",
+              {{"limits", parts.sandbox->limits}}, parts.sandbox->tier);
   }
   const auto wrong = problems(parts);
   out.gauge("kante_problems", "What kante status says is wrong", {},

@@ -19,6 +19,15 @@ class TrustedClock;
 class Uplink;
 class ApiServer;
 
+// What sandboxed modules run in.
+struct SandboxStatus {
+  std::uint32_t tier = 0;  // 0: none.
+  std::string limits;      // "cgroup2", "cgroup1", "rlimit"; empty: none.
+  std::uint32_t minimum_tier = 0;
+  std::string missing;  // Why they are refused; empty: they are not.
+  std::string better;   // What to change for more; empty: nothing.
+};
+
 // All borrowed.
 struct StatusParts {
   std::string gateway;
@@ -30,8 +39,9 @@ struct StatusParts {
   Store* store = nullptr;    // Null: keeps nothing.
   Uplink* uplink = nullptr;  // Null: kind "none".
   const ApiServer* server = nullptr;
-  Distrust* distrust = nullptr;        // Null: signers are not judged again.
-  const TrustedClock* wall = nullptr;  // Null: the wall clock is not judged.
+  Distrust* distrust = nullptr;            // Null: signers are not judged again.
+  const TrustedClock* wall = nullptr;      // Null: the wall clock is not judged.
+  const SandboxStatus* sandbox = nullptr;  // Null: nobody asked for one.
 };
 
 // Messages that were dropped since the start, by reason, wherever that was.
@@ -42,7 +52,8 @@ enum class Severity { kWarn, kFail };
 // Something that is wrong and what a person can do about it.
 struct Problem {
   Severity severity = Severity::kWarn;
-  std::string about;  // "module/filter", "deployment", "loads", "uplink", "store", "clock".
+  std::string
+      about;  // "module/filter", "deployment", "loads", "uplink", "store", "clock", "sandbox".
   std::string text;
   std::string hint;
 };

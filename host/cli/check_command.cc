@@ -66,6 +66,7 @@ int check(const std::string& config_file, const std::string& socket, Output outp
   checkDataDirectory(config, results);
   checkBroker(config, results);
   checkKernel(results);
+  checkSandbox(config, results);
   checkLimits(results);
   HostOptions where;
   where.socket = socket;

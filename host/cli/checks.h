@@ -24,6 +24,8 @@ using CheckResults = std::vector<CheckResult>;
 
 void checkClock(CheckResults& out);
 void checkKernel(CheckResults& out);
+// What sandboxed modules get, found out by kante-launcher, which tries it.
+void checkSandbox(const Config& config, CheckResults& out);
 void checkLimits(CheckResults& out);
 // Writable, synced to the disk, with room for what [store] may take.
 void checkDataDirectory(const Config& config, CheckResults& out);

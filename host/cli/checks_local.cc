@@ -1,17 +1,11 @@
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <linux/magic.h>
-#include <sched.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <sys/statfs.h>
 #include <sys/statvfs.h>
-#include <sys/syscall.h>
 #include <sys/timex.h>
 #include <sys/utsname.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -35,8 +29,6 @@ namespace {
 constexpr double kFreeBytesMin = 32e6;  // Below it nothing can be deployed.
 constexpr double kSlowSyncMs = 100;     // Slower: each durable message waits for it.
 constexpr rlim_t kFilesWanted = 4096;
-constexpr long kLandlockCreateRuleset = 444;  // Same number on every architecture.
-constexpr unsigned kLandlockVersion = 1;
 
 void add(CheckResults& out, const char* name, Verdict verdict, std::string text,
          std::string hint = {}) {
@@ -50,28 +42,6 @@ void checkSeals(CheckResults& out) {
   if (sealed) return add(out, "memfd", Verdict::kOk, "memory files can be sealed");
   add(out, "memfd", Verdict::kFail, "memory files cannot be sealed, so no module can be loaded",
       "run a kernel from 3.17 on, and let the container's seccomp profile allow memfd_create");
-}
-
-void checkSandboxing(CheckResults& out) {
-  const long landlock = ::syscall(kLandlockCreateRuleset, nullptr, 0, kLandlockVersion);
-  add(out, "landlock", landlock > 0 ? Verdict::kOk : Verdict::kWarn,
-      landlock > 0 ? fmt::format("version {}", landlock) : "not in this kernel, or switched off",
-      landlock > 0 ? "" : "add landlock to the lsm= kernel parameter (kernel 5.13 or later)");
-  const bool seccomp = ::prctl(PR_GET_SECCOMP, 0, 0, 0, 0) >= 0;
-  add(out, "seccomp", seccomp ? Verdict::kOk : Verdict::kWarn,
-      seccomp ? "available" : "not in this kernel",
-      seccomp ? "" : "use a kernel with CONFIG_SECCOMP_FILTER");
-  const pid_t child = ::fork();
-  if (child == 0) ::_exit(::unshare(CLONE_NEWUSER) == 0 ? 0 : 1);
-  int status = 1;
-  if (child > 0) ::waitpid(child, &status, 0);
-  add(out, "user-ns", status == 0 ? Verdict::kOk : Verdict::kWarn,
-      status == 0 ? "user namespaces may be made" : "user namespaces may not be made here",
-      status == 0 ? "" : "sysctl kernel.unprivileged_userns_clone=1, or run as root");
-  struct statfs groups {};
-  const bool two = ::statfs("/sys/fs/cgroup", &groups) == 0 && groups.f_type == CGROUP2_SUPER_MAGIC;
-  add(out, "cgroup", two ? Verdict::kOk : Verdict::kWarn, two ? "version 2" : "not version 2",
-      two ? "" : "boot with systemd.unified_cgroup_hierarchy=1 for limits per module");
 }
 
 // Nothing of it stays: the file has no name.
@@ -178,7 +148,6 @@ void checkKernel(CheckResults& out) {
   add(out, "kernel", Verdict::kOk,
       fmt::format("{} {} on {}", kernel.sysname, kernel.release, kernel.machine));
   checkSeals(out);
-  checkSandboxing(out);
 }
 
 void checkLimits(CheckResults& out) {

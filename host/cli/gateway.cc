@@ -21,6 +21,7 @@
 #include "host/base/trusted_clock.h"
 #include "host/bundle/bundle_store.h"
 #include "host/bundle/distrust.h"
+#include "host/cli/gateway_sandbox.h"
 #include "host/cli/host_lock.h"
 #include "host/cli/state_watch.h"
 #include "host/cli/supervisor.h"
@@ -191,6 +192,7 @@ struct Gateway::State {
   std::unique_ptr<MqttUplink> uplink;
   std::shared_ptr<StoreDoor> door;  // Shared with the sinks that lead through it.
   std::unique_ptr<StoreSink> upstream;
+  std::unique_ptr<GatewaySandbox> sandbox;
   std::unique_ptr<ModuleHost> modules;
   std::unique_ptr<Agent> agent;
   std::optional<StatusParts> status;
@@ -333,6 +335,8 @@ Status Gateway::State::openModules() {
     KANTE_TRY(queue, store->find(kUpstreamQueue));
     upstream = std::make_unique<StoreSink>(door, *queue);
   }
+  sandbox = std::make_unique<GatewaySandbox>(control, log, config.sandbox.minimum_tier);
+  sandbox->report(*twins, log);
   ModuleHostOptions host;
   host.gateway_id = config.gateway.id;
   host.shards = config.gateway.shards;
@@ -400,7 +404,8 @@ Status Gateway::State::openApi() {
   where.upload_dir_fd = data_dir.get();
   api = std::make_unique<ApiServer>(control, router, log, std::move(where));
   status.emplace(StatusParts{config.gateway.id, clock, started_boot_ns, *modules, *agent, events,
-                             store.get(), uplink.get(), api.get(), &*distrust, &wall});
+                             store.get(), uplink.get(), api.get(), &*distrust, &wall,
+                             &sandbox->status()});
   addStatusEndpoints(router, *status);
   addModuleEndpoints(router, *modules, log, control);
   addEventEndpoints(router, events);

@@ -360,7 +360,7 @@ class WithoutAHost(unittest.TestCase):
         report = json.loads(good.stdout)
         self.assertEqual(good.returncode, 0, good.stdout)
         self.assertLessEqual({"config", "clock", "signers", "data-dir", "disk", "broker", "kernel", "memfd",
-                              "landlock", "seccomp", "user-ns", "cgroup", "open-files", "api"},
+                              "landlock", "seccomp", "user-ns", "cgroup", "sandbox", "open-files", "api"},
                              {check["name"] for check in report["checks"]})
         with socket.socket() as closed:
             closed.bind(("127.0.0.1", 0))

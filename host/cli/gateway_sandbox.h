@@ -1,0 +1,44 @@
+// The gateway's part that has to do with sandboxed modules: the launcher, and what it can do here.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "host/api/status.h"
+
+namespace boost::asio {
+class io_context;
+}
+
+namespace kante {
+class LauncherClient;
+class Log;
+class Twins;
+}  // namespace kante
+
+namespace kante::cli {
+
+class GatewaySandbox {
+ public:
+  // Never fails: a gateway without a sandbox has modules in process, and says why it has no other.
+  GatewaySandbox(boost::asio::io_context& control, Log& log, std::uint32_t minimum_tier);
+  ~GatewaySandbox();
+  GatewaySandbox(const GatewaySandbox&) = delete;
+  GatewaySandbox& operator=(const GatewaySandbox&) = delete;
+
+  LauncherClient* launcher() { return launcher_.get(); }  // Null: missing() says why.
+  // What sandboxed modules run in; 0: nothing, they are refused with missing().
+  std::uint32_t tier() const { return tier_; }
+  const std::string& missing() const { return missing_; }
+  const SandboxStatus& status() const { return status_; }
+  // As reported property `sandbox` of the principal `gateway`.
+  void report(Twins& twins, Log& log) const;
+
+ private:
+  std::unique_ptr<LauncherClient> launcher_;
+  std::uint32_t tier_ = 0;
+  std::string missing_;
+  SandboxStatus status_;
+};
+
+}  // namespace kante::cli
