@@ -227,6 +227,7 @@ void Instance::activate(std::shared_ptr<RouteTable> table) {
       outputs_[i].waits_for.clear();
       unblock(static_cast<std::uint32_t>(i));
     }
+    parts_.life->routesAreThere();
     table_ = table;  // Only now may the table before it go.
     if (drain_ == Drain::kNo) parts_.lane->setConsumer(this);
     holding_ = false;

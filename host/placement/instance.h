@@ -165,6 +165,7 @@ class Instance final : public ModulePort,
                        std::uint64_t token) override;
   void eventEnded(std::uint32_t type, std::uint64_t token, kante_status status,
                   const std::string& text) override;
+  void violated(const std::string& what) override;
   void together(const std::function<void()>& work) override;
   void died(const LifeEnd& end) override;
 

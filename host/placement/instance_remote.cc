@@ -100,6 +100,12 @@ kante_status Instance::emitted(std::uint32_t output, MessageRef message, std::ui
   return route(output, message, hops, token, Credit::kNeeded);
 }
 
+void Instance::violated(const std::string& what) {
+  log(3, what);
+  parts_.control(
+      [self = shared_from_this(), what] { self->parts_.event("module.violation", what); });
+}
+
 void Instance::together(const std::function<void()>& work) {
   const StoreDoor::Scope scope(door_);
   work();

@@ -57,6 +57,8 @@ class LifeOwner {
   // sender, a line feed and the explanation.
   virtual void eventEnded(std::uint32_t type, std::uint64_t token, kante_status status,
                           const std::string& text) = 0;
+  // It did something that its sandbox refuses, which does not end it: "called `socket`, which …".
+  virtual void violated(const std::string& what) = 0;
   // The process is gone and it was not asked to, after createEnded() (before: startFailed()).
   // What it had sent until then was handed on before.  Nothing of it comes any more.
   virtual void died(const LifeEnd& end) = 0;
@@ -79,6 +81,8 @@ class ModuleLife {
   // and every event may be answered KANTE_E_AGAIN: it comes again, before any other, after
   // roomAgain().
   virtual kante_status onEvent(const kante_event& event) = 0;
+  // Its outputs lead somewhere from now on.
+  virtual void routesAreThere() {}
   // After SAVE: this instance stays, its events go on.
   virtual void resume() {}
   // destroy(), within its time.  The owner hears what the module still says, then `gone`, once;

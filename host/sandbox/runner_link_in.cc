@@ -1,0 +1,214 @@
+// From the runner to its host: frames as calls of the instance's host table.
+#include <fmt/format.h>
+
+#include "host/sandbox/runner_link.h"
+
+namespace kante {
+
+namespace {
+
+constexpr std::uint32_t kMetricsMax = 64;
+
+kante_str strOf(std::string_view text) { return {text.data(), text.size()}; }
+
+template <typename Table>
+const Table& extension(const kante_host& host, const char* id) {
+  return *static_cast<const Table*>(host.get_extension(&host, id));
+}
+
+}  // namespace
+
+// True: there is more.
+bool RunnerLink::readFrames() {
+  const std::uint64_t head = rings_->peer.end.head.load(std::memory_order_acquire);
+  if (head == seen_head_ || broken_) return false;
+  bool more = false;
+  owner_->together([this, head, &more] {
+    for (std::uint32_t n = 0; n < kSlice && !broken_; ++n) {
+      switch (rings_->reader.next(frame_)) {
+        case FrameReader::Got::kNothing: seen_head_ = head; return;
+        case FrameReader::Got::kBroken: return breach(*rings_->reader.broken());
+        case FrameReader::Got::kFrame: handle(); break;
+      }
+    }
+    more = !broken_;
+  });
+  return more;
+}
+
+void RunnerLink::handle() {
+  ++counts_.frames_in;
+  if (frame_.kind == Frame::kEmit) [[likely]]
+    return emit();
+  const FrameHead& head = frame_.head;
+  switch (frame_.kind) {
+    case Frame::kSettle:
+    case Frame::kDrained:
+    case Frame::kSaved: return barrier();
+    case Frame::kEventEnded:
+      if (head.id == KANTE_EVENT_SAVE) return barrier();
+      return owner_->eventEnded(head.id, head.token, head.status, std::string(frame_.text));
+    case Frame::kLog: return host_->log(host_, head.id, strOf(frame_.text));
+    case Frame::kReport:
+    case Frame::kReply:
+    case Frame::kStorageGet:
+    case Frame::kStoragePut:
+    case Frame::kStorageErase:
+    case Frame::kInvoke: return request();
+    case Frame::kDefineMetric:
+    case Frame::kAddMetric:
+    case Frame::kRecordMetric: return metric();
+    case Frame::kReady:
+      return extension<kante_lifecycle_v1>(*host_, KANTE_EXT_LIFECYCLE).ready(host_);
+    case Frame::kDefer:
+      (void)extension<kante_lifecycle_v1>(*host_, KANTE_EXT_LIFECYCLE)
+          .defer(host_, static_cast<std::uint32_t>(head.arg));
+      return;
+    case Frame::kCreated: return created();
+    case Frame::kRestored:
+      return owner_->eventEnded(KANTE_EVENT_RESTORE, 0, head.status, std::string(frame_.text));
+    default: return breach(nameOf(frame_.kind) + " is no frame of a runner");
+  }
+}
+
+void RunnerLink::created() {
+  if (phase_ == Phase::kEnding) return;
+  if (phase_ != Phase::kCreating) return breach("it was created twice");
+  phase_ = Phase::kActive;
+  owner_->createEnded(frame_.head.status, std::string(frame_.text), frame_.head.id == 1);
+}
+
+// ---- emits
+
+void RunnerLink::emit() {
+  const FrameHead& head = frame_.head;
+  if (head.id >= output_.size()) return breach(fmt::format("it has no output {}", head.id));
+  if (head.arg == 0 || head.arg > UINT8_MAX)
+    return breach(fmt::format("a message cannot have {} hops behind it", head.arg));
+  Output& output = output_[head.id];
+  if (output.emitted - output.routed >= kOutputCredit)
+    return breach(
+        fmt::format("it sent more on its output {} than it has credit for", outputs_[head.id]));
+  ++output.emitted;
+  SetAside::Emit emit{head.id, {}, static_cast<std::uint8_t>(head.arg), head.token};
+  if (!sealFrame(output.layout, emit.message)) return;
+  counts_.bytes_in += emit.message.bytes();
+  if (!set_aside_.waits(head.id) && route(emit)) return;
+  if (!set_aside_.add(std::move(emit))) breach("it has more emits under way than its credit");
+}
+
+// False: no room, and WRITABLE follows.
+bool RunnerLink::route(SetAside::Emit& emit) {
+  const kante_status status = owner_->emitted(emit.output, emit.message, emit.hops, emit.token);
+  if (status == KANTE_E_AGAIN) return false;
+  if (status < KANTE_OK) ++counts_.refused;
+  noteRouted(emit.output, 1);
+  return true;
+}
+
+// The runner has checked it with the same code, so what does not pass was changed on its way.
+bool RunnerLink::sealFrame(Layout& layout, MessageRef& out) {
+  kante_msg* block = frame_.message.get();
+  kante_msg* sealed = nullptr;
+  const kante_status status =
+      seal(block, frame_.head.message_words, layout, shard().stamp(), seals_, &sealed);
+  if (status != KANTE_OK) {
+    breach(fmt::format("{} with what is no message ({})", nameOf(frame_.kind), status));
+    return false;
+  }
+  if (sealed == block) {
+    out = std::move(frame_.message);
+  } else {
+    out = MessageRef::adopt(sealed);
+  }
+  return true;
+}
+
+// ---- what must not overtake emits
+
+void RunnerLink::barrier() {
+  SetAside::Barrier barrier{frame_.kind, frame_.head, std::string(frame_.text),
+                            std::move(frame_.state)};
+  if (set_aside_.empty()) return pass(barrier);
+  if (!set_aside_.add(std::move(barrier))) breach("it settles more than it was given");
+}
+
+void RunnerLink::pass(SetAside::Barrier& barrier) {
+  const FrameHead& head = barrier.head;
+  switch (barrier.kind) {
+    case Frame::kSettle:
+      if (head.status < KANTE_OK) host_->explain(host_, head.status, strOf(barrier.text));
+      (void)host_->settle(host_, head.token, head.status);
+      return;
+    case Frame::kDrained: return host_->drained(host_);
+    case Frame::kSaved:
+      (void)extension<kante_state_v1>(*host_, KANTE_EXT_STATE)
+          .save(host_, head.token, head.arg, barrier.state.data(), barrier.state.size());
+      return;
+    default: break;
+  }
+  // The end of SAVE: what was not handled by now comes back to the owner.
+  noteHandled();
+  inputsGivenBack();
+  owner_->eventEnded(head.id, head.token, head.status, barrier.text);
+}
+
+// ---- extensions
+
+void RunnerLink::request() {
+  const FrameHead& head = frame_.head;
+  MessageRef message;
+  if (frame_.message && !sealFrame(other_layout_, message)) return;
+  const kante_str text = strOf(frame_.text);
+  const auto& storage = extension<kante_storage_v1>(*host_, KANTE_EXT_STORAGE);
+  kante_status status = KANTE_OK;
+  switch (frame_.kind) {
+    case Frame::kReport:
+      status =
+          extension<kante_twin_v1>(*host_, KANTE_EXT_TWIN).report(host_, message.get(), head.token);
+      break;
+    case Frame::kReply:
+      (void)extension<kante_twin_v1>(*host_, KANTE_EXT_TWIN)
+          .reply(host_, head.token, head.status, message.get());
+      return;
+    case Frame::kStorageGet: status = storage.get(host_, text, head.token); break;
+    case Frame::kStoragePut: status = storage.put(host_, text, message.get(), head.token); break;
+    case Frame::kStorageErase: status = storage.erase(host_, text, head.token); break;
+    default: {
+      const auto target_bytes = static_cast<std::uint32_t>(head.arg >> 32);
+      if (target_bytes > text.size) return breach("INVOKE with a target longer than its text");
+      status = extension<kante_invoke_v1>(*host_, KANTE_EXT_INVOKE)
+                   .invoke(host_, {text.data, target_bytes},
+                           {text.data + target_bytes, text.size - target_bytes}, message.get(),
+                           static_cast<std::uint32_t>(head.arg), head.token);
+    }
+  }
+  if (status == KANTE_OK || head.token == 0) return;
+  // The module was told that its request is on its way: the refusal is its answer.
+  if (owed_.dones.size() >= kRequestCredit) return breach("it asks for more than its credit");
+  owed_.dones.emplace_back(head.token, status);
+}
+
+void RunnerLink::metric() {
+  const FrameHead& head = frame_.head;
+  if (head.id >= kMetricsMax) return breach(fmt::format("it has no metric {}", head.id));
+  const auto& table = extension<kante_metrics_v1>(*host_, KANTE_EXT_METRICS);
+  if (frame_.kind == Frame::kDefineMetric) {
+    if (metrics_.size() <= head.id) metrics_.resize(head.id + 1);
+    std::uint32_t id = 0;
+    if (table.define(host_, strOf(frame_.text), static_cast<std::uint32_t>(head.arg), &id) ==
+        KANTE_OK) {
+      metrics_[head.id] = id;
+    }
+    return;
+  }
+  if (head.id >= metrics_.size() || !metrics_[head.id]) return;
+  const std::uint32_t id = *metrics_[head.id];
+  if (frame_.kind == Frame::kAddMetric) {
+    table.add(host_, id, static_cast<std::int64_t>(head.arg));
+  } else {
+    table.record(host_, id, std::bit_cast<double>(head.arg));
+  }
+}
+
+}  // namespace kante

@@ -1,0 +1,53 @@
+#include "host/sandbox/set_aside.h"
+
+#include <utility>
+
+namespace kante {
+
+bool SetAside::add(Emit emit) {
+  if (waiting_[emit.output] >= kOutputCredit) return false;
+  ++waiting_[emit.output];
+  ++emits_;
+  items_.push_back({true, std::move(emit), {}});
+  return true;
+}
+
+bool SetAside::add(Barrier barrier) {
+  if (barriers_ >= kBarriersMax) return false;
+  ++barriers_;
+  items_.push_back({false, {}, std::move(barrier)});
+  return true;
+}
+
+void SetAside::retry(std::uint32_t output, const std::function<bool(Emit&)>& route,
+                     const std::function<void(Barrier&)>& pass) {
+  std::deque<Item> left;
+  std::deque<Item> items;
+  items.swap(items_);
+  bool has_room = true;
+  for (Item& item : items) {
+    if (item.is_emit) {
+      if (item.emit.output == output && has_room) has_room = route(item.emit);
+      if (item.emit.output == output && has_room) {
+        --waiting_[output];
+        --emits_;
+        continue;
+      }
+    } else if (left.empty()) {
+      --barriers_;
+      pass(item.barrier);
+      continue;
+    }
+    left.push_back(std::move(item));
+  }
+  items_.swap(left);
+}
+
+std::size_t SetAside::clear() {
+  items_.clear();
+  waiting_.fill(0);
+  barriers_ = 0;
+  return std::exchange(emits_, 0);
+}
+
+}  // namespace kante
