@@ -1,7 +1,5 @@
 #include "host/base/clock.h"
 
-#include <fmt/format.h>
-
 #include <ctime>
 
 #include "host/base/fd.h"
@@ -24,21 +22,6 @@ std::string bootId() {
   if (!text) return {};
   while (!text->empty() && text->back() == '\n') text->pop_back();
   return std::move(*text);
-}
-
-std::string formatUtc(std::int64_t wall_ns) {
-  std::int64_t seconds = wall_ns / 1'000'000'000;
-  std::int64_t rest = wall_ns % 1'000'000'000;
-  if (rest < 0) {
-    rest += 1'000'000'000;
-    --seconds;
-  }
-  const std::time_t t = seconds;
-  std::tm utc{};
-  ::gmtime_r(&t, &utc);
-  return fmt::format("{:04}-{:02}-{:02}T{:02}:{:02}:{:02}.{:03}Z", utc.tm_year + 1900,
-                     utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec,
-                     rest / 1'000'000);
 }
 
 }  // namespace kante

@@ -152,12 +152,6 @@ bool isUtf8(std::string_view text) {
   return true;
 }
 
-bool isName(std::string_view text) {
-  if (text.empty() || text.size() > 64 || !isAlnum(text[0])) return false;
-  return std::all_of(text.begin(), text.end(),
-                     [](char c) { return isAlnum(c) || c == '.' || c == '_' || c == '-'; });
-}
-
 std::string randomBytes(std::size_t count) {
   std::string bytes(count, '\0');
   KANTE_ASSERT(
