@@ -16,6 +16,8 @@ struct Chain {
 };
 thread_local constinit Chain t_chain;
 
+std::atomic<std::int64_t> loose_blocks{0};
+
 kante_msg* newBlock(std::uint32_t words, std::uint8_t size_class, MessagePool* home) {
   const std::size_t bytes = (sizeof(kante_msg) + std::size_t{words} * 8 + 63) / 64 * 64;
   void* memory = std::aligned_alloc(64, bytes);
@@ -24,14 +26,21 @@ kante_msg* newBlock(std::uint32_t words, std::uint8_t size_class, MessagePool* h
   block->capacity_words = words;
   block->size_class = size_class;
   block->home = home;
+  if (size_class == MessagePool::kLoose) loose_blocks.fetch_add(1, std::memory_order_relaxed);
   return block;
 }
 
-void deleteBlock(kante_msg* block) { std::free(block); }
+void deleteBlock(kante_msg* block) {
+  if (block->size_class == MessagePool::kLoose)
+    loose_blocks.fetch_sub(1, std::memory_order_relaxed);
+  std::free(block);
+}
 
 }  // namespace
 
 thread_local constinit MessagePool* MessagePool::current_ = nullptr;
+
+std::int64_t MessagePool::looseOutstanding() { return loose_blocks.load(); }
 
 std::uint8_t MessagePool::classOf(std::uint32_t words) {
   if (words <= kSmallestWords) return 0;

@@ -41,6 +41,14 @@ class MessagePool {
 
   std::size_t keptBytes() const { return kept_bytes_; }
 
+  // Blocks that were allocated and not freed, as far as the owner knows: of this pool, and, of all
+  // pools and threads of this process, the loose ones.
+  std::int64_t outstanding() {
+    takeReturned();
+    return outstanding_;
+  }
+  static std::int64_t looseOutstanding();
+
   // The class whose blocks hold `words`, and its size; kLoose above the largest.
   static std::uint8_t classOf(std::uint32_t words);
   static std::uint32_t classWords(std::uint8_t size_class);

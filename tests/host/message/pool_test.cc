@@ -161,6 +161,19 @@ TEST(Pool, SurvivesThreadsThatFreeWhileItsOwnerEnds) {
   }
 }
 
+TEST(MessagePool, KnowsWhatIsOutstanding) {
+  const Bound bound;
+  const std::int64_t loose = MessagePool::looseOutstanding();
+  kante_msg* small = allocateBlock(40);
+  kante_msg* large = allocateBlock(KANTE_MESSAGE_WORDS_MAX);
+  EXPECT_EQ(bound.pool->outstanding(), 1);
+  EXPECT_EQ(MessagePool::looseOutstanding(), loose + 1);
+  std::thread([small] { MessageRef::release(small); }).join();
+  MessageRef::release(large);
+  EXPECT_EQ(bound.pool->outstanding(), 0);
+  EXPECT_EQ(MessagePool::looseOutstanding(), loose);
+}
+
 TEST(MessageRef, CountsAndNeverCopies) {
   auto message = jsonMessage("1");
   ASSERT_TRUE(message.has_value());
