@@ -5,6 +5,7 @@
 //   again N          puts off the first N deliveries of the message "poison_at" (else of the first)
 //   fail             answers an error to the message whose body is "poison_at"
 //   fail_all         to every message
+//   leak             at its end it does not give back the messages that it keeps
 //   late N           with "pending": settles those that it got once there are N
 #include <condition_variable>
 #include <deque>
@@ -35,6 +36,7 @@ class Settler : public kit::Module {
     }
     wake_.notify_all();
     if (thread_.joinable()) thread_.join();
+    if (has("leak")) return;
     for (const Kept& kept : kept_) host_->msg_release(kept.message);
   }
 

@@ -1,0 +1,91 @@
+// kante-runner: one module in a process of its own, confined before its first byte runs.
+//
+// Started by kante-launcher with the descriptors of shared_pages.h and nothing else; what it is to
+// do comes over the control socket (start.h).
+#include <malloc.h>
+#include <unistd.h>
+
+#include <cstdio>
+#include <cstring>
+#include <string>
+
+#include "sandbox/confine/confine.h"
+#include "sandbox/runner/control.h"
+#include "sandbox/runner/host_watch.h"
+#include "sandbox/runner/load.h"
+#include "sandbox/runner/loop.h"
+
+namespace {
+
+using namespace kante;
+
+constexpr int kExitRefused = 3;   // It said why over the control socket.
+constexpr int kExitBroken = 4;    // The host broke the rules of the ring.
+constexpr int kExitHostGone = 5;  // Before the module was loaded.
+
+template <std::size_t kSize>
+std::string textOf(const char (&field)[kSize]) {
+  return {field, ::strnlen(field, kSize)};
+}
+
+int refuse(const Control& control, const std::string& why) {
+  control.refuse(why);
+  return kExitRefused;
+}
+
+// Says what is wrong to whoever started it by hand.
+int misuse() {
+  std::fputs(
+      "kante-runner runs one sandboxed module of a Kante host; kante-launcher starts it.\n"
+      "  kante-runner --print-filters   both system call filters in readable form\n",
+      stderr);
+  return 2;
+}
+
+int run() {
+  const Control control(kRunnerControlFd);
+  Hello hello;
+  hello.wire_version = kWireVersion;
+  hello.pid = ::getpid();
+  Start start;
+  if (!control.send(hello) || !control.receive(start)) return kExitHostGone;
+  auto files = RunnerFiles::map(kRunnerHostFileFd, kRunnerRunnerFileFd, start.ring_bytes);
+  if (files.has_error()) return refuse(control, files.error().text);
+  ::close(kRunnerHostFileFd);
+  ::close(kRunnerRunnerFileFd);
+  if (!listenToEnd(kRunnerControlFd)) return refuse(control, "SIGIO cannot be had");
+  installReports(files->page());
+
+  Facts facts;
+  if (const std::string wrong = confine(start, facts); !wrong.empty())
+    return refuse(control, wrong);
+  Load load;
+  if (!control.send(facts) || !control.receive(load)) return kExitHostGone;
+
+  const auto entry = loadModule(textOf(start.module_path), textOf(start.module_id));
+  if (entry.has_error()) return refuse(control, entry.error().text);
+  auto loaded = describe(**entry);
+  if (loaded.has_error()) return refuse(control, loaded.error().text);
+  if (const std::string wrong = afterLoad(start); !wrong.empty()) return refuse(control, wrong);
+  loaded->has_filter2 = 1;
+  Loop loop(*files, **entry, kRunnerDoorbellFd, kRunnerControlFd);
+  if (!control.send(*loaded)) return kExitHostGone;
+  if (const auto broken = loop.run()) {
+    std::fprintf(stderr, "the host broke the rules: %s\n", broken->c_str());
+    return kExitBroken;
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc == 2 && std::strcmp(argv[1], "--print-filters") == 0) {
+    std::fputs(printFilters().c_str(), stdout);
+    return 0;
+  }
+  if (argc != 1) return misuse();
+  ::mallopt(M_ARENA_MAX, 2);  // One strand and few threads: memory before speed.
+  // Nothing of the module runs once it was destroyed, its exit handlers neither.
+  ::_exit(run());
+}
