@@ -3,6 +3,7 @@
 // Started by kante-launcher with the descriptors of shared_pages.h and nothing else; what it is to
 // do comes over the control socket (start.h).
 #include <malloc.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cstdio>
@@ -84,7 +85,10 @@ int main(int argc, char** argv) {
     std::fputs(printFilters().c_str(), stdout);
     return 0;
   }
-  if (argc != 1) return misuse();
+  // The launcher gives it the module's name, for process lists alone.
+  struct stat control {};
+  if (argc > 2 || ::fstat(kRunnerControlFd, &control) != 0 || !S_ISSOCK(control.st_mode))
+    return misuse();
   ::mallopt(M_ARENA_MAX, 2);  // One strand and few threads: memory before speed.
   // Nothing of the module runs once it was destroyed, its exit handlers neither.
   ::_exit(run());
