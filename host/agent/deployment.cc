@@ -116,12 +116,7 @@ Result<std::string> readBundle(const Members& module) {
   return bundle;
 }
 
-Result<std::vector<std::string>> readGrants(const Members& module) {
-  std::vector<std::string> methods;
-  KANTE_TRY(object, module.object("grants"));
-  if (object == nullptr) return methods;
-  const Members grants(*object, module.at("grants"));
-  KANTE_CHECK(grants.allow({"methods"}));
+Result<std::vector<std::string>> readMethodGrants(const Members& grants) {
   KANTE_TRY(read, grants.texts("methods"));
   if (read.size() > kMethodGrantsMax)
     return grants.fail("methods", "at most " + std::to_string(kMethodGrantsMax) + " grants",
@@ -135,6 +130,18 @@ Result<std::vector<std::string>> readGrants(const Members& module) {
                     "be \"*\"");
   }
   return read;
+}
+
+Status readGrants(const Members& module, ModuleEntry& entry) {
+  KANTE_TRY(object, module.object("grants"));
+  if (object == nullptr) return {};
+  const Members grants(*object, module.at("grants"));
+  KANTE_CHECK(grants.allow({"methods", "files", "devices", "tcp", "udp", "listen"}));
+  KANTE_TRY(methods, readMethodGrants(grants));
+  entry.method_grants = std::move(methods);
+  KANTE_TRY(devices, readDeviceGrants(grants));
+  entry.device_grants = std::move(devices);
+  return {};
 }
 
 Result<ModuleEntry> readModule(const json::value& value, const std::string& pointer) {
@@ -161,8 +168,7 @@ Result<ModuleEntry> readModule(const json::value& value, const std::string& poin
       return error;
     }
   }
-  KANTE_TRY(grants, readGrants(module));
-  entry.method_grants = std::move(grants);
+  KANTE_CHECK(readGrants(module, entry));
   KANTE_TRY(start_after, module.texts("start_after"));
   entry.start_after = std::move(start_after);
   if (module.has("execution")) {

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "host/agent/device_grants.h"
 #include "host/base/result.h"
 #include "host/placement/module_spec.h"
 
@@ -30,6 +31,7 @@ struct ModuleEntry {
   std::string config = "{}";   // Canonical JSON text of an object.
   std::string desired = "{}";  // The same: base of the twin.
   std::vector<std::string> method_grants;
+  std::vector<PlacedGrant> device_grants;
   std::vector<std::string> start_after;
   std::uint32_t stop_ms = 5000;
 };

@@ -109,6 +109,16 @@ std::vector<std::string> methodsAskedFor(const Manifest& manifest) {
   return asked;
 }
 
+// {"files": …, "devices": …, …}
+Result<std::vector<PlacedGrant>> devicesAskedFor(const Manifest& manifest,
+                                                 const std::string& pointer) {
+  const auto permissions = parseJsonObject(manifest.permissions_json, kManifestPartBounds);
+  if (!permissions) return std::vector<PlacedGrant>();
+  auto asked = readDeviceGrants(Members(*permissions, "/permissions"));
+  if (asked.has_error()) return within(pointer + "/bundle: its manifest", asked.error());
+  return asked;
+}
+
 Status checkPlacement(const Manifest& manifest, const std::string& pointer) {
   if (manifest.kind == Manifest::Kind::kHost)
     return failAt(pointer + "/bundle", Errc::kInvalid,
@@ -143,6 +153,8 @@ Result<ModuleSpec> resolveModule(const std::string& name, const ModuleEntry& ent
   spec.config = std::move(config);
   spec.start_after = entry.start_after;
   spec.stop_ms = entry.stop_ms;
+  KANTE_TRY(devices, devicesAskedFor(manifest, pointer));
+  spec.device_grants = bothOf(entry.device_grants, devices, warnings);
   const std::vector<std::string> asked = methodsAskedFor(manifest);
   for (std::size_t i = 0; i < entry.method_grants.size(); ++i) {
     const std::string& grant = entry.method_grants[i];

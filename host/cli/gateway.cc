@@ -188,6 +188,7 @@ struct Gateway::State {
   std::unique_ptr<Twins> twins;
   std::unique_ptr<Methods> methods;
   std::unique_ptr<HubServices> services;
+  std::unique_ptr<DeviceOpener> devices;
   std::unique_ptr<CrashPage> crash_page;
   std::unique_ptr<MqttUplink> uplink;
   std::shared_ptr<StoreDoor> door;  // Shared with the sinks that lead through it.
@@ -337,6 +338,7 @@ Status Gateway::State::openModules() {
   }
   sandbox = std::make_unique<GatewaySandbox>(control, log, config.sandbox.minimum_tier);
   sandbox->report(*twins, log);
+  devices = std::make_unique<DeviceOpener>(control, log, config.gateway.data_dir);
   ModuleHostOptions host;
   host.gateway_id = config.gateway.id;
   host.shards = config.gateway.shards;
@@ -344,6 +346,7 @@ Status Gateway::State::openModules() {
   host.control = &control;
   host.log = &log;
   host.services = services.get();
+  host.devices = devices.get();
   host.crash_page = crash_page.get();
   host.upstream = upstream.get();
   host.store = store.get();

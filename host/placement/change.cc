@@ -248,6 +248,19 @@ void LocalModuleHost::beginFresh(const std::string& fresh_name,
   change_->fresh.at(fresh_name).instance->begin(std::move(state), std::move(desired), version);
 }
 
+// By the grants of now, whenever it asks.
+std::function<void(const std::string&, DeviceOpener::Answer)> LocalModuleHost::opener(
+    const std::string& module) {
+  if (options_.devices == nullptr) return {};
+  return [this, module, session = options_.devices->session(module)](const std::string& what,
+                                                                     DeviceOpener::Answer answer) {
+    const ModuleSlot* slot = find(module);
+    options_.devices->open(session,
+                           slot != nullptr ? slot->spec.device_grants : std::vector<DeviceGrant>(),
+                           what, std::move(answer));
+  };
+}
+
 Result<std::shared_ptr<Instance>> LocalModuleHost::makeInstance(
     const ModuleSpec& spec, std::shared_ptr<const LoadedModule> library,
     Instance::Callbacks callbacks) {
@@ -276,6 +289,7 @@ Result<std::shared_ptr<Instance>> LocalModuleHost::makeInstance(
         const ModuleSlot* slot = find(module);
         return slot != nullptr && methodGranted(slot->spec.method_grants, target, method);
       },
+      opener(module),
       [this, module](const std::string& kind, const std::string& text) {
         event(kind, module, text);
       },

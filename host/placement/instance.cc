@@ -283,6 +283,7 @@ void Instance::dispatch(Event& event) {
     raw.word_count = event.message.wordCount();
   }
   if (auto* open = std::exchange(event.open, nullptr)) doneDelivered(*open);
+  if (event.descriptor) raw.arg = static_cast<std::uint64_t>(event.descriptor->release());
   if (raw.type == KANTE_EVENT_TIMER) {
     raw.arg = timerExpired(raw.id);
     if (raw.arg == 0) return;  // Cancelled meanwhile.

@@ -23,6 +23,7 @@
 #include "host/base/log.h"
 #include "host/message/layout.h"
 #include "host/message/seal.h"
+#include "host/placement/device_opener.h"
 #include "host/placement/intake.h"
 #include "host/placement/module_metrics.h"
 #include "host/placement/module_services.h"
@@ -65,6 +66,8 @@ class Instance final : public ModulePort,
     std::function<void(std::function<void()>)> control;  // Runs a task on the control thread.
     // Whether it may call this method of this principal, by the deployment of now.  Control thread.
     std::function<bool(const std::string& target, const std::string& method)> granted;
+    // Opens what lies outside; null: nothing is opened.  Control thread.
+    std::function<void(const std::string& what, DeviceOpener::Answer answer)> open;
     // Something that people want to know; control thread.
     std::function<void(const std::string& kind, const std::string& text)> event;
     // A message from memory that a life elsewhere ended with: to quarantine.  Control thread.
@@ -195,6 +198,7 @@ class Instance final : public ModulePort,
   kante_status defer(std::uint32_t ms) override;
   kante_status invoke(std::string_view target, std::string_view name, kante_msg* arguments,
                       std::uint32_t timeout_ms, std::uint64_t token) override;
+  kante_status open(std::string_view what, std::uint64_t token) override;
   void promisedReady() override;
 
  private:
@@ -209,7 +213,8 @@ class Instance final : public ModulePort,
     kante_event event{};
     std::string name;
     MessageRef message;
-    std::shared_ptr<const State> state;  // RESTORE: keeps the bytes alive.
+    std::shared_ptr<const State> state;               // RESTORE: keeps the bytes alive.
+    std::shared_ptr<FileDescriptor> descriptor = {};  // DONE of open(): the module's from then on.
     std::function<void(kante_status, const std::string&)> after;
     std::atomic<std::uint32_t>* open =
         nullptr;  // DONE: the count that goes down with its delivery.
@@ -310,7 +315,10 @@ class Instance final : public ModulePort,
   void settleNow(std::uint64_t token, kante_status status, const std::string& reason);
 
   // Extensions (instance_port.cc)
+  bool takeRequest();
   kante_status request(std::uint64_t token, std::function<void(ModuleServices::Answer)> ask);
+  void opened(std::uint64_t token, kante_status status, DeviceOpener::Opened what,
+              const std::string& why);
   void done(std::uint64_t token, kante_status status, MessageRef result, std::uint64_t arg,
             std::atomic<std::uint32_t>& open);
   void armTimer(std::uint32_t id);

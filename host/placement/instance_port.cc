@@ -1,5 +1,6 @@
 // The extensions: what a module asks for, handed to the control thread, answered by DONE.
 #include <algorithm>
+#include <boost/json.hpp>
 #include <chrono>
 
 #include "host/base/clock.h"
@@ -22,12 +23,15 @@ void Instance::done(std::uint64_t token, kante_status status, MessageRef result,
 }
 
 // Bounded: answers must be delivered before much more may be asked.
+bool Instance::takeRequest() {
+  if (requests_.fetch_add(1, std::memory_order_relaxed) < kRequestsMax) return true;
+  requests_.fetch_sub(1, std::memory_order_relaxed);
+  return false;
+}
+
 kante_status Instance::request(std::uint64_t token,
                                std::function<void(ModuleServices::Answer)> ask) {
-  if (requests_.fetch_add(1, std::memory_order_relaxed) >= kRequestsMax) {
-    requests_.fetch_sub(1, std::memory_order_relaxed);
-    return KANTE_E_AGAIN;
-  }
+  if (!takeRequest()) return KANTE_E_AGAIN;
   parts_.control([self = shared_from_this(), token, ask = std::move(ask)] {
     ask([self, token](kante_status status, MessageRef result, std::uint64_t arg) {
       if (token != 0) return self->done(token, status, std::move(result), arg, self->requests_);
@@ -87,6 +91,45 @@ kante_status Instance::invoke(std::string_view target, std::string_view name, ka
                    parts_.services.invoke(parts_.spec.name, to, method_name, message, timeout_ms,
                                           std::move(answer));
                  });
+}
+
+kante_status Instance::open(std::string_view what, std::uint64_t token) {
+  if (!parts_.open) return KANTE_E_UNSUPPORTED;
+  if (!takeRequest()) return KANTE_E_AGAIN;
+  parts_.control([self = shared_from_this(), token, wanted = std::string(what)] {
+    self->parts_.open(wanted, [self, token](kante_status status, DeviceOpener::Opened what_opened,
+                                            const std::string& why) {
+      self->opened(token, status, std::move(what_opened), why);
+    });
+  });
+  return KANTE_OK;
+}
+
+// A descriptor whose event is never handed over closes with it.
+void Instance::opened(std::uint64_t token, kante_status status, DeviceOpener::Opened what,
+                      const std::string& why) {
+  boost::json::value body = nullptr;
+  if (status < KANTE_OK) {
+    body = boost::json::object{{"error", why}};
+  } else if (!what.fd) {
+    body = boost::json::value_from(what.names);
+  }
+  MessageRef message;
+  if (!body.is_null()) {
+    if (auto text = jsonMessage(boost::json::serialize(body))) message = std::move(*text);
+  }
+  auto descriptor = what.fd ? std::make_shared<FileDescriptor>(std::move(what.fd)) : nullptr;
+  onShard([this, token, status, message = std::move(message),
+           descriptor = std::move(descriptor)]() mutable {
+    Event event;
+    event.open = &requests_;
+    event.event.type = KANTE_EVENT_DONE;
+    event.event.token = token;
+    event.event.status = status;
+    event.message = std::move(message);
+    event.descriptor = std::move(descriptor);
+    postEvent(std::move(event));
+  });
 }
 
 kante_status Instance::defer(std::uint32_t) { return KANTE_E_LIMIT; }

@@ -9,6 +9,7 @@
 
 #include "host/base/log.h"
 #include "host/placement/crash_page.h"
+#include "host/placement/device_opener.h"
 #include "host/placement/durable_sink.h"
 #include "host/placement/module_host.h"
 #include "host/placement/module_services.h"
@@ -34,6 +35,7 @@ struct ModuleHostOptions {
   Log* log = nullptr;
   ModuleServices* services = nullptr;
   CrashPage* crash_page = nullptr;
+  DeviceOpener* devices = nullptr;  // Null: modules have nothing opened.
   DurableSink* upstream = nullptr;  // Null: no uplink.
   // Null, both: no durable routes into modules.  The door is the one that `upstream` leads through.
   Store* store = nullptr;

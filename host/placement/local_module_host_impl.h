@@ -96,6 +96,8 @@ class LocalModuleHost final : public ModuleHost {
   bool mayStart(const ModuleSpec& spec) const;
   void startFresh(const std::string& name);
   void beginFresh(const std::string& name, std::shared_ptr<const Instance::State> state);
+  std::function<void(const std::string& what, DeviceOpener::Answer answer)> opener(
+      const std::string& module);
   Result<std::shared_ptr<Instance>> makeInstance(const ModuleSpec& spec,
                                                  std::shared_ptr<const LoadedModule> library,
                                                  Instance::Callbacks callbacks);

@@ -10,6 +10,8 @@
 #include <string>
 #include <vector>
 
+#include "host/placement/device_grant.h"
+
 namespace kante {
 
 enum class Placement { kInProcess, kSandbox, kContainer };
@@ -36,6 +38,7 @@ struct ModuleSpec {
   std::string config = "{}";               // JSON text, serialised the same way for the same value.
   std::vector<std::string> start_after;    // Names that must be ready first.
   std::vector<std::string> method_grants;  // "module/sensor/reset": what it may invoke.
+  std::vector<DeviceGrant> device_grants;  // Asked for and granted: what it may have opened.
   std::uint32_t stop_ms = 5000;
   std::uint32_t start_ms = 30'000;  // From create() to ready().
 

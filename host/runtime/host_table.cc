@@ -143,6 +143,13 @@ kante_status invoke(const kante_host* host, kante_str target, kante_str name, ka
   return port(host).invoke(view(target), view(name), arguments, timeout_ms, token);
 }
 
+kante_status open(const kante_host* host, kante_str what, std::uint64_t token) {
+  constexpr std::size_t kWhatMax = 4096;
+  if (token == 0 || what.data == nullptr || what.size == 0 || what.size > kWhatMax)
+    return KANTE_E_INVALID;
+  return port(host).open(view(what), token);
+}
+
 constexpr kante_twin_v1 kTwin{sizeof(kante_twin_v1), 0, report, reply};
 constexpr kante_timers_v1 kTimers{sizeof(kante_timers_v1), 0, nowNs, setTimer, cancelTimer};
 constexpr kante_metrics_v1 kMetrics{sizeof(kante_metrics_v1), 0, defineMetric, addMetric,
@@ -152,6 +159,7 @@ constexpr kante_storage_v1 kStorage{sizeof(kante_storage_v1), 0, storageGet, sto
 constexpr kante_state_v1 kState{sizeof(kante_state_v1), 0, saveState};
 constexpr kante_lifecycle_v1 kLifecycle{sizeof(kante_lifecycle_v1), 0, ready, defer};
 constexpr kante_invoke_v1 kInvoke{sizeof(kante_invoke_v1), 0, invoke};
+constexpr kante_device_v1 kDevice{sizeof(kante_device_v1), 0, open};
 
 const void* getExtension(const kante_host* host, const char* id) {
   if (id == nullptr) return nullptr;
@@ -162,6 +170,7 @@ const void* getExtension(const kante_host* host, const char* id) {
   if (wanted == KANTE_EXT_STORAGE) return &kStorage;
   if (wanted == KANTE_EXT_STATE) return &kState;
   if (wanted == KANTE_EXT_INVOKE) return &kInvoke;
+  if (wanted == KANTE_EXT_DEVICE) return &kDevice;
   if (wanted == KANTE_EXT_LIFECYCLE) {
     port(host).promisedReady();
     return &kLifecycle;

@@ -52,6 +52,8 @@ class ModulePort {
   virtual kante_status defer(std::uint32_t ms) = 0;
   virtual kante_status invoke(std::string_view target, std::string_view name, kante_msg* arguments,
                               std::uint32_t timeout_ms, std::uint64_t token) = 0;
+  // What there is not everywhere: KANTE_E_UNSUPPORTED.
+  virtual kante_status open(std::string_view, std::uint64_t) { return KANTE_E_UNSUPPORTED; }
   // Asked for kante.lifecycle/1 inside create(): it promises ready().
   virtual void promisedReady() = 0;  // [strand]
 };

@@ -1,5 +1,8 @@
 // The files of /proc and /sys below a root directory.  What is missing or unreadable is simply not
 // there.
+//
+// A module in a sandbox opens nothing by itself: what cannot be read here and was not brought is
+// noted in wanted(), in the words of kante.device/1, for the host to open.
 #pragma once
 
 #include <dirent.h>
@@ -8,8 +11,10 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -28,7 +33,11 @@ class FileTree {
 
   std::optional<std::string> read(const std::string& path) const {
     const int fd = ::open(at(path).c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-    if (fd < 0) return std::nullopt;
+    return fd < 0 ? brought("read:" + at(path)) : readAll(fd);
+  }
+
+  // What a descriptor still holds; closes it.
+  static std::optional<std::string> readAll(int fd) {
     std::string text;
     char buffer[4096];
     ssize_t n = 0;
@@ -52,18 +61,53 @@ class FileTree {
   // Names that begin with prefix, sorted.
   std::vector<std::string> list(const std::string& path, const std::string& prefix = "") const {
     std::vector<std::string> names;
+    const auto add = [&](const std::string& name) {
+      if (name[0] != '.' && name.compare(0, prefix.size(), prefix) == 0) names.push_back(name);
+    };
     const std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(at(path).c_str()), ::closedir);
-    if (dir == nullptr) return names;
+    if (dir == nullptr) {
+      const std::string lines = brought("list:" + at(path)).value_or("");
+      for (std::size_t from = 0, to = 0; from < lines.size(); from = to + 1) {
+        to = std::min(lines.find('\n', from), lines.size());
+        if (to > from) add(lines.substr(from, to - from));
+      }
+      return names;
+    }
     while (const dirent* entry = ::readdir(dir.get())) {
-      const std::string name = entry->d_name;
-      if (name[0] == '.' || name.compare(0, prefix.size(), prefix) != 0) continue;
-      names.push_back(name);
+      add(entry->d_name);
       if (names.size() == kEntriesMax) break;
     }
     std::sort(names.begin(), names.end());
     return names;
   }
 
+  // Whether this process may look for itself.
+  bool isOpen() const {
+    const std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(at("/").c_str()), ::closedir);
+    return dir != nullptr;
+  }
+
+  // ---- what a host opens ----
+  const std::set<std::string>& wanted() const { return wanted_; }
+  // Text of a file, or the names of a list, one a line; nothing: it cannot be had.
+  void bring(const std::string& what, std::optional<std::string> text) {
+    wanted_.erase(what);
+    brought_[what] = std::move(text);
+  }
+  void forgetBrought() {
+    brought_.clear();
+    wanted_.clear();
+  }
+
  private:
+  std::optional<std::string> brought(const std::string& what) const {
+    const auto at = brought_.find(what);
+    if (at != brought_.end()) return at->second;
+    wanted_.insert(what);
+    return std::nullopt;
+  }
+
   std::string root_;
+  std::map<std::string, std::optional<std::string>> brought_;
+  mutable std::set<std::string> wanted_;  // Readings are const.
 };

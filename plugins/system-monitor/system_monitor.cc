@@ -20,7 +20,13 @@ class SystemMonitor : public kante::Module {
   }
 
  private:
-  using Read = Value (SystemMonitor::*)();
+  // Readings that remember the last sample.
+  struct Rates {
+    CpuReading cpu;
+    NetworkReading network;
+    DiskIoReading disk_io;
+  };
+  using Read = Value (SystemMonitor::*)(Rates& rates);
   struct Section {
     const char* name;
     Read read;
@@ -32,6 +38,7 @@ class SystemMonitor : public kante::Module {
     if (fields.has("sections")) chooseSections(fields);
     fields.end();
     tick_.every(period, milliseconds(0));
+    host_opens_ = !files_.isOpen() && extension<kante_device_v1>(KANTE_EXT_DEVICE) != nullptr;
   }
 
   void chooseSections(kante::Fields& fields) {
@@ -46,26 +53,83 @@ class SystemMonitor : public kante::Module {
     sections_ = std::move(chosen);
   }
 
+  // What this process may not open itself the host opens, in rounds: a file's name may stand in a
+  // list.
   void sample() {
+    if (opening_ > 0) return skipped_.add();  // The host is slow.
+    files_.forgetBrought();
+    rounds_ = 0;
+    goOn();
+  }
+
+  void goOn() {
+    if (host_opens_) {
+      Rates as_if = rates_;
+      for (const Section& section : sections_) (this->*section.read)(as_if);
+      if (!files_.wanted().empty() && ++rounds_ <= kRoundsMax) return ask();
+    }
+    send();
+  }
+
+  void ask() {
+    const std::set<std::string> wanted = files_.wanted();
+    opening_ = 1;
+    for (const std::string& what : wanted) {
+      ++opening_;
+      const kante::Status asked =
+          open(what, [this, what](const kante::Done& done) { brought(what, done); });
+      if (asked == KANTE_OK) continue;
+      --opening_;
+      files_.bring(what, std::nullopt);
+    }
+    if (--opening_ == 0) goOn();
+  }
+
+  void brought(const std::string& what, const kante::Done& done) {
+    if (done.descriptor() >= 0 && what.compare(0, 5, "list:") != 0) {
+      files_.bring(what, FileTree::readAll(done.descriptor()));
+    } else if (done.ok()) {
+      std::string names;
+      const Value listed = done.json();
+      if (const auto* array = listed.array())
+        for (const Value& name : *array)
+          if (name.string() != nullptr) names += *name.string() + "\n";
+      files_.bring(what, std::move(names));
+    } else {
+      if (done.status() == KANTE_E_DENIED && !std::exchange(told_denied_, true))
+        warn("is not granted ", what, "; grant files.read of /proc and /sys to have all sections");
+      files_.bring(what, std::nullopt);
+    }
+    if (--opening_ == 0) goOn();
+  }
+
+  void send() {
     Value body{{"timeCreated", kante::isoTime(std::chrono::system_clock::now())}};
     for (const Section& section : sections_) {
-      Value value = (this->*section.read)();
+      Value value = (this->*section.read)(rates_);
       if (!value.isNull()) body[section.name] = std::move(value);
     }
     if (out_.send(kante::Draft::json(body)) != KANTE_OK) skipped_.add();
   }
 
-  Value cpu() { return cpu_.read(files_); }
-  Value load() { return readLoad(files_); }
-  Value memory() { return readMemory(files_); }
-  Value disks() { return readDisks(files_); }
-  Value diskIo() { return disk_io_.read(files_, now()); }
-  Value network() { return network_.read(files_, now()); }
-  Value temperature() { return readTemperatures(files_); }
-  Value uptime() { return readUptime(files_); }
-  Value processes() { return readProcesses(files_); }
+  Value cpu(Rates& rates) { return rates.cpu.read(files_); }
+  Value load(Rates&) { return readLoad(files_); }
+  Value memory(Rates&) { return readMemory(files_); }
+  Value disks(Rates&) { return readDisks(files_); }
+  Value diskIo(Rates& rates) { return rates.disk_io.read(files_, now()); }
+  Value network(Rates& rates) { return rates.network.read(files_, now()); }
+  Value temperature(Rates&) { return readTemperatures(files_); }
+  Value uptime(Rates&) { return readUptime(files_); }
+  Value processes(Rates&) { return readProcesses(files_); }
+
+  static constexpr int kRoundsMax = 4;
 
   FileTree files_;
+  Rates rates_;
+  bool host_opens_ = false;  // This process may not.
+  int opening_ = 0;          // Answers that are still to come, and 1 while asking.
+  int rounds_ = 0;
+  bool told_denied_ = false;
   std::vector<Section> sections_ = {{"cpu", &SystemMonitor::cpu},
                                     {"load", &SystemMonitor::load},
                                     {"memory", &SystemMonitor::memory},
@@ -75,9 +139,6 @@ class SystemMonitor : public kante::Module {
                                     {"temperature", &SystemMonitor::temperature},
                                     {"uptime_s", &SystemMonitor::uptime},
                                     {"processes", &SystemMonitor::processes}};
-  CpuReading cpu_;
-  NetworkReading network_;
-  DiskIoReading disk_io_;
 
   kante::Outbox out_{*this, "metrics", {.messages_max = 60}};
   kante::Timer tick_{*this, [this] { sample(); }};

@@ -153,6 +153,14 @@ TYPE(kante_invoke_v1, reserved, uint32_t);
 AT(kante_invoke_v1, invoke, 8);
 TYPE(kante_invoke_v1, invoke, kante_status (*)(const kante_host *, kante_str, kante_str, kante_msg *, uint32_t, uint64_t));
 
+SIZE_AT_LEAST(kante_device_v1, 16);
+AT(kante_device_v1, struct_size, 0);
+TYPE(kante_device_v1, struct_size, uint32_t);
+AT(kante_device_v1, reserved, 4);
+TYPE(kante_device_v1, reserved, uint32_t);
+AT(kante_device_v1, open, 8);
+TYPE(kante_device_v1, open, kante_status (*)(const kante_host *, kante_str, uint64_t));
+
 SIZE_AT_LEAST(kante_entry, 80);
 AT(kante_entry, struct_size, 0);
 TYPE(kante_entry, struct_size, uint32_t);
@@ -214,3 +222,4 @@ TEXT(KANTE_EXT_STORAGE, "kante.storage/1");
 TEXT(KANTE_EXT_STATE, "kante.state/1");
 TEXT(KANTE_EXT_LIFECYCLE, "kante.lifecycle/1");
 TEXT(KANTE_EXT_INVOKE, "kante.invoke/1");
+TEXT(KANTE_EXT_DEVICE, "kante.device/1");

@@ -147,6 +147,8 @@ class Done {
   Status status() const { return event_.status; }
   bool ok() const { return event_.status == KANTE_OK; }
   std::uint64_t arg() const { return event_.arg; }
+  // What open() brought: the module's to close.  -1: nothing was opened.
+  int descriptor() const { return ok() ? static_cast<int>(event_.arg) : -1; }
   // Empty when the answer has no message.
   MessageView message() const { return {event_.words, event_.word_count}; }
   std::string_view body() const {

@@ -165,6 +165,16 @@ class Module {
     });
   }
 
+  // Has the host open what the manifest asks for and the deployment grants, in the words of
+  // KANTE_EXT_DEVICE: "read:/PATH", "tcp:HOST:PORT", …  Done: descriptor(), or json() for a list or
+  // an error.  [any]
+  Status open(std::string_view what, Callback done) {
+    const auto* device = extension<kante_device_v1>(KANTE_EXT_DEVICE);
+    if (device == nullptr) return KANTE_E_UNSUPPORTED;
+    return request(std::move(done),
+                   [&](std::uint64_t token) { return device->open(host_, toStr(what), token); });
+  }
+
   // Quiet after onDrain(): tells the host once the outboxes are empty.
   void drained() {
     draining_ = true;

@@ -142,6 +142,14 @@ class TestHost {
                        const json::Value& arguments)>
       on_invoke;
 
+  // What the host answers to open(); without it everything is KANTE_E_DENIED.
+  struct Opened {
+    Status status = KANTE_E_DENIED;
+    int descriptor = -1;  // The module's from then on.
+    std::optional<json::Value> result = std::nullopt;
+  };
+  std::function<Opened(const std::string& what)> on_open;
+
   // ---- state and storage ----
   // Nothing when the module keeps none.
   std::optional<State> save();

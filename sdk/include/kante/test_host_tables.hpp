@@ -274,6 +274,20 @@ struct TestHost::Tables {
     });
     return KANTE_OK;
   }
+  static kante_status open(const kante_host* host, kante_str what, std::uint64_t token) {
+    TestHost& self = of(host);
+    const std::string wanted = text(what);
+    if (token == 0 || wanted.empty()) return KANTE_E_INVALID;
+    // Without the lock: it is the test's own code.
+    Opened opened;
+    if (self.on_open) opened = self.on_open(wanted);
+    with(self, [&](TestHost&) {
+      self.answerLater(token, opened.status,
+                       opened.result ? self.lay(Draft::json(*opened.result)) : nullptr,
+                       static_cast<std::uint64_t>(opened.descriptor));
+    });
+    return KANTE_OK;
+  }
 };
 
 inline const void* TestHost::Tables::getExtension(const kante_host* host, const char* id) {
@@ -285,11 +299,12 @@ inline const void* TestHost::Tables::getExtension(const kante_host* host, const 
   static constexpr kante_state_v1 kState{sizeof(kante_state_v1), 0, saveState};
   static constexpr kante_lifecycle_v1 kLifecycle{sizeof(kante_lifecycle_v1), 0, ready, defer};
   static constexpr kante_invoke_v1 kInvoke{sizeof(kante_invoke_v1), 0, invoke};
+  static constexpr kante_device_v1 kDevice{sizeof(kante_device_v1), 0, open};
   static constexpr std::pair<std::string_view, const void*> kAll[] = {
       {KANTE_EXT_TWIN, &kTwin},       {KANTE_EXT_TIMERS, &kTimers},
       {KANTE_EXT_METRICS, &kMetrics}, {KANTE_EXT_STORAGE, &kStorage},
       {KANTE_EXT_STATE, &kState},     {KANTE_EXT_LIFECYCLE, &kLifecycle},
-      {KANTE_EXT_INVOKE, &kInvoke}};
+      {KANTE_EXT_INVOKE, &kInvoke},   {KANTE_EXT_DEVICE, &kDevice}};
   return with(of(host), [&](TestHost& self) -> const void* {
     if (self.missing_.count(id) != 0) return nullptr;
     for (const auto& [known, table] : kAll) {

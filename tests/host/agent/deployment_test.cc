@@ -157,6 +157,12 @@ TEST(Deployment, AnErrorOfAModuleNamesItsPointer) {
   EXPECT_THAT(refusedModule(R"("desired":{"a":{"$b":1}})"),
               StartsWith("/modules/x/desired/a/$b: a member name"));
   EXPECT_THAT(refusedModule(R"("desired":{"a":null})"), StartsWith("/modules/x/desired/a: null"));
+  EXPECT_THAT(refusedModule(R"("grants":{"files":{"read":["etc"]}})"),
+              StartsWith("/modules/x/grants/files/read/0: \"etc\" is no absolute path"));
+  EXPECT_THAT(refusedModule(R"("grants":{"files":{"execute":[]}})"),
+              StartsWith("/modules/x/grants/files/execute: unknown member"));
+  EXPECT_THAT(refusedModule(R"("grants":{"listen":["*"]})"),
+              StartsWith("/modules/x/grants/listen/0: \"*\" is not HOST:PORT"));
   EXPECT_THAT(refusedModule(R"("grants":{"method":[]})"),
               StartsWith("/modules/x/grants/method: unknown member; did you mean \"methods\"?"));
   for (const char* grant : {"x", "module/a", "module/a/", "module//b", "operator/a/b", "*"})

@@ -154,6 +154,29 @@ TEST_F(ResolveTest, AModuleMayDoWhatIsBothAskedForAndGranted) {
               StartsWith("/modules/x/grants/methods/1: \"module/sensor/stop\" has no effect"));
 }
 
+TEST_F(ResolveTest, AModuleMayOpenWhatIsBothAskedForAndGranted) {
+  gateway_.makeBundle("d.kmod", "com.example.d", 1,
+                      R"("permissions":{"files":{"read":["/proc"]},"tcp":["*:502"]})");
+  const auto resolved = resolve(
+      oneModule("d.kmod", R"(,"grants":{"files":{"read":["/proc/stat","/"],"write":["/tmp"]},)"
+                          R"("tcp":["10.0.0.5:502","10.0.0.5:80"]})"));
+  ASSERT_TRUE(resolved) << resolved.error().text;
+  using Grants = std::vector<DeviceGrant>;
+  EXPECT_EQ(resolved->target.modules[0].device_grants,
+            (Grants{{DeviceKind::kRead, "/proc/stat"},
+                    {DeviceKind::kRead, "/proc"},
+                    {DeviceKind::kTcp, "10.0.0.5:502"}}));
+  ASSERT_EQ(resolved->warnings.size(), 2u);
+  EXPECT_THAT(resolved->warnings[0],
+              StartsWith("/modules/x/grants/files/write/0: \"/tmp\" has no effect"));
+  EXPECT_THAT(resolved->warnings[1],
+              StartsWith("/modules/x/grants/tcp/1: \"10.0.0.5:80\" has no effect"));
+  gateway_.makeBundle("bad.kmod", "com.example.bad", 1, R"("permissions":{"tcp":["nowhere"]})");
+  EXPECT_THAT(
+      refusedBundle("bad.kmod"),
+      StartsWith("/modules/x/bundle: its manifest: /permissions/tcp/0: \"nowhere\" is not "));
+}
+
 TEST_F(ResolveTest, ARouteThatDoesNotCompileNamesPointerAndCharacter) {
   EXPECT_THAT(refusedRoute("\"FROM /messages/* INTO\""), StartsWith("/routes/r: character 21: "));
   EXPECT_THAT(refusedRoute(R"({"route":"FROM x INTO $upstream"})"),

@@ -1,7 +1,10 @@
 #include <kante/testing.hpp>
 
+#include <fcntl.h>
+
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 namespace {
 
@@ -150,6 +153,43 @@ TEST_F(SystemMonitorTest, TellsTheSpaceOfLocalDisksOnce) {
   EXPECT_EQ(*disks.find("0.mount")->string(), "/");
   EXPECT_EQ(*disks.find("1.mount")->string(), "/my disk");
   EXPECT_GT(disks.find("0.total_bytes")->number(), 0);
+}
+
+// As in a sandbox: the module sees no file, and its host opens what it may.
+TEST_F(SystemMonitorTest, HasTheHostOpenWhatItCannot) {
+  write("proc/meminfo", "MemTotal: 2048 kB\nMemAvailable: 1024 kB\n");
+  write("proc/uptime", "12.5 1.0\n");
+  write("sys/class/thermal/thermal_zone0/type", "cpu\n");
+  write("sys/class/thermal/thermal_zone0/temp", "41500\n");
+  const std::string sealed = "/sealed-from-this-module";
+  TestModule host;
+  std::set<std::string> denied;
+  host.on_open = [&](const std::string& what) {
+    const std::size_t colon = what.find(':');
+    const std::filesystem::path path = root_.string() + what.substr(colon + 1 + sealed.size());
+    TestModule::Opened opened;
+    if (!std::filesystem::exists(path)) {
+      denied.insert(what);
+      return opened;
+    }
+    opened.status = KANTE_OK;
+    if (what.starts_with("list:")) {
+      Array names;
+      for (const auto& entry : std::filesystem::directory_iterator(path))
+        names.push_back(entry.path().filename().string());
+      opened.result = std::move(names);
+    } else {
+      opened.descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    }
+    return opened;
+  };
+  ASSERT_EQ(host.create({{"root", sealed}, {"period_ms", 1000}}), KANTE_OK);
+  const Value body = sample(host, 1000ms);
+  EXPECT_EQ(body.find("memory.used_percent")->number(), 50);
+  EXPECT_EQ(body.find("uptime_s")->number(), 12.5);
+  EXPECT_EQ(body.find("temperature.max_celsius")->number(), 41.5);
+  EXPECT_EQ(body.get("network"), nullptr);
+  EXPECT_TRUE(denied.count("read:" + sealed + "/proc/net/dev"));
 }
 
 TEST_F(SystemMonitorTest, SurvivesNonsense) {

@@ -1,0 +1,230 @@
+#include "host/placement/device_opener.h"
+
+#include <dirent.h>
+#include <linux/openat2.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <climits>
+#include <cstring>
+#include <utility>
+
+#include "host/placement/device_sockets.h"
+
+namespace kante {
+namespace {
+
+using How = DeviceWish::How;
+
+// Entries of /proc that are about one process, or all of memory.
+bool isOfAProcess(std::string_view path) {
+  constexpr std::string_view kProc = "/proc/";
+  if (!path.starts_with(kProc)) return false;
+  std::string_view first = path.substr(kProc.size());
+  first = first.substr(0, first.find('/'));
+  return first == "self" || first == "thread-self" || first == "kcore" || first == "kmem" ||
+         (!first.empty() && first.find_first_not_of("0123456789") == std::string_view::npos);
+}
+
+int flagsOf(How how) {
+  constexpr int kAll = O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
+  switch (how) {
+    case How::kWrite: return kAll | O_WRONLY | O_CREAT | O_TRUNC;
+    case How::kAppend: return kAll | O_WRONLY | O_CREAT | O_APPEND;
+    case How::kList: return kAll | O_RDONLY | O_DIRECTORY;
+    case How::kDevice: return kAll | O_RDWR;
+    default: return kAll | O_RDONLY;
+  }
+}
+
+bool isRight(How how, mode_t mode) {
+  if (how == How::kList) return S_ISDIR(mode);
+  if (how == How::kDevice) return S_ISCHR(mode) || S_ISBLK(mode);
+  return S_ISREG(mode);
+}
+
+const char* wantedKind(How how) {
+  if (how == How::kList) return "is no directory";
+  return how == How::kDevice ? "is no device" : "is no file; a device is asked for by device:";
+}
+
+speed_t speedOf(std::uint32_t baud) {
+  constexpr std::array<std::pair<std::uint32_t, speed_t>, 12> kSpeeds{{{1200, B1200},
+                                                                       {2400, B2400},
+                                                                       {4800, B4800},
+                                                                       {9600, B9600},
+                                                                       {19200, B19200},
+                                                                       {38400, B38400},
+                                                                       {57600, B57600},
+                                                                       {115200, B115200},
+                                                                       {230400, B230400},
+                                                                       {460800, B460800},
+                                                                       {921600, B921600},
+                                                                       {1000000, B1000000}}};
+  for (const auto& [rate, speed] : kSpeeds)
+    if (rate == baud) return speed;
+  return B0;
+}
+
+// A serial line passes bytes as they are; eight bits.
+Status setLine(int fd, const DeviceWish& wish) {
+  termios line{};
+  if (::tcgetattr(fd, &line) != 0) {
+    if (wish.baud == 0) return {};
+    return fail(Errc::kInvalid, wish.grant.target + " is no serial line and has no baud rate");
+  }
+  ::cfmakeraw(&line);
+  line.c_cflag |= CLOCAL | CREAD;
+  line.c_cflag &= ~static_cast<tcflag_t>(PARENB | PARODD | CSTOPB);
+  if (wish.parity != 'n') line.c_cflag |= PARENB;
+  if (wish.parity == 'o') line.c_cflag |= PARODD;
+  if (wish.stop_bits == 2) line.c_cflag |= CSTOPB;
+  line.c_cc[VMIN] = 1;
+  line.c_cc[VTIME] = 0;
+  if (wish.baud != 0) {
+    const speed_t speed = speedOf(wish.baud);
+    if (speed == B0)
+      return fail(Errc::kInvalid, "a serial line has no rate of " + std::to_string(wish.baud));
+    ::cfsetispeed(&line, speed);
+    ::cfsetospeed(&line, speed);
+  }
+  if (::tcsetattr(fd, TCSANOW, &line) != 0) return failErrno(wish.grant.target);
+  return {};
+}
+
+Result<std::vector<std::string>> namesIn(FileDescriptor fd, const std::string& path) {
+  const std::unique_ptr<DIR, int (*)(DIR*)> folder(::fdopendir(fd.get()), ::closedir);
+  if (!folder) return failErrno(path);
+  (void)fd.release();
+  std::vector<std::string> names;
+  while (const dirent* entry = ::readdir(folder.get())) {
+    const std::string_view one = entry->d_name;
+    if (one == "." || one == "..") continue;
+    if (names.size() == DeviceOpener::kNamesMax)
+      return fail(Errc::kLimit,
+                  path + " holds more than " + std::to_string(DeviceOpener::kNamesMax) + " names");
+    names.emplace_back(one);
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+std::string nameInKernel(int fd) {
+  std::array<char, PATH_MAX> name{};
+  const std::string link = "/proc/self/fd/" + std::to_string(fd);
+  const ssize_t size = ::readlink(link.c_str(), name.data(), name.size());
+  return size <= 0 ? std::string() : std::string(name.data(), static_cast<std::size_t>(size));
+}
+
+kante_status statusOf(const Error& error) {
+  switch (error.code) {
+    case Errc::kNotFound: return KANTE_E_NOT_FOUND;
+    case Errc::kDenied: return KANTE_E_DENIED;
+    case Errc::kInvalid: return KANTE_E_INVALID;
+    case Errc::kLimit: return KANTE_E_LIMIT;
+    default: return KANTE_E_STATE;
+  }
+}
+
+}  // namespace
+
+DeviceOpener::DeviceOpener(boost::asio::io_context& control, Log& log,
+                           const std::string& private_dir)
+    : control_(control), log_(log) {
+  if (private_dir.empty()) return;
+  if (const auto dir = openDirectory(private_dir)) private_dir_ = nameInKernel(dir->get());
+}
+
+std::shared_ptr<DeviceOpener::Session> DeviceOpener::session(std::string module) {
+  return std::make_shared<Session>(control_, std::move(module));
+}
+
+void DeviceOpener::open(const std::shared_ptr<Session>& session,
+                        const std::vector<DeviceGrant>& grants, const std::string& what,
+                        Answer answer) {
+  const auto refuse = [&](kante_status status, const std::string& why) {
+    log_.warn("module/" + session->module(), why);
+    answer(status, {}, why);
+  };
+  std::string fault;
+  const auto wish = parseDeviceWish(what, fault);
+  if (!wish) return refuse(KANTE_E_INVALID, "cannot open \"" + what + "\": it " + fault);
+  const auto grant = std::find_if(grants.begin(), grants.end(),
+                                  [&](const DeviceGrant& one) { return covers(one, wish->grant); });
+  if (grant == grants.end())
+    return refuse(KANTE_E_DENIED, "may not open \"" + what +
+                                      "\": its manifest does not ask for it, or the deployment "
+                                      "does not grant it (grants, " +
+                                      name(wish->grant.kind) + ")");
+  switch (wish->how) {
+    case How::kTcp:
+    case How::kUdp: return connect(*wish, std::move(answer));
+    case How::kListen: return listen(*session, *wish, std::move(answer));
+    default: return openFile(*grant, *wish, answer);
+  }
+}
+
+// Below what is granted no link leads out of it; to what is granted itself one may lead.
+Result<FileDescriptor> DeviceOpener::openPath(const DeviceGrant& grant,
+                                              const DeviceWish& wish) const {
+  const std::string& path = wish.grant.target;
+  if (isOfAProcess(path)) return fail(Errc::kDenied, path + " is about one process: not granted");
+  constexpr mode_t kMode = 0640;
+  const int flags = flagsOf(wish.how);
+  if (path == grant.target) return openAt(AT_FDCWD, path, flags, kMode);
+  KANTE_TRY(base, openDirectory(grant.target));
+  std::size_t from = grant.target.size();
+  while (from < path.size() && path[from] == '/') ++from;
+  open_how how{};
+  how.flags = static_cast<std::uint64_t>(flags);
+  how.mode = (flags & O_CREAT) != 0 ? kMode : 0;
+  how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
+  const std::string rest = from < path.size() ? path.substr(from) : ".";
+  const long fd = ::syscall(SYS_openat2, base.get(), rest.c_str(), &how, sizeof how);
+  if (fd >= 0) return FileDescriptor(static_cast<int>(fd));
+  if (errno == EXDEV || errno == ELOOP)
+    return fail(Errc::kDenied, path + " leads out of " + grant.target + ", which is granted");
+  return failErrno(path);
+}
+
+void DeviceOpener::openFile(const DeviceGrant& grant, const DeviceWish& wish,
+                            const Answer& answer) const {
+  const auto refuse = [&](const Error& error) { answer(statusOf(error), {}, error.text); };
+  auto fd = openPath(grant, wish);
+  if (!fd) return refuse(fd.error());
+  const std::string& path = wish.grant.target;
+  const DeviceGrant own{wish.grant.kind, private_dir_};
+  if (!private_dir_.empty() && covers(own, {own.kind, nameInKernel(fd->get())}))
+    return refuse(fail(Errc::kDenied, path + " belongs to the gateway: not granted"));
+  struct stat found {};
+  if (::fstat(fd->get(), &found) != 0) return refuse(failErrno(path));
+  if (!isRight(wish.how, found.st_mode))
+    return refuse(fail(Errc::kInvalid, path + " " + wantedKind(wish.how)));
+  if (wish.how == How::kList) {
+    auto names = namesIn(std::move(*fd), path);
+    if (!names) return refuse(names.error());
+    return answer(KANTE_OK, {{}, std::move(*names)}, {});
+  }
+  if (wish.how == How::kDevice) {
+    if (const Status set = setLine(fd->get(), wish); !set) return refuse(set.error());
+  }
+  const int flags = ::fcntl(fd->get(), F_GETFL);
+  if (flags < 0 || ::fcntl(fd->get(), F_SETFL, flags & ~O_NONBLOCK) != 0)
+    return refuse(failErrno(path));
+  answer(KANTE_OK, {std::move(*fd), {}}, {});
+}
+
+void DeviceOpener::connect(const DeviceWish& wish, Answer answer) {
+  connectTo(control_, wish, kConnectMs, std::move(answer));
+}
+
+void DeviceOpener::listen(Session& session, const DeviceWish& wish, Answer answer) {
+  session.accept(wish, std::move(answer));
+}
+
+}  // namespace kante

@@ -1,0 +1,64 @@
+// Opens for modules what their manifests ask for and the deployment grants: files, devices, peers,
+// ports.
+//
+// The host opens, the module gets a descriptor; it never opens by itself (a sandboxed one cannot).
+// Nobody gets what belongs to the gateway's own processes or lies below its data directory,
+// whatever is granted.  Lives on the control thread, where answers come, once each.
+#pragma once
+
+#include <kante/module.h>
+
+#include <boost/asio/io_context.hpp>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "host/base/fd.h"
+#include "host/base/log.h"
+#include "host/placement/device_grant.h"
+
+namespace kante {
+
+class DeviceOpener {
+ public:
+  static constexpr std::int64_t kConnectMs = 10'000;
+  static constexpr std::size_t kListenersMax = 16;  // Of one instance.
+  static constexpr std::size_t kAcceptsMax = 256;   // Waiting for peers, of one listener.
+  static constexpr std::size_t kNamesMax = 4096;    // Of a directory that is listed.
+
+  // private_dir: the gateway's data directory; empty: none.
+  DeviceOpener(boost::asio::io_context& control, Log& log, const std::string& private_dir);
+
+  // What one instance listens to.  Its end closes that, on whatever thread; what still waits is
+  // answered KANTE_E_CANCELED.
+  class Session;
+  std::shared_ptr<Session> session(std::string module);
+
+  struct Opened {
+    FileDescriptor fd;               // None for a list.
+    std::vector<std::string> names;  // Of a list.
+  };
+  // A status below 0: `why` is a sentence.
+  using Answer = std::function<void(kante_status status, Opened opened, const std::string& why)>;
+  void open(const std::shared_ptr<Session>& session, const std::vector<DeviceGrant>& grants,
+            const std::string& what, Answer answer);
+
+ private:
+  struct Refusal {
+    kante_status status;
+    std::string why;
+  };
+  Result<FileDescriptor> openPath(const DeviceGrant& grant, const DeviceWish& wish) const;
+  void openFile(const DeviceGrant& grant, const DeviceWish& wish, const Answer& answer) const;
+  void connect(const DeviceWish& wish, Answer answer);
+  void listen(Session& session, const DeviceWish& wish, Answer answer);
+
+  boost::asio::io_context& control_;
+  Log& log_;
+  std::string private_dir_;  // As the kernel names it.
+};
+
+}  // namespace kante

@@ -1,0 +1,46 @@
+// The sockets that DeviceOpener hands to modules: connected ones, and those that peers made.
+#pragma once
+
+#include <boost/asio/ip/tcp.hpp>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+
+#include "host/placement/device_opener.h"
+
+namespace kante {
+
+// Control thread.  TCP and UDP; a UDP socket is connected, so it hears and speaks to that peer
+// alone.
+void connectTo(boost::asio::io_context& control, const DeviceWish& wish, std::int64_t patience_ms,
+               DeviceOpener::Answer answer);
+
+// Control thread, but for the destructor.
+class DeviceOpener::Session {
+ public:
+  Session(boost::asio::io_context& control, std::string module)
+      : control_(control), module_(std::move(module)) {}
+  ~Session();
+  Session(const Session&) = delete;
+  Session& operator=(const Session&) = delete;
+
+  const std::string& module() const { return module_; }
+  // The next peer; the first call for a port begins to listen to it.
+  void accept(const DeviceWish& wish, Answer answer);
+
+ private:
+  struct Listener {
+    explicit Listener(boost::asio::io_context& control) : acceptor(control) {}
+    boost::asio::ip::tcp::acceptor acceptor;
+    std::deque<Answer> waiting;
+    bool accepting = false;
+  };
+  static void acceptNext(const std::shared_ptr<Listener>& listener);
+
+  boost::asio::io_context& control_;
+  const std::string module_;
+  std::map<std::string, std::shared_ptr<Listener>> listeners_;  // By address and port.
+};
+
+}  // namespace kante
