@@ -145,8 +145,16 @@ std::string Group::enter() const {
 }
 
 void Group::kill() const {
-  const int directory = cloneInto();
-  if (directory >= 0) writeSmallFile(directory, "cgroup.kill", "1");
+  if (parts_.empty()) return;
+  const int directory = parts_.front().directory.get();
+  if (cloneInto() >= 0) {
+    writeSmallFile(directory, "cgroup.kill", "1");
+    return;
+  }
+  for (const std::string& line : words(readSmallFile(directory, "cgroup.procs"), '\n')) {
+    const pid_t pid = std::atoi(line.c_str());
+    if (pid > 0) ::kill(pid, SIGKILL);
+  }
 }
 
 Group::Counts Group::counts() const {

@@ -30,7 +30,7 @@ class Group {
   int cloneInto() const;
   // This process, which has one thread.  Empty, or what went wrong.
   std::string enter() const;
-  // Every process in it, where the kernel can (version 2).
+  // Every process in it: at once with version 2, one by one with version 1.
   void kill() const;
   struct Counts {
     std::uint32_t out_of_memory = 0;

@@ -14,7 +14,9 @@ namespace {
 
 // Between what systemd gives to containers and the end: nobody is registered there.
 constexpr uid_t kFirst = 0x70000000;
-constexpr std::uint32_t kCount = 0x10000;
+constexpr std::uint32_t kRunners = 256;  // Of one launcher.
+constexpr std::uint32_t kLaunchers = 0xFFD00;
+constexpr std::uint64_t kCount = std::uint64_t{kRunners} * kLaunchers;
 constexpr uid_t kNobody = 65534;
 
 bool isMapped(const char* file, std::uint64_t first, std::uint64_t count) {
@@ -47,9 +49,11 @@ Ids Ids::ofThisProcess() {
   return out;
 }
 
-uid_t Ids::of(std::uint32_t runner) const {
+uid_t Ids::of(std::uint32_t slot) const {
   if (!may_take_any_) return ::geteuid();
-  return has_range_ ? kFirst + runner % kCount : kNobody;
+  if (!has_range_) return kNobody;
+  const auto launcher = static_cast<std::uint32_t>(::getpid()) % kLaunchers;
+  return kFirst + launcher * kRunners + slot % kRunners;
 }
 
 }  // namespace kante::launcher

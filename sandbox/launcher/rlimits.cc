@@ -44,8 +44,10 @@ void setLimits(const ChildPlan& plan, Steps& steps) {
 #endif
   set(RLIMIT_STACK, in_group ? kStackBytes : kStackBytesAlone, "STACK", steps);
   set(RLIMIT_NOFILE, kRunnerDevicesFd + order.devices + kFilesSpare, "NOFILE", steps);
-  // Where it shares its user with others, these would count too.
-  if (plan.namespaces() || plan.is_root) set(RLIMIT_NPROC, order.pids_max, "NPROC", steps);
+  // Where it shares its user with others, these would count too.  A group counts what it refuses,
+  // so it comes first.
+  if (plan.namespaces() || plan.is_root)
+    set(RLIMIT_NPROC, order.pids_max + (in_group ? 1 : 0), "NPROC", steps);
   set(RLIMIT_FSIZE, order.data_mb * kMegabyte, "FSIZE", steps);
   set(RLIMIT_CORE, 0, "CORE", steps);
   set(RLIMIT_MEMLOCK, kLockedBytes, "MEMLOCK", steps);

@@ -60,6 +60,7 @@ std::string plain(const std::string& text) {
 
 struct Service::Runner {
   std::uint32_t id = 0;
+  std::uint32_t slot = 0;  // Below kRunnersMax, of no other that is there.
   pid_t pid = 0;
   Fd pidfd;
   Fd sync;  // Open until it executes kante-runner, or has failed.
@@ -118,7 +119,10 @@ void Service::onPoll(const std::vector<pollfd>& polled) {
     runner->failure = "it was not ready after " + std::to_string(kPrepareMsMax / 1000) + " s";
     kill(*runner);
   }
-  const auto gone = [](Group& group) { return group.remove(); };
+  const auto gone = [](Group& group) {
+    group.kill();
+    return group.remove();
+  };
   removing_.erase(std::remove_if(removing_.begin(), removing_.end(), gone), removing_.end());
 }
 
@@ -229,6 +233,14 @@ void Service::spawn(const Spawn& wanted, std::vector<Fd> descriptors) {
   answer(&exited, sizeof exited);
 }
 
+std::uint32_t Service::freeSlot() const {
+  for (std::uint32_t slot = 0;; ++slot) {
+    const bool taken = std::any_of(runners_.begin(), runners_.end(),
+                                   [slot](const auto& runner) { return runner->slot == slot; });
+    if (!taken) return slot;
+  }
+}
+
 // The child waits for a byte until its ids are known.
 std::string Service::start(Runner& runner, ChildPlan& plan) {
   int ends[2];
@@ -240,7 +252,8 @@ std::string Service::start(Runner& runner, ChildPlan& plan) {
   plan.runner_fd = runner_.get();
   plan.sync_fd = theirs.get();
   const std::uint32_t number = ++started_;
-  plan.id = ids_.of(number);
+  runner.slot = freeSlot();
+  plan.id = ids_.of(runner.slot);
   plan.is_root = ids_.mayTakeAny();
   plan.limits = runner.limits = cgroups_->kind();
   plan.group = &runner.group;
@@ -333,6 +346,7 @@ bool Service::reaped(pid_t pid, int status, const rusage& used) {
                                                : "it ended while it was prepared");
   }
   if (!runner.forgotten) answer(&exited, sizeof exited);
+  runner.group.kill();  // What it may have left behind.
   if (!runner.group.remove()) removing_.push_back(std::move(runner.group));
   runners_.erase(found);
   return true;

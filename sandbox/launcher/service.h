@@ -65,6 +65,7 @@ class Service {
   void take(const char* bytes, std::size_t size, std::vector<Fd> descriptors);
   void spawn(const Spawn& order, std::vector<Fd> descriptors);
   std::string refusal(const Spawn& order, std::size_t descriptors);
+  std::uint32_t freeSlot() const;
   std::string start(Runner& runner, ChildPlan& plan);
   void killOf(std::uint32_t id);
   void kill(Runner& runner);

@@ -1,0 +1,185 @@
+// The launcher's parts that need no runner.
+#include <gmock/gmock.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <filesystem>
+#include <fstream>
+
+#include "sandbox/launcher/cgroups.h"
+#include "sandbox/launcher/keeper.h"
+#include "sandbox/launcher/libraries.h"
+#include "tests/sandbox/launcher/rig.h"
+
+namespace kante::launcher {
+namespace {
+
+using ::testing::HasSubstr;
+namespace fs = std::filesystem;
+
+TEST(Backoff, StartsAtOnceThenAfterPausesThatDoubleToAMaximum) {
+  Backoff backoff;
+  EXPECT_EQ(backoff.after(50), 0);
+  for (const int pause : {100, 200, 400, 800, 1600, 3200, 6400, 12800, 25600, 30000, 30000})
+    EXPECT_EQ(backoff.after(50), pause);
+}
+
+TEST(Backoff, ALongLifeForgivesTheShortOnes) {
+  Backoff backoff;
+  for (int n = 0; n < 5; ++n) backoff.after(0);
+  EXPECT_EQ(backoff.after(Backoff::kLongLifeMs), 0);
+  EXPECT_EQ(backoff.after(Backoff::kLongLifeMs - 1), 100);
+  EXPECT_EQ(backoff.after(0), 200);
+}
+
+TEST(Libraries, AreThoseOfTheLoaderWithoutLinksAndWhatModulesMayHave) {
+  const Fd runner(::open(KANTE_PROBE_RUNNER, O_RDONLY | O_CLOEXEC));
+  Libraries found;
+  ASSERT_EQ(findLibraries(runner.get(), found), "");
+  bool has_loader = false;
+  bool has_math = false;
+  for (const Libraries::File& file : found.files) {
+    EXPECT_FALSE(fs::is_symlink(file.from)) << file.from;
+    EXPECT_EQ(fs::canonical(file.from), file.from);
+    has_loader |= file.to.find("/ld-") != std::string::npos;
+    has_math |= file.to == "/lib/libm.so.6";
+  }
+  EXPECT_TRUE(has_loader);
+  EXPECT_TRUE(has_math) << "a module may want it even if the runner does not";
+  EXPECT_NE(findLibraries(-1, found), "");
+}
+
+// A hierarchy of plain files: what is written where.
+class FakeGroups : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    char name[] = "/tmp/kante-groups-XXXXXX";
+    ASSERT_NE(::mkdtemp(name), nullptr);
+    root_ = name;
+  }
+  void TearDown() override { fs::remove_all(root_); }
+  void write(const std::string& name, const std::string& text) {
+    fs::create_directories((root_ / name).parent_path());
+    std::ofstream(root_ / name) << text;
+  }
+  std::string read(const std::string& name) {
+    std::ifstream file(root_ / name);
+    return {std::istreambuf_iterator<char>(file), {}};
+  }
+  Cgroups open(Cgroups::Role role, const std::string& mount, const std::string& own) {
+    write("mountinfo", mount);
+    write("own", own);
+    return Cgroups(role, {root_ / "mountinfo", root_ / "own"});
+  }
+  // The kernel makes these with the folder; here they are there before.
+  void makeGroup(const std::string& folder, const std::vector<const char*>& files) {
+    for (const char* file : files) write(folder + "/" + file, "");
+  }
+  std::string version2(const std::string& at = "/") {
+    return "30 20 0:26 " + at + " " + root_.string() + " rw shared:4 - cgroup2 cgroup2 rw\n";
+  }
+  std::string trial() { return "kante." + std::to_string(::getpid()) + ".0.trial"; }
+
+  fs::path root_;
+};
+
+TEST_F(FakeGroups, AKeeperMovesItselfAsideToShareOutItsControllers) {
+  write("service/cgroup.controllers", "cpuset cpu io memory pids\n");
+  write("service/cgroup.type", "domain\n");
+  write("service/cgroup.subtree_control", "");
+  write("service/kante.launcher/cgroup.procs", "");
+  const std::vector<const char*> files = {"memory.max",    "memory.swap.max", "memory.oom.group",
+                                          "cpu.max",       "pids.max",        "cgroup.kill",
+                                          "memory.events", "memory.peak",     "pids.events"};
+  makeGroup("service/" + trial(), files);
+  const Cgroups groups = open(Cgroups::Role::kKeeper, version2(), "0::/service\n");
+  EXPECT_EQ(groups.kind(), LimitKind::kCgroup2) << groups.missing();
+  EXPECT_EQ(groups.missing(), "");
+  EXPECT_EQ(read("service/kante.launcher/cgroup.procs"), "0");
+  EXPECT_EQ(read("service/cgroup.subtree_control"), "+memory +pids +cpu");
+
+  const std::string name = "service/kante." + std::to_string(::getpid()) + ".7.filter";
+  makeGroup(name, files);
+  Group group;
+  ASSERT_EQ(groups.make(7, "filter", {32, 50, 24}, group), "");
+  EXPECT_GE(group.cloneInto(), 0);
+  EXPECT_EQ(read(name + "/memory.max"), "33554432");
+  EXPECT_EQ(read(name + "/memory.swap.max"), "0");
+  EXPECT_EQ(read(name + "/memory.oom.group"), "1");
+  EXPECT_EQ(read(name + "/cpu.max"), "50000 100000");
+  EXPECT_EQ(read(name + "/pids.max"), "24");
+  group.kill();
+  EXPECT_EQ(read(name + "/cgroup.kill"), "1");
+  write(name + "/memory.events", "low 0\noom 3\noom_kill 2\n");
+  write(name + "/memory.peak", "4096\n");
+  write(name + "/pids.events", "max 5\n");
+  const Group::Counts counts = group.counts();
+  EXPECT_EQ(counts.out_of_memory, 2U);
+  EXPECT_EQ(counts.memory_peak, 4096U);
+  EXPECT_EQ(counts.pids_refused, 5U);
+}
+
+TEST_F(FakeGroups, WithoutDelegationItSaysHowToGetIt) {
+  write("service/cgroup.controllers", "pids\n");
+  const Cgroups groups = open(Cgroups::Role::kHelper, version2(), "0::/service\n");
+  EXPECT_EQ(groups.kind(), LimitKind::kRlimit);
+  EXPECT_EQ(groups.missing(),
+            root_.string() + "/service has no memory, cpu; run under systemd with Delegate=yes");
+  Group group;
+  EXPECT_EQ(groups.make(1, "x", {32, 50, 24}, group), "");
+  EXPECT_FALSE(group.made());
+}
+
+TEST_F(FakeGroups, APartOfTheHierarchyIsFoundAsInAContainer) {
+  write("cgroup.controllers", "\n");
+  const Cgroups groups = open(Cgroups::Role::kHelper, version2("/docker/abc"), "0::/docker/abc\n");
+  EXPECT_THAT(groups.missing(), HasSubstr(root_.string() + " has no memory, pids, cpu"));
+}
+
+TEST_F(FakeGroups, NoMountIsSaidToo) {
+  const Cgroups groups = open(Cgroups::Role::kHelper, "", "");
+  EXPECT_EQ(groups.kind(), LimitKind::kRlimit);
+  EXPECT_EQ(groups.missing(), "control groups of version 2 are not mounted");
+}
+
+TEST(RealGroups, WhatAKilledLauncherLeftIsRemovedAndOthersAreNot) {
+  const Cgroups groups(Cgroups::Role::kHelper);
+  if (groups.kind() == LimitKind::kRlimit) {
+    EXPECT_FALSE(sandboxMustWork() && ::geteuid() == 0) << groups.missing();
+    GTEST_SKIP() << groups.missing();
+  }
+  Group own;
+  ASSERT_EQ(groups.make(1, "own", {16, 10, 8}, own), "");
+  const pid_t child = ::fork();
+  if (child == 0) {
+    Group left;
+    ::_exit(groups.make(2, "left", {16, 10, 8}, left).empty() ? 0 : 1);
+  }
+  int status = 1;
+  ::waitpid(child, &status, 0);
+  ASSERT_EQ(status, 0);
+  groups.removeLeftovers();
+  Group again;
+  EXPECT_EQ(own.counts().out_of_memory, 0U);
+  EXPECT_EQ(::access(("/proc/" + std::to_string(child)).c_str(), F_OK), -1);
+  std::size_t of_child = 0;
+  std::size_t of_own = 0;
+  for (const char* controller : {"memory", "pids", "cpu", ""}) {
+    std::error_code none;
+    for (fs::recursive_directory_iterator at(std::string("/sys/fs/cgroup/") + controller,
+                                             fs::directory_options::skip_permission_denied, none),
+         end;
+         at != end; at.increment(none)) {
+      const std::string name = at->path().filename();
+      of_child += name.rfind("kante." + std::to_string(child) + ".", 0) == 0 ? 1 : 0;
+      of_own += name.rfind("kante." + std::to_string(::getpid()) + ".1.own", 0) == 0 ? 1 : 0;
+    }
+  }
+  EXPECT_EQ(of_child, 0U);
+  EXPECT_GT(of_own, 0U);
+  EXPECT_TRUE(own.remove());
+}
+
+}  // namespace
+}  // namespace kante::launcher
