@@ -14,3 +14,4 @@ PROBE(kante_storage_v1);
 PROBE(kante_state_v1);
 PROBE(kante_lifecycle_v1);
 PROBE(kante_invoke_v1);
+PROBE(kante_device_v1);

@@ -9,6 +9,7 @@
  *   [any]     callable from any thread after create() was entered and before destroy() returns.
  *   [event]   pointers handed over die when the callback returns, unless retained.
  * No call in this header blocks on another process, and no exception or longjmp may cross it. */
+/* clang-format off */
 #ifndef KANTE_MODULE_H
 #define KANTE_MODULE_H
 #include <stddef.h>
@@ -184,6 +185,19 @@ typedef struct {
   kante_status (*invoke)(const kante_host *, kante_str target, kante_str name, kante_msg *arguments,
                          uint32_t timeout_ms, uint64_t token);
 } kante_invoke_v1;
+
+#define KANTE_EXT_DEVICE "kante.device/1"     /* What lies outside of the gateway's own.  [any] */
+typedef struct {
+  uint32_t struct_size, reserved;
+  /* The host opens what the manifest asks for and the deployment grants.  what, and what DONE brings:
+   *   "read:/PATH"  "write:/PATH"  "append:/PATH"  "device:/PATH"      a descriptor
+   *   "tcp:HOST:PORT"  "udp:HOST:PORT"      a connected socket: read() and write()
+   *   "listen:ADDRESS:PORT"                 a socket, when the next peer has connected
+   *   "list:/PATH"                          msg = a JSON array of the names in it
+   * arg = the descriptor, which the module closes.  KANTE_E_DENIED: not asked for or not granted; any
+   * error: msg = {"error": text}. */
+  kante_status (*open)(const kante_host *, kante_str what, uint64_t token);
+} kante_device_v1;
 
 /* ---- What the module offers ----------------------------------------------------------------- */
 typedef struct {
