@@ -93,20 +93,31 @@ kante_status RemotePort::emit(std::uint32_t output, kante_msg* message, std::uin
 kante_status RemotePort::send(std::uint32_t index, kante_msg* message, std::uint8_t hops,
                               std::uint64_t token) {
   Output& output = outputs_[index];
-  if (creditUsed(index) < kOutputCredit && outbox_.offer({.kind = Frame::kEmit,
-                                                          .id = index,
-                                                          .token = token,
-                                                          .arg = hops,
-                                                          .words = message->data(),
-                                                          .word_count = message->words},
-                                                         message)) [[likely]] {
+  const bool has_credit = creditUsed(index) < kOutputCredit;
+  if (has_credit && outbox_.offer({.kind = Frame::kEmit,
+                                   .id = index,
+                                   .token = token,
+                                   .arg = hops,
+                                   .words = message->data(),
+                                   .word_count = message->words},
+                                  message)) [[likely]] {
     ++output.emitted;
     return KANTE_OK;
   }
   outbox_.publish();
-  output.blocked = true;
+  output.blocked = has_credit ? Output::Blocked::kByRoom : Output::Blocked::kByCredit;
   any_blocked_.store(true, std::memory_order_relaxed);
   return KANTE_E_AGAIN;
+}
+
+// Of a blocked output, where the ring has room.  Credit is worth going on for from half of it.
+bool RemotePort::isWritable(std::uint32_t index) const {
+  const std::uint32_t used = creditUsed(index);
+  switch (outputs_[index].blocked) {
+    case Output::Blocked::kByCredit: return used <= kOutputCredit / 2;
+    case Output::Blocked::kByRoom: return used < kOutputCredit;
+    default: return false;
+  }
 }
 
 std::optional<std::uint32_t> RemotePort::takeWritable() {
@@ -116,12 +127,11 @@ std::optional<std::uint32_t> RemotePort::takeWritable() {
   if (!outbox_.isClear()) return std::nullopt;
   bool left = false;
   for (std::uint32_t i = 0; i < outputs_.size(); ++i) {
-    if (!outputs_[i].blocked) continue;
-    if (creditUsed(i) <= kOutputCredit / 2) {
-      outputs_[i].blocked = false;
+    if (isWritable(i)) {
+      outputs_[i].blocked = Output::Blocked::kNo;
       return i;
     }
-    left = true;
+    left = left || outputs_[i].blocked != Output::Blocked::kNo;
   }
   any_blocked_.store(left, std::memory_order_relaxed);
   return std::nullopt;
@@ -277,7 +287,7 @@ bool RemotePort::hasNews() {
   if (outbox_.hasRoomAgain()) return true;
   if (!any_blocked_.load(std::memory_order_relaxed) || !outbox_.isClear()) return false;
   for (std::uint32_t i = 0; i < outputs_.size(); ++i) {
-    if (outputs_[i].blocked && creditUsed(i) <= kOutputCredit / 2) return true;
+    if (isWritable(i)) return true;
   }
   return false;
 }

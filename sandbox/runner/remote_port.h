@@ -104,7 +104,8 @@ class RemotePort final : public ModulePort {
   struct Output {
     Layout layout;
     std::uint32_t emitted = 0;  // Modulo 2^32, as HostPage::routed.
-    bool blocked = false;       // Said KANTE_E_AGAIN: WRITABLE is owed.
+    // Said KANTE_E_AGAIN, and for want of what: WRITABLE is owed.
+    enum class Blocked : std::uint8_t { kNo, kByCredit, kByRoom } blocked = Blocked::kNo;
   };
   class Call;  // The lock of one call, which shows the host what a foreign thread wrote.
 
@@ -115,6 +116,7 @@ class RemotePort final : public ModulePort {
   std::uint32_t creditUsed(std::uint32_t output) const {
     return outputs_[output].emitted - host_page_.routed[output].load(std::memory_order_acquire);
   }
+  bool isWritable(std::uint32_t output) const;
   kante_status request(std::uint64_t token, const FrameOut& frame, kante_msg* message);
   bool claim(std::uint64_t token);
   void tellMetrics();
