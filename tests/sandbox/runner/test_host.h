@@ -75,6 +75,7 @@ class TestHost {
   std::uint64_t handled() const { return files_->runnerPage().handled.load(); }
   const RunnerPage& page() const { return files_->runnerPage(); }
   bool isBroken() const { return reader_->broken().has_value(); }
+  std::string sendBroken() const { return out_->broken().value_or(""); }
   std::string broken() const { return reader_->broken().value_or(""); }
 
   void closeControl() { control_.reset(); }
