@@ -83,7 +83,7 @@ void Outbox::publish() {
   Wake wake = ring_.publish();
   if (more_handled && !more_frames) {
     std::atomic_thread_fence(std::memory_order_seq_cst);
-    wake = host_sleep_.wakeFor(kWantsData);
+    wake = host_sleep_.wakeFor(kWantsSpace);
   }
   if (wake == Wake::kYes) ring();
 }

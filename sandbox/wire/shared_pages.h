@@ -55,7 +55,7 @@ static_assert(sizeof(HostPage) <= kSharedPageBytes);
 struct RunnerPage {
   RingEnd end;
   // Inputs that the module has handled, all told; never above what was sent, never back.  Raised
-  // before the head that shows what they led to, and wakes a host that wants data.
+  // before the head that shows what they led to, and wakes a host that wants space.
   alignas(64) std::atomic<std::uint64_t> handled{0};
   // Odd while a callback runs; counts callbacks.  Stuck at one odd value is how a hang is seen.
   alignas(64) std::atomic<std::uint64_t> sequence{0};

@@ -170,7 +170,7 @@ void TestHost::send(const FrameOut& frame) {
   FrameWriter::Wrote wrote = writer_->write(frame);
   while (wrote != FrameWriter::Wrote::kAll && nowNs() < end_ns && !out_->broken()) {
     publish();
-    if (!pump() && out_->isFull()) (void)waitForBell(end_ns, kWantsData | kWantsSpace);
+    if (!pump() && out_->isFull()) (void)waitForBell(end_ns, For::kRoom);
     wrote = writer_->unfinished() ? writer_->resume() : writer_->write(frame);
   }
   publish();
@@ -233,16 +233,15 @@ bool TestHost::pump() {
   return any;
 }
 
-bool TestHost::waitForBell(std::int64_t until_ns, std::uint64_t wants) {
+bool TestHost::waitForBell(std::int64_t until_ns, For waits) {
   if (in_->giveBack(RingReader::Returning::kEverything) == Wake::kYes) {
     files_->page().wakes.fetch_add(1);
     ::syscall(SYS_futex, &files_->page().wakes, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
   }
   const std::uint64_t handled_before = handled();
-  own_sleep_->announce(wants);
+  own_sleep_->announce(kWantsData | kWantsSpace);
   bool rang = true;
-  if (in_->isEmpty() && handled() == handled_before &&
-      ((wants & kWantsSpace) == 0 || out_->isFull())) {
+  if (in_->isEmpty() && handled() == handled_before && (waits == For::kNews || out_->isFull())) {
     // In slices: a runner that died rings no more.
     pollfd ready{doorbell_.get(), POLLIN, 0};
     const std::int64_t left_ms = std::max<std::int64_t>(0, (until_ns - nowNs()) / 1'000'000);
@@ -259,7 +258,7 @@ bool TestHost::until(const std::function<bool()>& condition) {
   while (!condition()) {
     if (pump()) continue;
     if (nowNs() >= end_ns) return false;
-    (void)waitForBell(end_ns, kWantsData);
+    (void)waitForBell(end_ns, For::kNews);
   }
   return true;
 }

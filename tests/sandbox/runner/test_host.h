@@ -91,7 +91,8 @@ class TestHost {
   bool hear(Struct& heard);
   void wake(std::uint64_t wants);
   void publish();
-  bool waitForBell(std::int64_t until_ns, std::uint64_t wants);
+  enum class For : std::uint8_t { kNews, kRoom };
+  bool waitForBell(std::int64_t until_ns, For waits);
 
   std::optional<HostFiles> files_;
   FileDescriptor control_;
