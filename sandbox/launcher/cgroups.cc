@@ -10,7 +10,6 @@
 #include <csignal>
 #include <cstdlib>
 #include <memory>
-#include <sstream>
 
 namespace kante::launcher {
 namespace {
@@ -19,13 +18,6 @@ constexpr const char* kPrefix = "kante.";
 constexpr const char* kOwnGroup = "kante.launcher";  // Of the launcher and the host, version 2.
 constexpr std::uint64_t kCpuPeriodUs = 100'000;
 constexpr const char* kControllers[] = {"memory", "pids", "cpu"};
-
-std::vector<std::string> words(const std::string& text, char by) {
-  std::vector<std::string> out;
-  std::stringstream stream(text);
-  for (std::string word; std::getline(stream, word, by);) out.push_back(word);
-  return out;
-}
 
 bool has(const std::vector<std::string>& list, const std::string& word) {
   return std::find(list.begin(), list.end(), word) != list.end();
@@ -39,24 +31,24 @@ struct Mount {
 // "36 35 0:31 /root /point rw,nosuid shared:1 - cgroup cgroup rw,memory"
 std::vector<Mount> groupMounts(const std::string& file) {
   std::vector<Mount> out;
-  for (const std::string& line : words(readSmallFile(AT_FDCWD, file), '\n')) {
-    const std::vector<std::string> fields = words(line, ' ');
+  for (const std::string& line : split(readSmallFile(AT_FDCWD, file), '\n')) {
+    const std::vector<std::string> fields = split(line, ' ');
     const auto dash = std::find(fields.begin(), fields.end(), "-");
     if (fields.size() < 6 || fields.end() - dash < 4) continue;
     if (dash[1] != "cgroup" && dash[1] != "cgroup2") continue;
-    out.push_back({fields[3], fields[4], dash[1], words(dash[3], ',')});
+    out.push_back({fields[3], fields[4], dash[1], split(dash[3], ',')});
   }
   return out;
 }
 
 // This process's path in the hierarchy of `controller` (empty: version 2).  "4:memory:/a/b"
 std::string ownPath(const std::string& file, const std::string& controller) {
-  for (const std::string& line : words(readSmallFile(AT_FDCWD, file), '\n')) {
+  for (const std::string& line : split(readSmallFile(AT_FDCWD, file), '\n')) {
     const auto first = line.find(':');
     const auto second = first == std::string::npos ? first : line.find(':', first + 1);
     if (second == std::string::npos) continue;
     const std::string list = line.substr(first + 1, second - first - 1);
-    if (controller.empty() ? list.empty() : has(words(list, ','), controller))
+    if (controller.empty() ? list.empty() : has(split(list, ','), controller))
       return line.substr(second + 1);
   }
   return {};
@@ -72,8 +64,8 @@ std::string directoryOf(const Mount& mount, const std::string& path) {
 
 // "key 12" of a file with such lines.
 std::uint64_t counter(int dir_fd, const std::string& file, const std::string& key) {
-  for (const std::string& line : words(readSmallFile(dir_fd, file), '\n')) {
-    const std::vector<std::string> pair = words(line, ' ');
+  for (const std::string& line : split(readSmallFile(dir_fd, file), '\n')) {
+    const std::vector<std::string> pair = split(line, ' ');
     if (pair.size() == 2 && pair[0] == key) return std::strtoull(pair[1].c_str(), nullptr, 10);
   }
   return 0;
@@ -151,7 +143,7 @@ void Group::kill() const {
     writeSmallFile(directory, "cgroup.kill", "1");
     return;
   }
-  for (const std::string& line : words(readSmallFile(directory, "cgroup.procs"), '\n')) {
+  for (const std::string& line : split(readSmallFile(directory, "cgroup.procs"), '\n')) {
     const pid_t pid = std::atoi(line.c_str());
     if (pid > 0) ::kill(pid, SIGKILL);
   }
@@ -211,7 +203,7 @@ std::string Cgroups::enterVersion2(const std::string& directory, Role role) {
   std::string has_not;
   std::string wanted;
   const std::string listed = readSmallFile(home.get(), "cgroup.controllers");
-  const std::vector<std::string> here = words(listed.substr(0, listed.find('\n')), ' ');
+  const std::vector<std::string> here = split(listed.substr(0, listed.find('\n')), ' ');
   for (const char* controller : kControllers) {
     wanted += std::string(wanted.empty() ? "+" : " +") + controller;
     if (!has(here, controller)) has_not += std::string(has_not.empty() ? "" : ", ") + controller;

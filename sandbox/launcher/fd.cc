@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 
@@ -15,6 +16,16 @@ void Fd::reset() {
 
 std::string errnoText(const std::string& what, int error_number) {
   return what + ": " + std::strerror(error_number);
+}
+
+std::vector<std::string> split(const std::string& text, char mark) {
+  std::vector<std::string> out;
+  for (std::size_t begin = 0; begin < text.size();) {
+    const std::size_t end = std::min(text.find(mark, begin), text.size());
+    out.push_back(text.substr(begin, end - begin));
+    begin = end + 1;
+  }
+  return out;
 }
 
 std::string readSmallFile(int dir_fd, const std::string& name) {

@@ -4,6 +4,7 @@
 
 #include <string>
 #include <utility>
+#include <vector>
 
 namespace kante::launcher {
 
@@ -33,6 +34,9 @@ class Fd {
 
 // "what: text of errno"
 std::string errnoText(const std::string& what, int error_number);
+
+// What lies between the marks; without an empty last one.
+std::vector<std::string> split(const std::string& text, char mark);
 
 // Empty when it cannot be read; at most 64 KiB.
 std::string readSmallFile(int dir_fd, const std::string& name);

@@ -5,7 +5,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <sstream>
+#include <cstdlib>
 
 #include "sandbox/launcher/fd.h"
 
@@ -20,8 +20,11 @@ constexpr std::uint64_t kCount = std::uint64_t{kRunners} * kLaunchers;
 constexpr uid_t kNobody = 65534;
 
 bool isMapped(const char* file, std::uint64_t first, std::uint64_t count) {
-  std::istringstream lines(readSmallFile(AT_FDCWD, file));
-  for (std::uint64_t inner = 0, outer = 0, length = 0; lines >> inner >> outer >> length;) {
+  for (const std::string& line : split(readSmallFile(AT_FDCWD, file), '\n')) {
+    char* rest = nullptr;
+    const std::uint64_t inner = std::strtoull(line.c_str(), &rest, 10);
+    (void)std::strtoull(rest, &rest, 10);  // Who that is outside.
+    const std::uint64_t length = std::strtoull(rest, nullptr, 10);
     if (first >= inner && first + count <= inner + length) return true;
   }
   return false;

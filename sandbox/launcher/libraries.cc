@@ -9,7 +9,6 @@
 #include <climits>
 #include <csignal>
 #include <cstdlib>
-#include <sstream>
 
 #include "sandbox/launcher/fd.h"
 
@@ -71,8 +70,7 @@ std::string findLibraries(int runner_fd, Libraries& out) {
   if (!failed.empty()) return failed;
   out.files.clear();
   std::string beside_libc;
-  std::stringstream lines(answer);
-  for (std::string line; std::getline(lines, line);) {
+  for (const std::string& line : split(answer, '\n')) {
     const auto begin = line.find_first_not_of(" \t");
     const auto end = line.rfind(" (0x");
     if (begin == std::string::npos || end == std::string::npos) continue;
