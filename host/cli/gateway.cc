@@ -215,6 +215,7 @@ Status Gateway::State::openDisk() {
   data_dir = std::move(*directory);
   KANTE_TRY(held, lockDataDirectory(data_dir.get(), path, kLockPatience));
   lock = std::move(held);
+  sandbox = std::make_unique<GatewaySandbox>(control, log, config.sandbox.minimum_tier);
 
   if (const Status kept = wall.keepIn(data_dir.get()); !kept) log.warn("clock", kept.error().text);
 
@@ -336,8 +337,7 @@ Status Gateway::State::openModules() {
     KANTE_TRY(queue, store->find(kUpstreamQueue));
     upstream = std::make_unique<StoreSink>(door, *queue);
   }
-  sandbox = std::make_unique<GatewaySandbox>(control, log, config.sandbox.minimum_tier);
-  sandbox->report(*twins, log);
+  sandbox->settle(*twins);
   devices = std::make_unique<DeviceOpener>(control, log, config.gateway.data_dir);
   ModuleHostOptions host;
   host.gateway_id = config.gateway.id;

@@ -21,20 +21,27 @@ namespace kante::cli {
 class GatewaySandbox {
  public:
   // Never fails: a gateway without a sandbox has modules in process, and says why it has no other.
+  // It asks the launcher, which tries things while this process opens its files; settle() hears.
   GatewaySandbox(boost::asio::io_context& control, Log& log, std::uint32_t minimum_tier);
   ~GatewaySandbox();
   GatewaySandbox(const GatewaySandbox&) = delete;
   GatewaySandbox& operator=(const GatewaySandbox&) = delete;
+
+  // Once, before anything below; also reports it.
+  void settle(Twins& twins);
 
   LauncherClient* launcher() { return launcher_.get(); }  // Null: missing() says why.
   // What sandboxed modules run in; 0: nothing, they are refused with missing().
   std::uint32_t tier() const { return tier_; }
   const std::string& missing() const { return missing_; }
   const SandboxStatus& status() const { return status_; }
-  // As reported property `sandbox` of the principal `gateway`.
-  void report(Twins& twins, Log& log) const;
 
  private:
+  void refuse(const std::string& why);
+  // As reported property `sandbox` of the principal `gateway`.
+  void report(Twins& twins) const;
+
+  Log& log_;
   std::unique_ptr<LauncherClient> launcher_;
   std::uint32_t tier_ = 0;
   std::string missing_;

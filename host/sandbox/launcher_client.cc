@@ -147,7 +147,9 @@ struct LauncherClient::State : std::enable_shared_from_this<State> {
 
   Status connect();
   Status startHelper(FileDescriptor& ours);
+  Status ask();
   Status learn();
+  Status settle();
   Result<std::vector<FileDescriptor>> fill(const SpawnOrder& order, Spawn& out) const;
   void send();
   void listen();
@@ -195,14 +197,7 @@ Status LauncherClient::State::connect() {
   if (!kept) KANTE_CHECK(startHelper(socket));
   started = Clock::now();
   stream.assign(socket.release());
-  const Status learnt = learn();
-  if (!learnt) {
-    stream.close();
-    endHelper();
-    return within("kante-launcher", learnt.error());
-  }
-  listen();
-  return {};
+  return ask();
 }
 
 Status LauncherClient::State::startHelper(FileDescriptor& ours) {
@@ -239,9 +234,13 @@ Status LauncherClient::State::startHelper(FileDescriptor& ours) {
   return failErrno(path, failed);
 }
 
+Status LauncherClient::State::ask() {
+  if (sendMessage(stream.native_handle(), bytesOf(Probe{}), {})) return {};
+  return failErrno("asking kante-launcher");
+}
+
 // What came for an earlier life of this process is passed over.
 Status LauncherClient::State::learn() {
-  if (!sendMessage(stream.native_handle(), bytesOf(Probe{}), {})) return failErrno("asking it");
   const auto deadline = Clock::now() + std::chrono::milliseconds(kAnswerMsMax);
   for (;;) {
     const auto left =
@@ -254,6 +253,17 @@ Status LauncherClient::State::learn() {
     if (heard.bytes.empty()) return fail(Errc::kUnavailable, "it ended at once");
     if (read(heard, LaunchKind::kCan, can)) return {};
   }
+}
+
+Status LauncherClient::State::settle() {
+  const Status learnt = learn();
+  if (learnt) {
+    listen();
+    return {};
+  }
+  stream.close();
+  endHelper();
+  return within("kante-launcher", learnt.error());
 }
 
 Result<std::vector<FileDescriptor>> LauncherClient::State::fill(const SpawnOrder& order,
@@ -380,12 +390,21 @@ void LauncherClient::State::failLater(const OnExited& on_exited, std::uint32_t i
   });
 }
 
-Result<std::unique_ptr<LauncherClient>> LauncherClient::open(asio::io_context& control,
-                                                             Options options) {
+Result<std::unique_ptr<LauncherClient>> LauncherClient::begin(asio::io_context& control,
+                                                              Options options) {
   auto state = std::make_shared<State>(control, std::move(options));
   KANTE_CHECK(state->connect());
   return std::unique_ptr<LauncherClient>(new LauncherClient(std::move(state)));
 }
+
+Result<std::unique_ptr<LauncherClient>> LauncherClient::open(asio::io_context& control,
+                                                             Options options) {
+  KANTE_TRY(out, begin(control, std::move(options)));
+  KANTE_CHECK(out->settle());
+  return out;
+}
+
+Status LauncherClient::settle() { return state_->settle(); }
 
 LauncherClient::LauncherClient(std::shared_ptr<State> state) : state_(std::move(state)) {}
 
@@ -418,7 +437,8 @@ std::uint32_t LauncherClient::spawn(const SpawnOrder& order, OnSpawned on_spawne
   if (!state.stream.is_open()) {
     if (state.kept || Clock::now() - state.started < kHelperAgainAfter)
       return refuse("kante-launcher ended");
-    const Status again = state.connect();
+    Status again = state.connect();
+    if (again) again = state.settle();
     if (!again) return refuse(again.error().text);
   }
   Spawn request;

@@ -67,7 +67,13 @@ class LauncherClient {
 
   static constexpr std::size_t kRunnersMax = 256;
 
-  // Waits for the launcher's answer to what it can do: a few milliseconds, at most 10 s.
+  // Connects and asks what the launcher can do, without waiting for the answer: settle() has to be
+  // called before anything else.
+  static Result<std::unique_ptr<LauncherClient>> begin(boost::asio::io_context& control,
+                                                       Options options);
+  // Waits for the answer: a few milliseconds after begin(), at most 10 s.
+  Status settle();
+  // Both.
   static Result<std::unique_ptr<LauncherClient>> open(boost::asio::io_context& control,
                                                       Options options);
   // Ends what still runs; nothing is called any more.
