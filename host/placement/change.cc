@@ -101,7 +101,6 @@ Result<std::shared_ptr<const LoadedModule>> LocalModuleHost::library(const Modul
 
 Status LocalModuleHost::prepareRoutes() {
   Change& now = *change_;
-  for (const ModuleSpec& spec : now.target.modules) KANTE_CHECK(supported(spec));
   KANTE_CHECK(addSlots());
   std::vector<RouteTable::Place> places;
   for (const ModuleSpec& spec : now.target.modules) {
@@ -133,21 +132,31 @@ Status LocalModuleHost::prepare(const std::set<std::string>& forced) {
   Change& now = *change_;
   for (const ModuleSpec& spec : now.target.modules) {
     ModuleSlot& slot = slots_[spec.name];
-    const bool keeps = slot.instance && spec.sameInstance(slot.spec) && !forced.contains(spec.name);
+    const bool lives = slot.instance || slot.coming;
+    const bool keeps = lives && spec.sameInstance(slot.spec) && !forced.contains(spec.name);
     if (keeps) {
       now.report.untouched.push_back(spec.name);
       continue;
     }
+    if (slot.coming) {
+      dropComing(spec.name, slot);
+      now.interrupted.insert(spec.name);
+    }
     if (spec.desire == Desire::kStopped) continue;
     if (gaveUp(spec) && !forced.contains(spec.name)) continue;
-    if (isBlamed(spec) && !forced.contains(spec.name) && now.made_slots.contains(spec.name)) {
+    if (spec.placement == Placement::kInProcess && isBlamed(spec) && !forced.contains(spec.name) &&
+        now.made_slots.contains(spec.name)) {
       slot.last_exit = "brought the host down: " + options_.crash_page->blame()->reason;
       slot.override_reason = "it " + slot.last_exit;
       now.backed_off.emplace(spec.name, Error{Errc::kState, slot.last_exit});
       continue;
     }
     Result<std::shared_ptr<const LoadedModule>> loaded(nullptr);
-    if (spec.placement == Placement::kInProcess) loaded = library(spec);
+    if (spec.placement == Placement::kInProcess) {
+      loaded = library(spec);
+    } else if (const Status possible = supported(spec); possible.has_error()) {
+      loaded = possible.error();
+    }
     if (loaded.has_error()) {
       if (!mayBackOff(spec.name)) return loaded.error();
       now.backed_off.emplace(spec.name, loaded.error());
@@ -228,6 +237,16 @@ void LocalModuleHost::startFresh(const std::string& fresh_name) {
     const auto kept = change_->target.states.find(fresh_name);
     return beginFresh(fresh_name, kept == change_->target.states.end() ? nullptr : kept->second);
   }
+  if (!slot.instance->isHere()) {
+    const std::uint32_t ms = slot.spec.stop_ms;
+    fresh.patience = std::make_unique<boost::asio::steady_timer>(*options_.control,
+                                                                 std::chrono::milliseconds(ms));
+    fresh.patience->async_wait(
+        [weak = std::weak_ptr(slot.instance), ms](const boost::system::error_code& error) {
+          const auto instance = weak.lock();
+          if (!error && instance) instance->kill(fmt::format("did not come to rest in {} ms", ms));
+        });
+  }
   // The running one keeps its state until the new one is ready; its inputs wait in the lane.
   change_->paused.insert(fresh_name);
   const auto saved = [this, fresh_name,
@@ -245,7 +264,9 @@ void LocalModuleHost::startFresh(const std::string& fresh_name) {
 void LocalModuleHost::beginFresh(const std::string& fresh_name,
                                  std::shared_ptr<const Instance::State> state) {
   auto [desired, version] = options_.services->desiredAtStart(fresh_name);
-  change_->fresh.at(fresh_name).instance->begin(std::move(state), std::move(desired), version);
+  Fresh& fresh = change_->fresh.at(fresh_name);
+  fresh.patience.reset();
+  fresh.instance->begin(std::move(state), std::move(desired), version);
 }
 
 // By the grants of now, whenever it asks.
@@ -340,7 +361,14 @@ void LocalModuleHost::giveUp(const Error& error) {
     ModuleSlot& slot = slots_.at(fresh_name);
     if (!slot.instance) slot.state = fresh.before;
   }
-  for (const std::string& paused : failed->paused) slots_.at(paused).instance->resumeEvents();
+  for (const std::string& paused : failed->paused) {
+    if (const auto& instance = slots_.at(paused).instance) {
+      instance->resumeEvents();
+    } else {
+      beginAgain(paused);  // It died meanwhile.
+    }
+  }
+  for (const std::string& interrupted : failed->interrupted) beginAgain(interrupted);
   tidySlots();
   detachQueues();
   failed->applied(error);
@@ -384,6 +412,7 @@ void LocalModuleHost::stopSlot(const std::string& slot_name, ModuleSlot& slot,
                                Instance::Queued queued) {
   slot.desired_subscription.reset();
   slot.retry.reset();
+  dropComing(slot_name, slot);
   if (slot.instance) {
     change_->report.stopped.push_back(slot_name);
     retire(slot_name, slot, std::exchange(slot.instance, nullptr), queued, std::move(slot.methods));
@@ -393,36 +422,44 @@ void LocalModuleHost::stopSlot(const std::string& slot_name, ModuleSlot& slot,
 
 void LocalModuleHost::adopt(const std::string& module, Fresh& fresh) {
   ModuleSlot& slot = slots_.at(module);
-  auto old = std::exchange(slot.instance, fresh.instance);
+  auto old = std::exchange(slot.instance, nullptr);
   std::shared_ptr<void> old_methods = slot.methods;
-  slot.desired_subscription = options_.services->subscribeDesired(
-      module, [weak = std::weak_ptr(fresh.instance)](MessageRef document, std::uint64_t version) {
-        if (const auto instance = weak.lock()) instance->desired(std::move(document), version);
-      });
-  slot.methods = options_.services->serveMethods(
-      module, [weak = std::weak_ptr(fresh.instance)](std::uint64_t call, std::string method,
-                                                     MessageRef arguments) {
-        if (const auto instance = weak.lock()) {
-          instance->method(call, std::move(method), std::move(arguments));
-        }
-      });
   if (old) old->flushForeign();
-  fresh.instance->activate(table_);
-  slot.state = ModuleState::kRunning;
-  slot.short_lives = 0;
+  putToWork(module, slot, fresh.instance);
   slot.override_reason.clear();
-  slot.started_wall_ns = SystemClock().wallNs();
-  slot.retry.reset();
-  const std::string text = fresh.spec.id + " " + fresh.spec.version;
-  options_.log->info("module/" + module, "runs",
-                     {{"module", text}, {"placement", kante::name(fresh.spec.placement)}});
-  event("module.started", module, text);
+  if (!retrying_) slot.short_lives = 0;
   if (!old) {
     change_->report.started.push_back(module);
     return;
   }
   change_->report.replaced.push_back(module);
   retire(module, slot, std::move(old), Instance::Queued::kLeave, std::move(old_methods));
+}
+
+void LocalModuleHost::putToWork(const std::string& module, ModuleSlot& slot,
+                                std::shared_ptr<Instance> instance) {
+  slot.instance = std::move(instance);
+  const std::weak_ptr weak(slot.instance);
+  slot.desired_subscription = options_.services->subscribeDesired(
+      module, [weak](MessageRef document, std::uint64_t version) {
+        if (const auto alive = weak.lock()) alive->desired(std::move(document), version);
+      });
+  slot.methods = options_.services->serveMethods(
+      module, [weak](std::uint64_t call, std::string method, MessageRef arguments) {
+        if (const auto alive = weak.lock())
+          alive->method(call, std::move(method), std::move(arguments));
+      });
+  slot.instance->activate(table_);
+  slot.state = ModuleState::kRunning;
+  slot.started_wall_ns = SystemClock().wallNs();
+  slot.started_boot_ns = SystemClock().bootNs();
+  slot.watched = {};
+  slot.retry.reset();
+  const std::string text = slot.spec.id + " " + slot.spec.version;
+  options_.log->info("module/" + module, "runs",
+                     {{"module", text}, {"placement", kante::name(slot.spec.placement)}});
+  event("module.started", module, text);
+  if (!slot.instance->isHere()) watchLives();
 }
 
 void LocalModuleHost::finish(Result<ApplyReport> result) {

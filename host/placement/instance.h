@@ -125,6 +125,9 @@ class Instance final : public ModulePort,
   // A life elsewhere is ended by force, as if it had died of this.
   void kill(const std::string& reason) { parts_.life->kill(reason); }
   int pid() const { return parts_.life->pid(); }
+  bool isHere() const { return is_here_; }
+  // Memory inputs on their way to a life elsewhere.
+  std::uint32_t underWay() const { return under_way_.load(std::memory_order_relaxed); }
   const ModuleLife& life() const { return *parts_.life; }
 
   const ModuleSpec& spec() const { return parts_.spec; }
@@ -284,6 +287,9 @@ class Instance final : public ModulePort,
   void dispatchUnsent();
   void blameInput(const LifeEnd& end);
   void takeBackInputs();
+  void noteUnderWay(std::int32_t more) {
+    under_way_.store(underWay() + static_cast<std::uint32_t>(more), std::memory_order_relaxed);
+  }
   void answerOpenCalls(const std::string& why);
 
   void refuseCall(std::uint64_t call_id, int status, const std::string& text);
@@ -367,6 +373,7 @@ class Instance final : public ModulePort,
   std::deque<Event> unsent_;  // Events that it had no room for: come before events_.
   std::deque<Owed> owed_;     // Bounded by kEventsMax methods, and one of each other kind.
   Fifo<Sent> sent_;           // Bounded by the life's credit.
+  std::atomic<std::uint32_t> under_way_{0};  // Memory inputs in sent_.
   bool save_sent_ = false;
   std::map<std::uint32_t, std::unique_ptr<Timer>> timers_;
   std::uint64_t timer_serial_ = 0;

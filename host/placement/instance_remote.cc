@@ -16,6 +16,7 @@ Consumer::Outcome Instance::keep(Delivery& delivery, kante_status status) {
   messages_in_.store(messages_in_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   if (status != KANTE_PENDING) return Outcome::kDone;  // It will never be heard of again.
   sent_.push({std::move(delivery), 0});
+  noteUnderWay(1);
   return Outcome::kKept;
 }
 
@@ -23,6 +24,7 @@ void Instance::inputsHandled(std::uint32_t count) {
   for (; count > 0 && !sent_.empty(); --count) {
     const Sent handled = sent_.pop();
     if (handled.token != 0) continue;
+    noteUnderWay(-1);
     const Delivery& delivery = handled.delivery;
     delivery.link->taken(static_cast<std::uint32_t>(delivery.message.bytes()));
   }
@@ -36,6 +38,7 @@ void Instance::takeBackInputs() {
     Sent sent = sent_.pop();
     if (sent.token == 0) {
       back.push_back(std::move(sent.delivery));
+      noteUnderWay(-1);
       continue;
     }
     Intake* intake = intakes_[TokenTable::inputOf(sent.token)].get();
@@ -126,6 +129,7 @@ void Instance::blameInput(const LifeEnd& end) {
     return;
   }
   const Delivery& delivery = sent.delivery;
+  noteUnderWay(-1);
   count(delivery.link->dropped, DropReason::kQuarantine);
   parts_.control([self = shared_from_this(), message = delivery.message, hop = delivery.hop, why] {
     if (self->parts_.set_aside) self->parts_.set_aside(message, hop, why);

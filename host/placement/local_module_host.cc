@@ -107,7 +107,10 @@ LocalModuleHost::~LocalModuleHost() {
   *alive_ = nullptr;
   watchdog_.reset();
   std::vector<std::shared_ptr<Instance>> left;
-  for (const auto& [slot_name, slot] : slots_) left.push_back(slot.instance);
+  for (const auto& [slot_name, slot] : slots_) {
+    left.push_back(slot.instance);
+    left.push_back(slot.coming);
+  }
   for (const Retiring& retiring : retiring_) left.push_back(retiring.instance);
   if (change_) {
     for (const auto& [fresh_name, fresh] : change_->fresh) left.push_back(fresh.instance);
@@ -226,8 +229,10 @@ std::vector<ModuleStatus> LocalModuleHost::modules() const {
     status.placement = slot.spec.placement;
     status.state = slot.state;
     status.restarts = slot.restarts;
-    status.pid = slot.instance ? slot.instance->pid() : 0;
-    status.override_reason = slot.override_reason;
+    const auto& life = slot.instance ? slot.instance : slot.coming;
+    status.pid = life ? life->pid() : 0;
+    status.override_reason =
+        slot.override_reason.empty() ? slot.spec.override_reason : slot.override_reason;
     status.last_exit = slot.last_exit;
     status.started_wall_ns = slot.started_wall_ns;
     status.messages_in = slot.messages_in + (slot.instance ? slot.instance->messagesIn() : 0);
@@ -242,6 +247,7 @@ std::vector<ModuleStatus> LocalModuleHost::modules() const {
       status.messages_out += retiring.instance->messagesOut();
     }
     status.queued = slot.lane ? slot.lane->waiting() : 0;
+    if (slot.instance) status.queued += slot.instance->underWay();
     if (table_) {
       const auto* queues = table_->inputsOf(slot_name);
       for (std::size_t i = 0; queues != nullptr && i < queues->size(); ++i)

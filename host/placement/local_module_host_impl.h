@@ -43,6 +43,8 @@ class LocalModuleHost final : public ModuleHost {
     std::shared_ptr<Instance> instance;           // Null until it is its turn.
     std::unique_ptr<boost::asio::steady_timer> deadline;
     CarryState carry = CarryState::kYes;
+    // How long the one before it may take to come to rest; of a life elsewhere.
+    std::unique_ptr<boost::asio::steady_timer> patience;
     bool began = false;
     bool ready = false;
     ModuleState before = ModuleState::kStopped;  // Of its slot, for when it is taken back.
@@ -53,8 +55,9 @@ class LocalModuleHost final : public ModuleHost {
     RuntimeTarget target;
     Applied applied;
     std::map<std::string, Fresh> fresh;
-    std::set<std::string> paused;      // Whose running instance was saved and waits.
-    std::set<std::string> made_slots;  // New names.
+    std::set<std::string> paused;       // Whose running instance was saved and waits.
+    std::set<std::string> interrupted;  // Were being started again, as they are no more.
+    std::set<std::string> made_slots;   // New names.
     std::map<std::string, Error> backed_off;
     std::shared_ptr<RouteTable> table;
     ApplyReport report;
@@ -106,11 +109,18 @@ class LocalModuleHost final : public ModuleHost {
   void giveUp(const Error& error);
   void switchOver();
   void adopt(const std::string& name, Fresh& fresh);
+  void putToWork(const std::string& name, ModuleSlot& slot, std::shared_ptr<Instance> instance);
   void stopSlot(const std::string& name, ModuleSlot& slot, Instance::Queued queued);
   void finish(Result<ApplyReport> result);
 
   // supervise.cc
   void lifeDied(const std::string& name, const Instance* instance, const LifeEnd& end);
+  void beginAgain(const std::string& name);
+  void cameBack(const std::string& name, const Instance* instance);
+  void didNotComeBack(const std::string& name, const Instance* instance, const Error& error);
+  void dropComing(const std::string& name, ModuleSlot& slot);
+  void watchLives();
+  void watchLife(const std::string& name, ModuleSlot& slot, std::int64_t now_ns);
   void setAside(const std::string& name, const MessageRef& message, const Hop& hop,
                 const std::string& why);
 
@@ -154,8 +164,9 @@ class LocalModuleHost final : public ModuleHost {
   std::map<std::string, ModuleSlot> slots_;
   RuntimeTarget current_;
   std::shared_ptr<RouteTable> table_;
-  std::vector<std::shared_ptr<RouteTable>> retired_;    // Until nothing refers to their links.
-  std::unique_ptr<boost::asio::steady_timer> release_;  // Looks at them once a second.
+  std::vector<std::shared_ptr<RouteTable>> retired_;       // Until nothing refers to their links.
+  std::unique_ptr<boost::asio::steady_timer> release_;     // Looks at them once a second.
+  std::unique_ptr<boost::asio::steady_timer> life_watch_;  // While a life is elsewhere.
   std::list<Retiring> retiring_;
   DropCounts retired_drops_;  // Of routes and instances that are gone.
   std::uint64_t retired_no_route_ = 0;

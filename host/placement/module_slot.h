@@ -15,19 +15,31 @@ namespace kante {
 struct ModuleSlot {
   static constexpr std::uint32_t kBackoffFirstMs = 100;
   static constexpr std::uint32_t kBackoffLastMs = 30'000;
-  static constexpr std::uint32_t kShortLivesMax = 20;  // Then it is failed and left alone.
+  static constexpr std::uint32_t kShortLivesMax = 20;  // In a row; then it is failed, left alone.
+  static constexpr std::int64_t kLongLifeNs = 10'000'000'000;  // Is begun again at once.
 
   ModuleSpec spec;
   std::shared_ptr<Lane> lane;
   std::shared_ptr<Instance> instance;  // Null while none runs.
+  // Being started in the place of one whose life ended, while nothing else changes.
+  std::shared_ptr<Instance> coming;
+  std::unique_ptr<boost::asio::steady_timer> coming_deadline;
   std::shared_ptr<void> desired_subscription;
   std::shared_ptr<void> methods;
   ModuleState state = ModuleState::kStopped;
   std::uint32_t restarts = 0;
   std::uint32_t short_lives = 0;
-  std::string override_reason;
+  std::string override_reason;  // Why it is not run at all; why elsewhere: spec.override_reason.
   std::string last_exit;
   std::int64_t started_wall_ns = 0;
+  std::int64_t started_boot_ns = 0;
+  // Of a life elsewhere, whose callbacks no shard notes: what was last seen of them, and since
+  // when.
+  struct {
+    std::uint64_t callbacks = 0;
+    std::int64_t since_ns = 0;
+    bool told = false;
+  } watched;
   std::unique_ptr<boost::asio::steady_timer> retry;
   // Of instances that are gone.
   std::uint64_t messages_in = 0;

@@ -41,6 +41,7 @@ struct ModuleSpec {
   std::vector<DeviceGrant> device_grants;  // Asked for and granted: what it may have opened.
   std::uint32_t stop_ms = 5000;
   std::uint32_t start_ms = 30'000;  // From create() to ready().
+  std::string override_reason;      // Why the placement is not the deployed one; empty: it is.
 
   // Whether a running instance can stay as it is.
   bool sameInstance(const ModuleSpec& other) const {

@@ -42,6 +42,9 @@ Status LocalModuleHost::check(const RuntimeTarget& target) {
   change_ = std::make_unique<Change>();
   change_->target = target;
   Status checked = prepareRoutes();
+  for (const ModuleSpec& spec : target.modules) {
+    if (checked.has_value() && spec.desire == Desire::kRunning) checked = supported(spec);
+  }
   change_.reset();
   tidySlots();
   return checked;
@@ -78,6 +81,11 @@ void LocalModuleHost::saveAll(SavedAll saved) {
   rest_->saved = std::move(saved);
   rest_->senders = sendersOf();
   for (auto& [slot_name, slot] : slots_) {
+    if (slot.coming) {
+      dropComing(slot_name, slot);
+      slot.state = ModuleState::kBackoff;
+      armRetry(slot_name, slot);  // If all goes on.
+    }
     if (slot.instance) {
       rest_->open.insert(slot_name);
     } else if (slot.state == ModuleState::kBackoff || slot.state == ModuleState::kFailed) {
@@ -199,7 +207,7 @@ void LocalModuleHost::restless() {
   for (const std::string& name : rest_->wave) {
     const ModuleSlot& slot = slots_.at(name);
     if (!slot.instance) continue;  // Being ended, which has a deadline of its own.
-    const std::size_t waiting = slot.lane->waiting();
+    const std::size_t waiting = slot.lane->waiting() + slot.instance->underWay();
     return endRest(fail(
         Errc::kTimeout,
         waiting > 0

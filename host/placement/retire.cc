@@ -116,7 +116,7 @@ void LocalModuleHost::tidySlots() {
   };
   for (auto at = slots_.begin(); at != slots_.end();) {
     const auto& [name, slot] = *at;
-    if (slot.instance || isRetiring(name) || wants(current_, name) ||
+    if (slot.instance || slot.coming || isRetiring(name) || wants(current_, name) ||
         (change_ && wants(change_->target, name))) {
       ++at;
       continue;
@@ -217,6 +217,7 @@ void LocalModuleHost::armRetry(const std::string& name, ModuleSlot& slot) {
     if (stopped || *alive == nullptr || shutting_down_) return;
     ModuleSlot* again = find(name);
     if (again == nullptr || again->instance) return;
+    if (again->spec.placement != Placement::kInProcess && !rest_) return beginAgain(name);
     if (change_ || rest_) return armRetry(name, *again);
     ++again->restarts;
     RuntimeTarget target = current_;
@@ -243,6 +244,7 @@ void LocalModuleHost::shutDown(std::function<void()> done) {
   for (auto& [slot_name, slot] : slots_) {
     slot.retry.reset();
     slot.desired_subscription.reset();
+    dropComing(slot_name, slot);
     if (!slot.instance) continue;
     slot.state = ModuleState::kDraining;
     retire(slot_name, slot, std::exchange(slot.instance, nullptr), Instance::Queued::kTake,

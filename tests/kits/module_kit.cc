@@ -169,6 +169,12 @@ ModuleKit::ModuleKit(const PlacementUnderTest& placement, const Options& options
   host.load = [](const std::string& digest, const std::string& id) {
     return LoadedModule::load(sealedLibrary(digest.substr(0, digest.find('#'))), id);
   };
+  host.sandbox = [this](const ModuleSpec& spec,
+                        Shard& shard) -> Result<std::shared_ptr<ModuleLife>> {
+    KANTE_TRY(library, LoadedModule::load(
+                           sealedLibrary(spec.digest.substr(0, spec.digest.find('#'))), spec.id));
+    return std::shared_ptr<ModuleLife>(far.make(spec.name, std::move(library), shard));
+  };
   host.event = [this](const std::string& kind, const std::string& module, const std::string&) {
     const std::lock_guard lock(mutex_);
     events_.push_back(kind + " " + module);

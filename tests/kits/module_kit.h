@@ -19,6 +19,7 @@
 
 #include "host/base/clock.h"
 #include "host/placement/local_module_host.h"
+#include "tests/kits/far_life.h"
 #include "tests/kits/placements.h"
 
 namespace kante {
@@ -140,6 +141,7 @@ class ModuleKit {
 
   KitUpstream upstream;
   KitServices services;
+  FarLives far;  // Of modules with placement "sandbox".
   Log log{Log::Format::kSilent, LogLevel::kDebug};
   std::unique_ptr<CrashPage> crash_page = CrashPage::inMemory();
 

@@ -20,7 +20,9 @@ inline void PrintTo(const PlacementUnderTest& placement, std::ostream* out) {
 }
 
 inline std::vector<PlacementUnderTest> placementsUnderTest() {
-  return {{"InProcess", Placement::kInProcess, makeModuleHost}};
+  // Apart: a life that answers later and dies alone, without a process (far_life.h).
+  return {{"InProcess", Placement::kInProcess, makeModuleHost},
+          {"Apart", Placement::kSandbox, makeModuleHost}};
 }
 
 }  // namespace kante

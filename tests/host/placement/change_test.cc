@@ -19,7 +19,7 @@ Numbers upTo(std::uint64_t count) {
   return numbers;
 }
 
-class Change : public ::testing::Test {
+class Change : public ::testing::TestWithParam<PlacementUnderTest> {
  protected:
   // source → relay → $upstream
   RuntimeTarget pipeline(const std::string& source, const std::string& relay = "{}") {
@@ -42,11 +42,11 @@ class Change : public ::testing::Test {
     return eventually([&] { return kit.status(module).name.empty(); });
   }
 
-  ModuleKit kit{placementsUnderTest()[0]};
+  ModuleKit kit{GetParam()};
   ApplyReport report;
 };
 
-TEST_F(Change, TouchesOnlyWhatDiffers) {
+TEST_P(Change, TouchesOnlyWhatDiffers) {
   RuntimeTarget target = pipeline(R"({"count":10})");
   applied(target);
   EXPECT_EQ(report.started, (Names{"s", "r"}));
@@ -65,7 +65,7 @@ TEST_F(Change, TouchesOnlyWhatDiffers) {
   EXPECT_TRUE(kit.saw("l", "destroy"));
 }
 
-TEST_F(Change, ReplacesAModuleUnderTrafficWithItsStateAndLosesNothing) {
+TEST_P(Change, ReplacesAModuleUnderTrafficWithItsStateAndLosesNothing) {
   constexpr std::uint64_t kCount = 30'000;
   RuntimeTarget target = pipeline(R"({"count":30000,"thread":1})");
   target.routes[0].queue_messages = 64;
@@ -84,7 +84,7 @@ TEST_F(Change, ReplacesAModuleUnderTrafficWithItsStateAndLosesNothing) {
   EXPECT_TRUE(kit.saw("r", "handled 30000")) << "each life counted on from the one before";
 }
 
-TEST_F(Change, ReplacesASourceThatGoesOnFromItsState) {
+TEST_P(Change, ReplacesASourceThatGoesOnFromItsState) {
   constexpr std::uint64_t kCount = 200'000;
   RuntimeTarget target = pipeline(R"({"count":200000,"thread":1})");
   target.routes[0].queue_messages = 64;
@@ -100,7 +100,7 @@ TEST_F(Change, ReplacesASourceThatGoesOnFromItsState) {
   EXPECT_TRUE(kit.saw("s", "format 7"));
 }
 
-TEST_F(Change, SendsWhatAReplacedModuleHadNoRoomForYet) {
+TEST_P(Change, SendsWhatAReplacedModuleHadNoRoomForYet) {
   RuntimeTarget target;
   target.modules = {kit.spec("s", "source", R"({"count":1000,"outbox":1})")};
   target.routes = {ModuleKit::route("s/out", "$upstream")};
@@ -114,7 +114,7 @@ TEST_F(Change, SendsWhatAReplacedModuleHadNoRoomForYet) {
   EXPECT_EQ(kit.upstream.numbers("module/s/out"), upTo(1000));
 }
 
-TEST_F(Change, RefusesAVersionThatDoesNotTakeTheStateAndTheOldOneGoesOn) {
+TEST_P(Change, RefusesAVersionThatDoesNotTakeTheStateAndTheOldOneGoesOn) {
   RuntimeTarget target = pipeline(R"({"count":1000})");
   applied(target);
   ASSERT_TRUE(eventually([&] { return kit.upstream.count() == 1000; }));
@@ -128,7 +128,7 @@ TEST_F(Change, RefusesAVersionThatDoesNotTakeTheStateAndTheOldOneGoesOn) {
   EXPECT_EQ(report.untouched.size(), 2u);
 }
 
-TEST_F(Change, TakesEverythingBackWhenOneDoesNotStart) {
+TEST_P(Change, TakesEverythingBackWhenOneDoesNotStart) {
   RuntimeTarget target = pipeline(R"({"count":5000,"thread":1})");
   applied(target);
   for (const std::string config :
@@ -145,9 +145,9 @@ TEST_F(Change, TakesEverythingBackWhenOneDoesNotStart) {
   EXPECT_EQ(kit.upstream.numbers("module/r/out"), upTo(5000));
 }
 
-TEST_F(Change, RefusesWhatItCannotRunBeforeAnythingStarts) {
+TEST_P(Change, RefusesWhatItCannotRunBeforeAnythingStarts) {
   RuntimeTarget target = pipeline("{}");
-  target.modules[0].placement = Placement::kSandbox;
+  target.modules[0].placement = Placement::kContainer;
   EXPECT_NE(refused(target).find("not part of this build"), std::string::npos);
   target = pipeline("{}");
   target.routes.push_back(ModuleKit::route("s/out", "nobody/in"));
@@ -160,7 +160,7 @@ TEST_F(Change, RefusesWhatItCannotRunBeforeAnythingStarts) {
   EXPECT_TRUE(gone("r"));
 }
 
-TEST_F(Change, TakesOneChangeAtATime) {
+TEST_P(Change, TakesOneChangeAtATime) {
   RuntimeTarget target;
   target.modules = {kit.spec("m", "life", R"({"ready_ms":200})")};
   std::optional<Result<ApplyReport>> second;
@@ -174,7 +174,7 @@ TEST_F(Change, TakesOneChangeAtATime) {
 
 // ---- order of starting ----
 
-TEST_F(Change, StartsAfterWhatMustBeReadyFirst) {
+TEST_P(Change, StartsAfterWhatMustBeReadyFirst) {
   RuntimeTarget target;
   target.modules = {kit.spec("a", "life"), kit.spec("b", "life", R"({"ready_ms":50})")};
   target.modules[0].start_after = {"b"};
@@ -189,7 +189,7 @@ TEST_F(Change, StartsAfterWhatMustBeReadyFirst) {
   EXPECT_NE(ready_at, 0);
 }
 
-TEST_F(Change, RefusesACircleOfStartAfter) {
+TEST_P(Change, RefusesACircleOfStartAfter) {
   RuntimeTarget target;
   target.modules = {kit.spec("a", "life"), kit.spec("b", "life")};
   target.modules[0].start_after = {"b"};
@@ -197,7 +197,7 @@ TEST_F(Change, RefusesACircleOfStartAfter) {
   EXPECT_NE(refused(target).find("start_after"), std::string::npos);
 }
 
-TEST_F(Change, ChangesAModuleWhoseForerunnerRunsAlready) {
+TEST_P(Change, ChangesAModuleWhoseForerunnerRunsAlready) {
   RuntimeTarget target;
   target.modules = {kit.spec("a", "life"), kit.spec("b", "life")};
   target.modules[1].start_after = {"a"};
@@ -211,7 +211,7 @@ TEST_F(Change, ChangesAModuleWhoseForerunnerRunsAlready) {
 
 // ---- stop, start, restart ----
 
-TEST_F(Change, StopsWithDrainAndKeepsTheQueueForAStart) {
+TEST_P(Change, StopsWithDrainAndKeepsTheQueueForAStart) {
   RuntimeTarget target = pipeline(R"({"count":50})");
   applied(target);
   ASSERT_TRUE(eventually([&] { return kit.upstream.count() == 50; }));
@@ -226,7 +226,7 @@ TEST_F(Change, StopsWithDrainAndKeepsTheQueueForAStart) {
   EXPECT_EQ(kit.status("s").restarts, 1u);
 }
 
-TEST_F(Change, RestartsWithoutTheState) {
+TEST_P(Change, RestartsWithoutTheState) {
   RuntimeTarget target = pipeline(R"({"count":10})");
   applied(target);
   ASSERT_TRUE(eventually([&] { return kit.upstream.count() == 10; }));
@@ -236,7 +236,7 @@ TEST_F(Change, RestartsWithoutTheState) {
   EXPECT_EQ(kit.restart("nobody").error().code, Errc::kNotFound);
 }
 
-TEST_F(Change, ServesMethodsAndDesiredOfTheNewLife) {
+TEST_P(Change, ServesMethodsAndDesiredOfTheNewLife) {
   RuntimeTarget target;
   target.modules = {kit.spec("m", "asker"), kit.spec("l", "life")};
   applied(target);
@@ -251,7 +251,7 @@ TEST_F(Change, ServesMethodsAndDesiredOfTheNewLife) {
   EXPECT_EQ(kit.call("m", "thread").value().first, 404);
 }
 
-TEST_F(Change, BacksOffAndGivesUpWhereTheOthersRun) {
+TEST_P(Change, BacksOffAndGivesUpWhereTheOthersRun) {
   RuntimeTarget target;
   target.modules = {kit.spec("bad", "life", R"({"fail_create":1})"), kit.spec("good", "life"),
                     kit.spec("after", "life")};
@@ -275,7 +275,7 @@ TEST_F(Change, BacksOffAndGivesUpWhereTheOthersRun) {
   EXPECT_EQ(kit.status("good").state, ModuleState::kRunning);
 }
 
-TEST_F(Change, WaitsForTheStartAfterABackOffInsteadOfRefusing) {
+TEST_P(Change, WaitsForTheStartAfterABackOffInsteadOfRefusing) {
   RuntimeTarget target;
   target.modules = {kit.spec("never", "source", R"({"lifecycle":1,"idle":1})"),
                     kit.spec("good", "life")};
@@ -291,7 +291,7 @@ TEST_F(Change, WaitsForTheStartAfterABackOffInsteadOfRefusing) {
 
 // ---- removal ----
 
-TEST_F(Change, HandlesWhatIsQueuedBeforeARemovedModuleEnds) {
+TEST_P(Change, HandlesWhatIsQueuedBeforeARemovedModuleEnds) {
   kit.upstream.setBusy(true);
   RuntimeTarget target = pipeline(R"({"count":100})");
   applied(target);
@@ -305,7 +305,7 @@ TEST_F(Change, HandlesWhatIsQueuedBeforeARemovedModuleEnds) {
   EXPECT_EQ(kit.dropped("no_route"), 0u);
 }
 
-TEST_F(Change, CountsWhatARemovedModuleDidNotGetDoneInTime) {
+TEST_P(Change, CountsWhatARemovedModuleDidNotGetDoneInTime) {
   kit.upstream.setBusy(true);
   RuntimeTarget target = pipeline(R"({"count":100})");
   target.modules[1].stop_ms = 100;
@@ -319,7 +319,7 @@ TEST_F(Change, CountsWhatARemovedModuleDidNotGetDoneInTime) {
   EXPECT_TRUE(eventually([&] { return kit.dropped("no_route") == 100; }));
 }
 
-TEST_F(Change, SurvivesSenderAndReceiverThatLeaveTogether) {
+TEST_P(Change, SurvivesSenderAndReceiverThatLeaveTogether) {
   for (int round = 0; round < 20; ++round) {
     RuntimeTarget target = pipeline(R"({"count":1000000,"thread":1})");
     target.routes[0].queue_messages = 8;
@@ -330,7 +330,7 @@ TEST_F(Change, SurvivesSenderAndReceiverThatLeaveTogether) {
   EXPECT_TRUE(gone("r"));
 }
 
-TEST_F(Change, WantsANameAgainWhileItsLastLifeDrains) {
+TEST_P(Change, WantsANameAgainWhileItsLastLifeDrains) {
   RuntimeTarget target;
   target.modules = {kit.spec("m", "life", R"({"drained_ms":300})")};
   applied(target);
@@ -342,7 +342,7 @@ TEST_F(Change, WantsANameAgainWhileItsLastLifeDrains) {
   EXPECT_EQ(kit.status("m").state, ModuleState::kRunning);
 }
 
-TEST_F(Change, KeepsTheCountsOfARouteThatStays) {
+TEST_P(Change, KeepsTheCountsOfARouteThatStays) {
   RuntimeTarget target = pipeline(R"({"count":10})");
   applied(target);
   ASSERT_TRUE(eventually([&] { return kit.upstream.count() == 10; }));
@@ -350,6 +350,9 @@ TEST_F(Change, KeepsTheCountsOfARouteThatStays) {
   applied(target);
   EXPECT_EQ(kit.routeStatus("s_out-r_in").messages, 10u);
 }
+
+INSTANTIATE_TEST_SUITE_P(Placements, Change, ::testing::ValuesIn(placementsUnderTest()),
+                         [](const auto& test) { return std::string(test.param.name); });
 
 TEST(ChangeLimits, LoadsNoMoreLibrariesThanItMay) {
   ModuleKit::Options options;

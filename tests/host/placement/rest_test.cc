@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include <numeric>
+#include <tuple>
 
 #include "tests/kits/module_kit.h"
 #include "tests/support/eventually.h"
@@ -42,12 +43,15 @@ Numbers sentBy(ModuleKit& first, ModuleKit& second) {
   return all;
 }
 
-class Rest : public ::testing::TestWithParam<const char*> {};
+using RestCase = std::tuple<PlacementUnderTest, const char*>;
+class Rest : public ::testing::TestWithParam<RestCase> {};
+class RestOfModules : public ::testing::TestWithParam<PlacementUnderTest> {};
 
 TEST_P(Rest, LosesAndRepeatsNothingBetweenTwoLives) {
   constexpr std::uint64_t kCount = 300'000;
-  ModuleKit first(placementsUnderTest()[0], shards(2));
-  RuntimeTarget target = pipeline(first, GetParam());
+  const auto& [placement, source] = GetParam();
+  ModuleKit first(placement, shards(2));
+  RuntimeTarget target = pipeline(first, source);
   target.modules[1].execution = Execution::kDedicated;  // Messages cross from shard to shard.
   ASSERT_TRUE(first.apply(target).has_value());
   ASSERT_TRUE(eventually([&] { return first.upstream.count() > 1000; }));
@@ -61,7 +65,7 @@ TEST_P(Rest, LosesAndRepeatsNothingBetweenTwoLives) {
   first.shutDown();
   EXPECT_EQ(first.upstream.count(), at_rest) << "nothing follows what was saved";
 
-  ModuleKit second(placementsUnderTest()[0], shards(2));
+  ModuleKit second(placement, shards(2));
   target.states = saved->states;
   target.modules[0].config = R"({"count":300000})";
   ASSERT_TRUE(second.apply(target).has_value());
@@ -72,11 +76,14 @@ TEST_P(Rest, LosesAndRepeatsNothingBetweenTwoLives) {
   EXPECT_EQ(sentBy(first, second), upTo(kCount));
 }
 INSTANTIATE_TEST_SUITE_P(FromItsStrandAndFromAThread, Rest,
-                         ::testing::Values(R"({"count":300000})",
-                                           R"({"count":300000,"thread":1})"));
+                         ::testing::Combine(::testing::ValuesIn(placementsUnderTest()),
+                                            ::testing::Values(R"({"count":300000})",
+                                                              R"({"count":300000,"thread":1})")));
+INSTANTIATE_TEST_SUITE_P(Placements, RestOfModules, ::testing::ValuesIn(placementsUnderTest()),
+                         [](const auto& test) { return std::string(test.param.name); });
 
-TEST(RestOfModules, ComesAfterWhatWaitsForThem) {
-  ModuleKit kit(placementsUnderTest()[0]);
+TEST_P(RestOfModules, ComesAfterWhatWaitsForThem) {
+  ModuleKit kit(GetParam());
   ASSERT_TRUE(
       kit.apply(pipeline(kit, R"({"count":40})", R"({"sleep_ms":5,"again":1})")).has_value());
   const auto saved = kit.saveAll();
@@ -85,8 +92,8 @@ TEST(RestOfModules, ComesAfterWhatWaitsForThem) {
   EXPECT_EQ(saved->states.at("r")->bytes, "40");
 }
 
-TEST(RestOfModules, GoesOnWhenItIsTakenBack) {
-  ModuleKit kit(placementsUnderTest()[0]);
+TEST_P(RestOfModules, GoesOnWhenItIsTakenBack) {
+  ModuleKit kit(GetParam());
   RuntimeTarget target = pipeline(kit, R"({"count":20,"tokens":1})", R"({"keep":2000})");
   target.modules.push_back(kit.spec("l", "life"));
   ASSERT_TRUE(kit.apply(target).has_value());
@@ -106,8 +113,8 @@ TEST(RestOfModules, GoesOnWhenItIsTakenBack) {
   EXPECT_TRUE(kit.apply(target).has_value());
 }
 
-TEST(RestOfModules, IsGivenUpForAModuleThatDoesNotHandleItsMessages) {
-  ModuleKit kit(placementsUnderTest()[0]);
+TEST_P(RestOfModules, IsGivenUpForAModuleThatDoesNotHandleItsMessages) {
+  ModuleKit kit(GetParam());
   RuntimeTarget target = pipeline(kit, R"({"count":5})", R"({"again":1000000})");
   target.modules[1].stop_ms = 0;
   ASSERT_TRUE(kit.apply(target).has_value());
@@ -120,8 +127,8 @@ TEST(RestOfModules, IsGivenUpForAModuleThatDoesNotHandleItsMessages) {
   ASSERT_TRUE(eventually([&] { return kit.upstream.count() == 5; })) << "and nothing is lost";
 }
 
-TEST(RestOfModules, ComesToModulesThatSendInARing) {
-  ModuleKit kit(placementsUnderTest()[0]);
+TEST_P(RestOfModules, ComesToModulesThatSendInARing) {
+  ModuleKit kit(GetParam());
   RuntimeTarget target;
   target.modules = {kit.spec("a", "relay"), kit.spec("b", "relay"),
                     kit.spec("s", "source", R"({"count":50})")};
@@ -134,8 +141,8 @@ TEST(RestOfModules, ComesToModulesThatSendInARing) {
   EXPECT_EQ(saved->states.size(), 3u);
 }
 
-TEST(RestOfModules, NamesThoseThatDoNotRun) {
-  ModuleKit kit(placementsUnderTest()[0]);
+TEST_P(RestOfModules, NamesThoseThatDoNotRun) {
+  ModuleKit kit(GetParam());
   RuntimeTarget target;
   target.modules = {kit.spec("l", "life"), kit.spec("f", "life", R"({"fail_create":1})")};
   target.on_start_failure = OnStartFailure::kBackOff;
@@ -144,7 +151,7 @@ TEST(RestOfModules, NamesThoseThatDoNotRun) {
   ASSERT_TRUE(saved.has_value()) << saved.error().text;
   EXPECT_EQ(saved->down, std::set<std::string>{"f"});
 
-  ModuleKit next(placementsUnderTest()[0]);
+  ModuleKit next(GetParam());
   target.on_start_failure = OnStartFailure::kRefuse;
   EXPECT_TRUE(next.apply(target).has_error());
   target.may_back_off = saved->down;
