@@ -46,6 +46,7 @@ void beOrdinary(Steps& steps) {
   ::sigemptyset(&none);
   ::sigprocmask(SIG_SETMASK, &none, nullptr);
   ::umask(077);
+  steps.must(::chdir("/") == 0, "no folder held");
   // Only a preference: some systems let nobody say it.
   (void)writeSmallFile(AT_FDCWD, "/proc/self/oom_score_adj", kOomScore);
 }

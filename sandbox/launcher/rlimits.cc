@@ -20,6 +20,9 @@ constexpr rlim_t kDataSpare = 16 * kMegabyte;  // Libraries, rings, the runner i
 // to hold them where no group does.  malloc reserves 64 MiB a thread that it does not use.
 constexpr rlim_t kAddressSpare = 256 * kMegabyte;
 constexpr rlim_t kAddressSpareInGroup = 4096 * kMegabyte;
+// Where it shares its user with others these are counted too.  That bounds what a bomb takes from
+// the machine, not what it may have itself.
+constexpr rlim_t kOthersOfUser = 4096;
 
 void set(__rlimit_resource what, rlim_t value, const char* name, const Steps& steps) {
   rlimit now{};
@@ -44,10 +47,10 @@ void setLimits(const ChildPlan& plan, Steps& steps) {
 #endif
   set(RLIMIT_STACK, in_group ? kStackBytes : kStackBytesAlone, "STACK", steps);
   set(RLIMIT_NOFILE, kRunnerDevicesFd + order.devices + kFilesSpare, "NOFILE", steps);
-  // Where it shares its user with others, these would count too.  A group counts what it refuses,
-  // so it comes first.
-  if (plan.namespaces() || plan.is_root)
-    set(RLIMIT_NPROC, order.pids_max + (in_group ? 1 : 0), "NPROC", steps);
+  const bool shares_user = !plan.namespaces() && !plan.is_root;
+  // A group counts what it refuses, so it comes first.
+  const rlim_t spare = shares_user ? kOthersOfUser : in_group ? 1 : 0;
+  set(RLIMIT_NPROC, order.pids_max + spare, "NPROC", steps);
   set(RLIMIT_FSIZE, order.data_mb * kMegabyte, "FSIZE", steps);
   set(RLIMIT_CORE, 0, "CORE", steps);
   set(RLIMIT_MEMLOCK, kLockedBytes, "MEMLOCK", steps);
