@@ -172,9 +172,9 @@ TEST_P(Confine, LoadsAModuleFromItsSealedBytes) {
 
 TEST_P(Confine, LetsAnOrdinaryProgramLive) {
   const Ended ended = child_.run(how_, [this](Notebook& notes) {
-    notes.note("loading: " + testing::liveNormally());
+    notes.note("loading: " + testing::liveNormally(testing::Where::kAnywhere));
     notes.note(afterLoad(startOf(how_.tier)));
-    notes.note("running: " + testing::liveNormally());
+    notes.note("running: " + testing::liveNormally(testing::Where::kAnywhere));
   });
   EXPECT_EQ(ended.exit_code, 0);
   EXPECT_EQ(child_.text(), "loading: \n\nrunning: \n");

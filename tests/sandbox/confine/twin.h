@@ -7,17 +7,20 @@
 #include <clocale>
 #include <condition_variable>
 #include <csignal>
+#include <cstdint>
+#include <cstdio>
 #include <cstdlib>
 #include <ctime>
 #include <future>
 #include <iostream>
-#include <map>
+#include <iterator>
 #include <mutex>
 #include <random>
 #include <sstream>
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 namespace kante::testing {
@@ -29,7 +32,7 @@ inline bool threadsThrowAndCatch() {
   std::vector<std::thread> threads;
   for (int each = 0; each < 8; ++each) {
     threads.emplace_back([&caught, each] {
-      thread_local std::string name = "thread " + std::to_string(each);
+      const std::string name = "thread " + std::to_string(each);
       try {
         throw std::runtime_error(name);
       } catch (const std::exception& error) {
@@ -39,6 +42,20 @@ inline bool threadsThrowAndCatch() {
   }
   for (std::thread& thread : threads) thread.join();
   return caught == 8;
+}
+
+inline bool threadsHaveTheirOwn() {
+  std::atomic<int> right{0};
+  std::vector<std::thread> threads;
+  for (int each = 0; each < 4; ++each) {
+    threads.emplace_back([&right, each] {
+      thread_local std::string own;
+      own += std::to_string(each);
+      right += own == std::to_string(each) ? 1 : 0;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  return right == 4;
 }
 
 // Arenas of malloc, large blocks that are mapped, moved and given back.
@@ -125,20 +142,29 @@ inline bool handlesItsOwnSignals() {
 
 }  // namespace twin
 
+// While a library's constructors run, libc's loader holds its lock, and a thread that wants its
+// part of the library's thread_local variables, or to throw, waits for it, with or without a
+// sandbox.
+enum class Where : std::uint8_t { kInConstructor, kAnywhere };
+
 // The names of what failed; empty: all well.
-inline std::string liveNormally() {
+inline std::string liveNormally(Where where) {
   std::string failed;
   const std::pair<const char*, bool (*)()> all[] = {
-      {"threads and exceptions", twin::threadsThrowAndCatch},
       {"memory", twin::memoryGrows},
       {"waits", twin::waits},
       {"libc", twin::libcGoesOn},
       {"random", twin::random},
       {"streams", twin::streams},
       {"signals", twin::handlesItsOwnSignals},
+      {"exceptions of threads", twin::threadsThrowAndCatch},
+      {"thread_local", twin::threadsHaveTheirOwn},
   };
-  for (const auto& [name, holds] : all)
-    if (!holds()) failed += std::string(failed.empty() ? "" : ", ") + name;
+  constexpr std::size_t kNotWhileLoading = 2;
+  std::size_t count = std::size(all);
+  if (where == Where::kInConstructor) count -= kNotWhileLoading;
+  for (std::size_t at = 0; at < count; ++at)
+    if (!all[at].second()) failed += std::string(failed.empty() ? "" : ", ") + all[at].first;
   return failed;
 }
 
