@@ -147,7 +147,8 @@ TEST(RealGroups, WhatAKilledLauncherLeftIsRemovedAndOthersAreNot) {
   const Cgroups groups(Cgroups::Role::kHelper);
   if (groups.kind() == LimitKind::kRlimit) {
     EXPECT_FALSE(sandboxMustWork() && ::geteuid() == 0) << groups.missing();
-    GTEST_SKIP() << groups.missing();
+    EXPECT_NE(groups.missing(), "");  // An ordinary user is told what it would take.
+    return;
   }
   Group own;
   ASSERT_EQ(groups.make(1, "own", {16, 10, 8}, own), "");

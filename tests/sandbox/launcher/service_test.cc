@@ -313,8 +313,13 @@ TEST_F(LauncherTest, NothingIsLeftOfAClientThatGoes) {
   ASSERT_TRUE(one.runs());
   ASSERT_TRUE(other.runs());
   const int pids[] = {one.spawned().pid, other.spawned().pid};
+  const std::string groups[] = {groupOf(pids[0]), groupOf(pids[1])};
   client.reset();
   for (const int pid : pids) EXPECT_EQ(::kill(pid, 0), -1);
+  for (const std::string& group : groups) {
+    if (group.find("/kante.") == std::string::npos) continue;  // None was made.
+    EXPECT_NE(::access(("/sys/fs/cgroup/pids" + group).c_str(), F_OK), 0) << group;
+  }
 }
 
 TEST(LauncherOpening, AMissingLauncherIsNamed) {
