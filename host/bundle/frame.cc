@@ -86,7 +86,7 @@ Result<std::string> readStart(int fd, std::size_t count) {
 
 }  // namespace
 
-Result<Frame> parseFrame(FrameKind kind, std::string_view start, std::uint64_t file_bytes) {
+Result<SignedFrame> parseFrame(FrameKind kind, std::string_view start, std::uint64_t file_bytes) {
   KANTE_TRY(head, parseHead(kind, start, file_bytes));
   if (start.size() - kFrameHeadBytes < head.signature_bytes) {
     return fail(Errc::kCorrupt, std::string(what(kind)) + " is truncated within its signature");
@@ -97,10 +97,10 @@ Result<Frame> parseFrame(FrameKind kind, std::string_view start, std::uint64_t f
     return fail(Errc::kCorrupt,
                 std::string(what(kind)) + " signature is damaged: its SHA-256 differs");
   }
-  return Frame{std::string(signature), kFrameHeadBytes + head.signature_bytes, head.payload_bytes};
+  return SignedFrame{std::string(signature), kFrameHeadBytes + head.signature_bytes, head.payload_bytes};
 }
 
-Result<Frame> readFrame(FrameKind kind, int fd) {
+Result<SignedFrame> readFrame(FrameKind kind, int fd) {
   struct stat status {};
   if (::fstat(fd, &status) != 0) return failErrno("fstat");
   if (!S_ISREG(status.st_mode))

@@ -14,7 +14,7 @@ enum class FrameKind { kBundle, kDocument };
 
 // Where the parts of a checked frame lie.  The signature is held here; the payload stays in its
 // file.
-struct Frame {
+struct SignedFrame {
   std::string signature;  // CMS SignedData, DER; what it says is not looked at here.
   std::uint64_t payload_offset = 0;
   std::uint64_t payload_bytes = 0;
@@ -29,10 +29,10 @@ inline constexpr std::uint64_t kDocumentPayloadBytesMax = std::uint64_t{4} << 20
 // Checks the head and the digest of the signature.  `start` is the file from its first byte on, at
 // least the head and the signature of it (a longer prefix is fine); `file_bytes` the size of the
 // whole file. Fails with kCorrupt for anything that is not exactly one frame.
-Result<Frame> parseFrame(FrameKind kind, std::string_view start, std::uint64_t file_bytes);
+Result<SignedFrame> parseFrame(FrameKind kind, std::string_view start, std::uint64_t file_bytes);
 
 // The same for an open regular file, reading only head and signature.
-Result<Frame> readFrame(FrameKind kind, int fd);
+Result<SignedFrame> readFrame(FrameKind kind, int fd);
 
 // Head and signature, to be followed by the payload.
 Result<std::string> makeFrameStart(FrameKind kind, std::string_view signature,

@@ -12,7 +12,7 @@ using ::testing::HasSubstr;
 
 const std::string kGood = makeFrameStart(FrameKind::kBundle, "signature", 7).value() + "payload";
 
-Result<Frame> parse(const std::string& bytes, FrameKind kind = FrameKind::kBundle) {
+Result<SignedFrame> parse(const std::string& bytes, FrameKind kind = FrameKind::kBundle) {
   return parseFrame(kind, bytes, bytes.size());
 }
 
