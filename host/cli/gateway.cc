@@ -356,6 +356,8 @@ Status Gateway::State::openModules() {
     KANTE_TRY(bytes, bundles->load(digest));
     return LoadedModule::load(std::move(bytes.sealed), id);
   };
+  host.sandbox = sandbox->lives(*bundles);
+  host.sandbox_missing = sandbox->missing();
   host.event = [this](const std::string& kind, const std::string& module, const std::string& text) {
     Event event;
     event.level = levelOf(kind);

@@ -5,17 +5,28 @@
 #include <boost/json/value.hpp>
 
 #include "host/base/log.h"
+#include "host/bundle/bundle_store.h"
 #include "host/hub/twins.h"
+#include "host/placement/module_spec.h"
 #include "host/sandbox/launcher_client.h"
+#include "host/sandbox/runner_link.h"
+#include "host/sandbox/runner_source.h"
 #include "host/sandbox/tier.h"
 
 namespace kante::cli {
 
 namespace json = boost::json;
 
+namespace {
+// "sha256:HEX" as a name of at most 63 bytes.
+std::string moduleFile(const std::string& digest) {
+  return digest.substr(digest.find(':') + 1, 32) + ".so";
+}
+}  // namespace
+
 GatewaySandbox::GatewaySandbox(boost::asio::io_context& control, Log& log,
                                std::uint32_t minimum_tier)
-    : log_(log) {
+    : log_(log), control_(control) {
   status_.minimum_tier = minimum_tier;
   LauncherClient::Options options;
   options.log = &log;
@@ -37,6 +48,7 @@ void GatewaySandbox::settle(Twins& twins) {
     }
   }
   if (launcher_) {
+    runners_ = std::make_unique<LaunchedRunners>(*launcher_);
     const Can& can = launcher_->can();
     status_.tier = can.tier;
     status_.limits = name(can.limits);
@@ -49,6 +61,23 @@ void GatewaySandbox::settle(Twins& twins) {
 }
 
 GatewaySandbox::~GatewaySandbox() = default;
+
+// The bytes are compared and linted at every start, as those of a module in this process are.
+GatewaySandbox::Lives GatewaySandbox::lives(const BundleStore& bundles) {
+  if (tier_ == 0) return nullptr;
+  return [this, &bundles](const ModuleSpec& spec,
+                          Shard& shard) -> Result<std::shared_ptr<ModuleLife>> {
+    KANTE_TRY(bytes, bundles.load(spec.digest, LoadFor::kSandbox));
+    RunnerOrder order;
+    order.name = spec.name;
+    order.module_id = spec.id;
+    order.module_file = moduleFile(spec.digest);
+    order.module_bytes = std::make_shared<const FileDescriptor>(std::move(bytes.sealed));
+    order.tier = tier_;
+    KANTE_TRY(link, RunnerLink::make({control_, *runners_, shard.shared_from_this(), order}));
+    return std::shared_ptr<ModuleLife>(std::move(link));
+  };
+}
 
 // Only when it has changed: each patch is a write to the store.
 void GatewaySandbox::report(Twins& twins) const {

@@ -1,19 +1,26 @@
 // The gateway's part that has to do with sandboxed modules: the launcher, and what it can do here.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "host/api/status.h"
+#include "host/base/result.h"
 
 namespace boost::asio {
 class io_context;
 }
 
 namespace kante {
+class BundleStore;
 class LauncherClient;
 class Log;
+class ModuleLife;
+class RunnerSource;
+class Shard;
 class Twins;
+struct ModuleSpec;
 }  // namespace kante
 
 namespace kante::cli {
@@ -31,6 +38,10 @@ class GatewaySandbox {
   void settle(Twins& twins);
 
   LauncherClient* launcher() { return launcher_.get(); }  // Null: missing() says why.
+  using Lives =
+      std::function<Result<std::shared_ptr<ModuleLife>>(const ModuleSpec& spec, Shard& shard)>;
+  // What gives modules of this store a life in a runner; null where there is no sandbox.
+  Lives lives(const BundleStore& bundles);
   // What sandboxed modules run in; 0: nothing, they are refused with missing().
   std::uint32_t tier() const { return tier_; }
   const std::string& missing() const { return missing_; }
@@ -42,7 +53,9 @@ class GatewaySandbox {
   void report(Twins& twins) const;
 
   Log& log_;
+  boost::asio::io_context& control_;
   std::unique_ptr<LauncherClient> launcher_;
+  std::unique_ptr<RunnerSource> runners_;
   std::uint32_t tier_ = 0;
   std::string missing_;
   SandboxStatus status_;
