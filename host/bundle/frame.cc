@@ -97,7 +97,8 @@ Result<SignedFrame> parseFrame(FrameKind kind, std::string_view start, std::uint
     return fail(Errc::kCorrupt,
                 std::string(what(kind)) + " signature is damaged: its SHA-256 differs");
   }
-  return SignedFrame{std::string(signature), kFrameHeadBytes + head.signature_bytes, head.payload_bytes};
+  return SignedFrame{std::string(signature), kFrameHeadBytes + head.signature_bytes,
+                     head.payload_bytes};
 }
 
 Result<SignedFrame> readFrame(FrameKind kind, int fd) {

@@ -38,19 +38,28 @@ inline constexpr int kRounds = 7;
 // Shards, lanes, routes and the two bench modules, loaded from their files through the real ABI.
 class Core {
  public:
-  Core(std::uint32_t shards, ModuleServices& services);
+  enum class Sandbox : bool { kNo, kYes };  // With a launcher, and $upstream as a mailbox.
+  Core(std::uint32_t shards, ModuleServices& services, Sandbox sandbox = Sandbox::kNo);
   ~Core();
   // Applies and waits; ends the program with the error's text if it fails.
   void apply(const RuntimeTarget& target);
   ModuleHost& host() { return *host_; }
-  BenchFigures& figures();
+  // Of the module loaded from this digest in this process.
+  BenchFigures& figures(const std::string& digest = "bench-sink");
+  // With a sandbox: the next body that a module sent to $upstream.
+  std::string nextUpstream();
+  // For modules that are made from now on.
+  void limit(const std::string& name, std::uint32_t cpu_percent);
+  std::map<std::string, int> pids();
 
  private:
   struct Loop;
+  struct Runners;
   std::unique_ptr<Loop> loop_;
   Log log_{Log::Format::kText, LogLevel::kWarn};
   std::unique_ptr<CrashPage> page_;
   std::map<std::string, std::shared_ptr<const LoadedModule>> loaded_;
+  std::unique_ptr<Runners> runners_;
   std::unique_ptr<ModuleHost> host_;
 };
 
@@ -66,6 +75,7 @@ double nngInproc(std::uint64_t messages);
 std::vector<Figure> benchBus();
 std::vector<Figure> benchRoutes();
 std::vector<Figure> benchStore();
+std::vector<Figure> benchSandbox();
 std::vector<Figure> benchStartup(const std::string& kante);
 std::vector<Figure> benchFootprint(const std::string& kante);
 

@@ -7,12 +7,19 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
+#include <condition_variable>
 #include <cstdio>
 #include <cstdlib>
+#include <deque>
 #include <future>
+#include <mutex>
+#include <optional>
 #include <thread>
 
 #include "host/base/fd.h"
+#include "host/sandbox/launcher_client.h"
+#include "host/sandbox/runner_link.h"
+#include "host/sandbox/runner_source.h"
 #include "tests/bench/bench.h"
 
 namespace kante::bench {
@@ -29,6 +36,8 @@ FileDescriptor sealed(const std::string& path) {
   if (bytes.has_error()) die(bytes.error().text);
   FileDescriptor memory(::memfd_create("bench", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   if (!memory || writeAll(memory.get(), *bytes).has_error()) die("memfd_create failed");
+  (void)::fcntl(memory.get(), F_ADD_SEALS,
+                F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
   return memory;
 }
 
@@ -78,7 +87,79 @@ struct Core::Loop {
   }
 };
 
-Core::Core(std::uint32_t shards, ModuleServices& services)
+// What makes lives in runners, and what their modules send to $upstream.
+struct Core::Runners final : DurableSink {
+  Runners(boost::asio::io_context& io, Log& log) : control(io) {
+    LauncherClient::Options options;
+    options.log = &log;
+    auto opened = LauncherClient::open(io, std::move(options));
+    if (opened.has_error()) die(opened.error().text);
+    launcher = std::move(*opened);
+    if (launcher->can().tier == 0) die("no sandbox here: " + std::string(launcher->can().better));
+    source.emplace(*launcher);
+  }
+  Result<std::shared_ptr<ModuleLife>> make(const ModuleSpec& spec, Shard& shard) {
+    RunnerOrder order;
+    order.name = spec.name;
+    order.module_id = spec.id;
+    order.module_file = spec.digest + ".so";
+    order.module_bytes = std::make_shared<const FileDescriptor>(
+        sealed(std::string(KANTE_BENCH_MODULES) + "/" + spec.digest + ".so"));
+    order.tier = launcher->can().tier;
+    order.memory_mb = 64;
+    if (const auto at = cpu_percent.find(spec.name); at != cpu_percent.end())
+      order.cpu_percent = at->second;
+    KANTE_TRY(link, RunnerLink::make({control, *source, shard.shared_from_this(), order}));
+    return std::shared_ptr<ModuleLife>(std::move(link));
+  }
+  Offer offer(const MessageRef& message, const Hop&, std::uint8_t, std::uint32_t,
+              Committed committed) override {
+    {
+      const std::lock_guard lock(mutex);
+      bodies.emplace_back(message.view().body());
+    }
+    came.notify_one();
+    if (committed) committed(true);
+    return Offer::kTaken;
+  }
+  bool hasRoom() const override { return true; }
+  void onRoom(std::function<void()> waker) override { waker(); }
+
+  boost::asio::io_context& control;
+  std::unique_ptr<LauncherClient> launcher;
+  std::optional<LaunchedRunners> source;
+  std::map<std::string, std::uint32_t> cpu_percent;
+  std::mutex mutex;
+  std::condition_variable came;
+  std::deque<std::string> bodies;
+};
+
+std::string Core::nextUpstream() {
+  std::unique_lock lock(runners_->mutex);
+  if (!runners_->came.wait_for(lock, std::chrono::seconds(120),
+                               [&] { return !runners_->bodies.empty(); })) {
+    die("nothing came from the modules for two minutes");
+  }
+  std::string body = std::move(runners_->bodies.front());
+  runners_->bodies.pop_front();
+  return body;
+}
+
+void Core::limit(const std::string& name, std::uint32_t cpu_percent) {
+  runners_->cpu_percent[name] = cpu_percent;
+}
+
+std::map<std::string, int> Core::pids() {
+  std::promise<std::map<std::string, int>> out;
+  boost::asio::post(loop_->io, [&] {
+    std::map<std::string, int> pids;
+    for (const ModuleStatus& module : host_->modules()) pids[module.name] = module.pid;
+    out.set_value(std::move(pids));
+  });
+  return out.get_future().get();
+}
+
+Core::Core(std::uint32_t shards, ModuleServices& services, Sandbox sandbox)
     : loop_(std::make_unique<Loop>()), page_(CrashPage::inMemory()) {
   ModuleHostOptions options;
   options.gateway_id = "bench";
@@ -95,6 +176,13 @@ Core::Core(std::uint32_t shards, ModuleServices& services)
   };
   std::promise<void> made;
   boost::asio::post(loop_->io, [&] {
+    if (sandbox == Sandbox::kYes) {
+      runners_ = std::make_unique<Runners>(loop_->io, log_);
+      options.upstream = runners_.get();
+      options.sandbox = [this](const ModuleSpec& spec, Shard& shard) {
+        return runners_->make(spec, shard);
+      };
+    }
     host_ = makeModuleHost(std::move(options));
     made.set_value();
   });
@@ -107,6 +195,7 @@ Core::~Core() {
   ended.get_future().wait();
   loop_.reset();
   host_.reset();
+  runners_.reset();
 }
 
 void Core::apply(const RuntimeTarget& target) {
@@ -120,9 +209,9 @@ void Core::apply(const RuntimeTarget& target) {
   if (status.has_error()) die(status.error().text);
 }
 
-BenchFigures& Core::figures() {
+BenchFigures& Core::figures(const std::string& digest) {
   return *static_cast<BenchFigures*>(
-      const_cast<void*>(loaded_.at("bench-sink")->extension("bench.figures/1")));
+      const_cast<void*>(loaded_.at(digest)->extension("bench.figures/1")));
 }
 
 ModuleSpec sourceSpec(const std::string& config) {

@@ -44,7 +44,7 @@ void printTable(const std::string& bench, const std::vector<Figure>& figures) {
 }
 
 int usage() {
-  std::fprintf(stderr, "usage: kante-bench bus|routes|store|startup|footprint [--json]\n");
+  std::fprintf(stderr, "usage: kante-bench bus|sandbox|routes|store|startup|footprint [--json]\n");
   return 2;
 }
 
@@ -60,6 +60,8 @@ int main(int argc, char** argv) {
   std::vector<Figure> figures;
   if (bench == "bus") {
     figures = kante::bench::benchBus();
+  } else if (bench == "sandbox") {
+    figures = kante::bench::benchSandbox();
   } else if (bench == "routes") {
     figures = kante::bench::benchRoutes();
   } else if (bench == "store") {

@@ -5,6 +5,9 @@
 
 #include <atomic>
 #include <cstdint>
+#include <cstdlib>
+#include <string>
+#include <string_view>
 
 #if defined(__x86_64__)
 #include <x86intrin.h>
@@ -27,6 +30,14 @@ struct BenchFigures {
   std::atomic<std::uint32_t> samples{0};
   std::uint32_t sample_ticks[kSamplesMax];  // Send to receipt, one a message, when asked for.
 };
+
+// The number after "key": in a configuration.
+inline std::uint64_t benchNumberIn(std::string_view json, std::string_view key,
+                                   std::uint64_t otherwise) {
+  const auto at = json.find("\"" + std::string(key) + "\":");
+  if (at == std::string_view::npos) return otherwise;
+  return std::strtoull(std::string(json.substr(at + key.size() + 3)).c_str(), nullptr, 10);
+}
 
 // The body begins with these; its rest is padding.
 struct BenchBody {

@@ -1,5 +1,8 @@
 // Counts what it gets, checks that the numbers rise by one, and (config {"answer":true}) answers
-// each.
+// each.  With {"report_at":N} it sends what it counted by the N-th message from its output
+// "answer", because nobody can look at it in a runner.
+#include <cstdio>
+#include <ctime>
 #include <new>
 
 #include "bench_module.h"
@@ -15,7 +18,18 @@ struct Sink {
   MessageTemplate shape{"", ""};
   std::uint64_t next = 0;
   bool answer = false;
+  std::uint64_t report_at = 0;
+  std::uint64_t received = 0;
+  std::uint64_t out_of_order = 0;
+  std::uint64_t first_ns = 0;
 };
+
+std::uint64_t monotonicNs() {
+  timespec at{};
+  ::clock_gettime(CLOCK_MONOTONIC, &at);
+  return static_cast<std::uint64_t>(at.tv_sec) * 1'000'000'000u +
+         static_cast<std::uint64_t>(at.tv_nsec);
+}
 
 kante_status create(const kante_host* host, kante_msg* config, kante_module** out) {
   auto* sink = new (std::nothrow) Sink;
@@ -23,6 +37,7 @@ kante_status create(const kante_host* host, kante_msg* config, kante_module** ou
   sink->host = host;
   const std::string_view json = toView(kante_message_body(host->msg_words(config, nullptr)));
   sink->answer = json.find("\"answer\":true") != std::string_view::npos;
+  sink->report_at = benchNumberIn(json, "report_at", 0);
   g_figures.received.store(0);
   g_figures.out_of_order.store(0);
   g_figures.samples.store(0);
@@ -30,14 +45,26 @@ kante_status create(const kante_host* host, kante_msg* config, kante_module** ou
   return KANTE_OK;
 }
 
-void sendAnswer(Sink& sink) {
+void send(Sink& sink, std::string_view body) {
   void* scratch = nullptr;
-  const std::uint32_t words = sink.shape.words(0);
+  const std::uint32_t words = sink.shape.words(body.size());
   if (sink.host->msg_alloc(sink.host, words, 0, &scratch) != KANTE_OK) return;
-  sink.shape.write(scratch, "");
+  sink.shape.write(scratch, body);
   if (sink.host->publish(sink.host, 0, scratch, words, 0) != KANTE_OK) {
     sink.host->msg_abandon(sink.host, scratch);
   }
+}
+
+void report(Sink& sink) {
+  char text[256];
+  const std::uint64_t now = monotonicNs();
+  std::snprintf(text, sizeof text,
+                "{\"received\":%llu,\"out_of_order\":%llu,\"first_ns\":%llu,\"last_ns\":%llu}",
+                static_cast<unsigned long long>(sink.received),
+                static_cast<unsigned long long>(sink.out_of_order),
+                static_cast<unsigned long long>(sink.first_ns),
+                static_cast<unsigned long long>(now));
+  send(sink, text);
 }
 
 kante_status onEvent(kante_module* module, const kante_event* event) {
@@ -49,14 +76,20 @@ kante_status onEvent(kante_module* module, const kante_event* event) {
     g_figures.out_of_order.store(g_figures.out_of_order.load(std::memory_order_relaxed) + 1,
                                  std::memory_order_relaxed);
   }
+  if (head.number != sink.next) ++sink.out_of_order;
   sink.next = head.number + 1;
+  if (sink.report_at != 0) {
+    if (sink.received++ == 0) sink.first_ns = monotonicNs();
+    if (sink.received == sink.report_at) report(sink);
+    return KANTE_OK;
+  }
   if (sink.answer) {
     const std::uint32_t at = g_figures.samples.load(std::memory_order_relaxed);
     if (at < BenchFigures::kSamplesMax) {
       g_figures.sample_ticks[at] = static_cast<std::uint32_t>(benchTicks() - head.sent_ticks);
       g_figures.samples.store(at + 1, std::memory_order_relaxed);
     }
-    sendAnswer(sink);
+    send(sink, {});
   }
   g_figures.received.store(g_figures.received.load(std::memory_order_relaxed) + 1,
                            std::memory_order_release);
