@@ -283,7 +283,7 @@ void Instance::dispatch(Event& event) {
     raw.word_count = event.message.wordCount();
   }
   if (auto* open = std::exchange(event.open, nullptr)) doneDelivered(*open);
-  if (event.descriptor) raw.arg = static_cast<std::uint64_t>(event.descriptor->release());
+  if (event.descriptor) raw.arg = static_cast<std::uint64_t>(event.descriptor->get());
   if (raw.type == KANTE_EVENT_TIMER) {
     raw.arg = timerExpired(raw.id);
     if (raw.arg == 0) return;  // Cancelled meanwhile.
@@ -298,6 +298,7 @@ void Instance::dispatch(Event& event) {
     if (status == KANTE_PENDING && isOwed(raw.type))
       return owed_.push_back({raw.type, raw.token, std::move(event.after)});
   }
+  if (event.descriptor) (void)event.descriptor->release();  // Handed over.
   if (status != KANTE_OK && status != KANTE_E_UNSUPPORTED && !event.after) {
     errors_.fetch_add(1, std::memory_order_relaxed);
     log(3, "event " + std::to_string(raw.type) + " answered " + std::to_string(status) +

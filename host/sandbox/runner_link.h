@@ -20,6 +20,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <unordered_set>
 #include <vector>
 
 #include "host/message/layout.h"
@@ -158,6 +159,7 @@ class RunnerLink final : public ModuleLife,
   kante_status write(const FrameOut& frame, const MessageRef& keep);
   kante_status noRoom();
   kante_status restore(const kante_event& event);
+  kante_status opened(const kante_event& event, FrameOut& frame);
   bool canWrite() const;
   void writeOwed();
   bool writeNow(const FrameOut& frame);
@@ -206,7 +208,9 @@ class RunnerLink final : public ModuleLife,
   std::uint64_t handled_ = 0;                        // As last seen.
   std::array<std::uint32_t, kInputCredit> sizes_{};  // Bytes of those between, by their number.
   std::uint64_t unhandled_bytes_ = 0;
-  bool said_again_ = false;  // roomAgain() is owed.
+  std::unordered_multiset<std::uint64_t> opens_;  // Requests that bring a descriptor.
+  std::uint64_t passed_ = 0;                      // Whose descriptor is sent and whose DONE is not.
+  bool said_again_ = false;                       // roomAgain() is owed.
   bool asleep_ = false;
 
   // From the runner.

@@ -54,7 +54,8 @@ void RunnerLink::handle() {
     case Frame::kStorageGet:
     case Frame::kStoragePut:
     case Frame::kStorageErase:
-    case Frame::kInvoke: return request();
+    case Frame::kInvoke:
+    case Frame::kOpen: return request();
     case Frame::kDefineMetric:
     case Frame::kAddMetric:
     case Frame::kRecordMetric: return metric();
@@ -174,6 +175,10 @@ void RunnerLink::request() {
     case Frame::kStorageGet: status = storage.get(host_, text, head.token); break;
     case Frame::kStoragePut: status = storage.put(host_, text, message.get(), head.token); break;
     case Frame::kStorageErase: status = storage.erase(host_, text, head.token); break;
+    case Frame::kOpen:
+      status = extension<kante_device_v1>(*host_, KANTE_EXT_DEVICE).open(host_, text, head.token);
+      if (status == KANTE_OK) opens_.insert(head.token);
+      break;
     default: {
       const auto target_bytes = static_cast<std::uint32_t>(head.arg >> 32);
       if (target_bytes > text.size) return breach("INVOKE with a target longer than its text");

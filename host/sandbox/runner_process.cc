@@ -48,7 +48,26 @@ Result<std::shared_ptr<RunnerChannel>> RunnerChannel::make(const std::string& na
   KANTE_TRY(files, HostFiles::make(name, ring_bytes));
   FileDescriptor doorbell(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC));
   if (!doorbell) return failErrno("eventfd");
-  return std::make_shared<RunnerChannel>(RunnerChannel{std::move(files), std::move(doorbell)});
+  return std::make_shared<RunnerChannel>(RunnerChannel{std::move(files), std::move(doorbell), {}});
+}
+
+bool RunnerChannel::pass(int fd, std::uint64_t token) const {
+  PassedDescriptor said;
+  said.token = token;
+  iovec place{&said, sizeof said};
+  alignas(cmsghdr) char beside[CMSG_SPACE(sizeof(int))] = {};
+  msghdr message{};
+  message.msg_iov = &place;
+  message.msg_iovlen = 1;
+  message.msg_control = beside;
+  message.msg_controllen = sizeof beside;
+  cmsghdr* head = CMSG_FIRSTHDR(&message);
+  head->cmsg_level = SOL_SOCKET;
+  head->cmsg_type = SCM_RIGHTS;
+  head->cmsg_len = CMSG_LEN(sizeof(int));
+  std::memcpy(CMSG_DATA(head), &fd, sizeof fd);
+  return ::sendmsg(control.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL) ==
+         static_cast<ssize_t>(sizeof said);
 }
 
 RunnerProcess::RunnerProcess(boost::asio::io_context& control, RunnerSource& source,
@@ -82,6 +101,8 @@ Status RunnerProcess::spawn() {
     return failErrno("socketpair");
   const FileDescriptor theirs(ends[1]);
   control_.assign(ends[0]);
+  channel_->control = FileDescriptor(::fcntl(ends[0], F_DUPFD_CLOEXEC, 0));
+  if (!channel_->control) return failErrno("the control socket");
   if (::pipe2(ends, O_CLOEXEC) != 0) return failErrno("pipe");
   const FileDescriptor log_end(ends[1]);
   log_.open(FileDescriptor(ends[0]));

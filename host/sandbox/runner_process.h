@@ -44,6 +44,9 @@ struct RunnerOrder {
 struct RunnerChannel {
   HostFiles files;
   FileDescriptor doorbell;  // eventfd; never read.
+  FileDescriptor control;   // The host's end of the control socket, for descriptors.
+  // Sends a copy of the descriptor; false: the runner takes none.  Any thread, once it is loaded.
+  bool pass(int fd, std::uint64_t token) const;
   static Result<std::shared_ptr<RunnerChannel>> make(const std::string& name,
                                                      std::uint32_t ring_bytes);
 };

@@ -88,7 +88,6 @@ inline constexpr Rule kRules[] = {
     rules::allow("readv", "as read"),
     rules::allow("writev", "as write; iostream"),
     rules::allowIf("recvmsg", bits(2, rules::kOutOfBand, 0), "the control socket; out-of-band data of UNIX sockets had holes"),
-    rules::allowIf("sendmsg", bits(2, rules::kOutOfBand, 0), "the control socket, as recvmsg"),
     rules::allow("close", "gives something up"),
     rules::allow("fstat", "streams ask for the size of a block"),
     rules::allow("fstat64", "as fstat"),

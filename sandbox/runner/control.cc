@@ -1,20 +1,17 @@
 #include "sandbox/runner/control.h"
 
 #include <sys/socket.h>
+#include <unistd.h>
 
 #include <cerrno>
 
 namespace kante {
 
-// sendmsg and recvmsg by name: the filters allow no other call on a socket.
+// write and recvmsg by name: the filters allow no call that could send to another peer.
 bool Control::sendBytes(const void* bytes, std::size_t size) const {
-  iovec place{const_cast<void*>(bytes), size};
-  msghdr message{};
-  message.msg_iov = &place;
-  message.msg_iovlen = 1;
   ssize_t n = 0;
   do {
-    n = ::sendmsg(fd_, &message, MSG_NOSIGNAL);
+    n = ::write(fd_, bytes, size);
   } while (n < 0 && errno == EINTR);
   return n == static_cast<ssize_t>(size);
 }

@@ -32,6 +32,7 @@ Loop::Loop(const RunnerFiles& files, const kante_entry& entry, int doorbell, int
     : files_(files),
       entry_(entry),
       control_(control),
+      descriptors_(control),
       waker_(files.hostPage()),
       host_sleep_(files.hostPage().end),
       own_sleep_(files.page().end),
@@ -93,13 +94,7 @@ void Loop::takeFrame() {
     case Frame::kMethod: return method();
     case Frame::kDesired:
       return tell({.type = KANTE_EVENT_DESIRED, .arg = head.arg, .message = frameMessage()});
-    case Frame::kDone:
-      port_.requestDone(head.token);
-      return tell({.type = KANTE_EVENT_DONE,
-                   .status = head.status,
-                   .token = head.token,
-                   .arg = head.arg,
-                   .message = frameMessage()});
+    case Frame::kDone: return done();
     case Frame::kDrain: return drain();
     case Frame::kHealth: {
       const kante_status status = call({.type = KANTE_EVENT_HEALTH});
@@ -112,6 +107,21 @@ void Loop::takeFrame() {
     case Frame::kDestroy: return destroy();
     default: return;  // The reader let nothing else through.
   }
+}
+
+void Loop::done() {
+  const FrameHead& head = frame_.head;
+  Event event{.type = KANTE_EVENT_DONE,
+              .status = head.status,
+              .token = head.token,
+              .arg = head.arg,
+              .message = frameMessage()};
+  if (port_.requestDone(head.token) && head.status == KANTE_OK && head.arg == 1) {
+    const int fd = descriptors_.take(head.token);
+    event.arg = fd < 0 ? 0 : static_cast<std::uint64_t>(fd);
+    if (fd < 0) event.status = KANTE_E_STATE;
+  }
+  tell(event);
 }
 
 // ---- sleep

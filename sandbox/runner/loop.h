@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 
+#include "sandbox/runner/descriptors.h"
 #include "sandbox/runner/remote_port.h"
 #include "sandbox/wire/frame_codec.h"
 #include "sandbox/wire/shared_file.h"
@@ -28,7 +29,8 @@ class Loop {
   static constexpr std::uint32_t kVainMax = 4;     // Spins in vain, in a row, after which …
   static constexpr std::uint32_t kSkip = 16;       // … one in so many is tried.
 
-  // `entry` has been checked; `control` is only looked at for its end.
+  // `entry` has been checked; `control` is looked at for its end and
+  // for descriptors.
   Loop(const RunnerFiles& files, const kante_entry& entry, int doorbell, int control);
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
@@ -57,6 +59,7 @@ class Loop {
 
   bool turn();
   void takeFrame();
+  void done();
   void sleep();
   bool spin();
   bool hostIsGone() const;
@@ -78,6 +81,7 @@ class Loop {
   const RunnerFiles& files_;
   const kante_entry& entry_;
   const int control_;
+  Descriptors descriptors_;
   Waker waker_;
   PeerSleep host_sleep_;
   OwnSleep own_sleep_;

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <cstring>
 #include <string>
@@ -89,7 +90,8 @@ int main(int argc, char** argv) {
   struct stat control {};
   if (argc > 2 || ::fstat(kRunnerControlFd, &control) != 0 || !S_ISSOCK(control.st_mode))
     return misuse();
-  ::mallopt(M_ARENA_MAX, 2);  // One strand and few threads: memory before speed.
+  ::signal(SIGPIPE, SIG_IGN);  // A peer that is gone is an answer, as in the host's own process.
+  ::mallopt(M_ARENA_MAX, 2);   // One strand and few threads: memory before speed.
   // Nothing of the module runs once it was destroyed, its exit handlers neither.
   ::_exit(run());
 }

@@ -165,6 +165,18 @@ void RemotePort::tellMetrics() {
   });
 }
 
+kante_status RemotePort::open(std::string_view what, std::uint64_t token) {
+  {
+    const Call call(*this);  // Before the answer can come.
+    opens_.insert(token);
+  }
+  const kante_status status = request(token, {.kind = Frame::kOpen, .text = what}, nullptr);
+  if (status == KANTE_OK) return status;
+  const Call call(*this);
+  opens_.erase(opens_.find(token));
+  return status;
+}
+
 // ---- state and life
 
 kante_status RemotePort::saveState(std::uint64_t token, std::uint64_t format, const void* data,

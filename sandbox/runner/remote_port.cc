@@ -242,10 +242,14 @@ void RemotePort::beginDrain() {
   drain_ = Drain::kSent;
 }
 
-void RemotePort::requestDone(std::uint64_t token) {
+bool RemotePort::requestDone(std::uint64_t token) {
   const Call call(*this);
   const auto at = requests_.find(token);
   if (at != requests_.end()) requests_.erase(at);
+  const auto open = opens_.find(token);
+  if (open == opens_.end()) return false;
+  opens_.erase(open);
+  return true;
 }
 
 // ---- turns and sleep

@@ -53,8 +53,8 @@ class RemotePort final : public ModulePort {
   // kEventEnded of an event for which nothing else says it.
   void tellEnd(std::uint32_t type, std::uint64_t token, kante_status status, std::string_view text);
   void tellRestored(kante_status status);
-  // A DONE of that token is about to be handed over.
-  void requestDone(std::uint64_t token);
+  // A DONE of that token is about to be handed over; true: it answers open().
+  bool requestDone(std::uint64_t token);
 
   std::string& explanation() { return explanation_; }
   // An output that said KANTE_E_AGAIN and may be written to again.
@@ -98,6 +98,7 @@ class RemotePort final : public ModulePort {
   kante_status defer(std::uint32_t ms) override;
   kante_status invoke(std::string_view target, std::string_view name, kante_msg* arguments,
                       std::uint32_t timeout_ms, std::uint64_t token) override;
+  kante_status open(std::string_view what, std::uint64_t token) override;
   void promisedReady() override;
 
  private:
@@ -146,6 +147,7 @@ class RemotePort final : public ModulePort {
   std::unordered_set<std::uint64_t> open_tokens_;    // Inputs that were answered KANTE_PENDING.
   std::unordered_set<std::uint64_t> open_calls_;     // Methods without a reply.
   std::unordered_multiset<std::uint64_t> requests_;  // Unanswered; at most kRequestCredit.
+  std::unordered_multiset<std::uint64_t> opens_;     // Of these, those of open().
   std::uint64_t save_token_ = 0;
   bool said_ready_ = false;
   enum class Drain : std::uint8_t { kNo, kSent, kDone } drain_ = Drain::kNo;

@@ -49,6 +49,7 @@ constexpr Kind kFromRunner[] = {
     {Frame::kStoragePut, "STORAGE_PUT", kToken | kText, Payload::kMessage},
     {Frame::kStorageErase, "STORAGE_ERASE", kToken | kText, Payload::kNone},
     {Frame::kInvoke, "INVOKE", kToken | kArg | kText, Payload::kMessage},
+    {Frame::kOpen, "OPEN", kToken | kText, Payload::kNone},
     {Frame::kReady, "READY", 0, Payload::kNone},
     {Frame::kDefer, "DEFER", kArg, Payload::kNone},
     {Frame::kCreated, "CREATED", kId | kStatus | kText, Payload::kNone},

@@ -56,6 +56,8 @@ enum class Frame : std::uint16_t {
   kStoragePut,    // token, text = key, message.
   kStorageErase,  // token, text = key.
   kInvoke,  // token, arg = timeout_ms | target length << 32, text = target then name, message.
+  kOpen,    // token, text = what, as kante_device_v1 has it.  Its DONE with arg = 1: the descriptor
+            // is on the control socket (start.h, PassedDescriptor).
   kReady,
   kDefer,  // arg = ms.
 

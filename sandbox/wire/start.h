@@ -8,14 +8,23 @@
 //   runner  Loaded     the library is in (its constructors have run) and speaks our ABI.  Or
 //   Refused.
 //
-// From then on frames.h; the socket stays open only so that either end sees the other's.
+// From then on frames.h; the socket stays open so that either end sees the other's, and for the
+// descriptors that the module asks for.
 #pragma once
 
 #include <cstdint>
 
 namespace kante {
 
-enum class StartKind : std::uint32_t { kHello = 1, kStart, kFacts, kLoad, kLoaded, kRefused };
+enum class StartKind : std::uint32_t {
+  kHello = 1,
+  kStart,
+  kFacts,
+  kLoad,
+  kLoaded,
+  kRefused,
+  kDescriptor
+};
 
 struct Hello {
   StartKind kind = StartKind::kHello;
@@ -50,6 +59,13 @@ struct Facts {
   // Effective, permitted, inheritable and ambient, or-ed; and bounding, unless in tier 2 the
   // process came without the right to empty it (not root: no_new_privs lets it gain nothing).
   std::uint64_t capabilities = 0;
+};
+
+// Later, beside a descriptor that the host opened for the module: whose request this answers.
+struct PassedDescriptor {
+  StartKind kind = StartKind::kDescriptor;
+  std::uint32_t reserved = 0;
+  std::uint64_t token = 0;
 };
 
 struct Load {

@@ -57,6 +57,20 @@ TEST_P(Conformance, LivesInTheOrderCreateEventsDrainDestroy) {
   EXPECT_EQ(steps, (std::vector<std::string>{"create", "desired", "drain", "destroy"}));
 }
 
+TEST_P(Conformance, HasOpenedWhatItIsGranted) {
+  RuntimeTarget target;
+  target.modules = {kit.spec("m", "asker")};
+  target.modules[0].device_grants = {{DeviceKind::kRead, "/proc/sys/kernel"}};
+  const auto applied = kit.apply(target);
+  ASSERT_TRUE(applied.has_value()) << applied.error().text;
+  for (int i = 0; i < 3; ++i) kit.call("m", "open", "\"read:/proc/sys/kernel/ostype\"");
+  EXPECT_TRUE(eventually([&] { return kit.times("m", "opened and read Linux\n") == 3; }));
+  kit.call("m", "open", "\"read:/etc/hostname\"");
+  EXPECT_TRUE(kit.sees("m", "status -5 arg 0 {\"error\":\"may not open"));
+  kit.call("m", "open", "\"list:/proc/sys/kernel\"");
+  EXPECT_TRUE(kit.sees("m", "\"ostype\""));
+}
+
 TEST_P(Conformance, FindsNoExtensionThatDoesNotExist) {
   run("life");
   EXPECT_TRUE(kit.sees("m", "unknown extension missing"));

@@ -156,6 +156,8 @@ ModuleKit::ModuleKit(const PlacementUnderTest& placement, const Options& options
   host.services = &services;
   host.crash_page = crash_page.get();
   host.upstream = &upstream;
+  devices_ = std::make_unique<DeviceOpener>(io_, log, "");
+  host.devices = devices_.get();
   if (!options.data_dir.empty()) {
     StoreOptions where;
     where.directory = options.data_dir + "/store";

@@ -159,6 +159,7 @@ class ModuleKit {
   std::shared_ptr<void> follower_;
   SystemClock clock_;
   std::unique_ptr<Store> store_;
+  std::unique_ptr<DeviceOpener> devices_;
   std::unique_ptr<ModuleHost> host_;
 };
 

@@ -1,5 +1,7 @@
 // Does with its extensions what a METHOD says, by the method's name and the text of its arguments,
 // and logs what DONE says of it.
+#include <unistd.h>
+
 #include <thread>
 #include <vector>
 
@@ -20,12 +22,15 @@ class Asker : public kit::Module {
     invoke_ = extension<kante_invoke_v1>(KANTE_EXT_INVOKE);
     timers_ = extension<kante_timers_v1>(KANTE_EXT_TIMERS);
     metrics_ = extension<kante_metrics_v1>(KANTE_EXT_METRICS);
+    device_ = extension<kante_device_v1>(KANTE_EXT_DEVICE);
   }
 
   kante_status event(const kante_event& event) override {
     switch (event.type) {
       case KANTE_EVENT_METHOD: return method(event);
       case KANTE_EVENT_DONE:
+        if (event.token == opening_ && event.status == KANTE_OK && event.msg == nullptr)
+          return opened(static_cast<int>(event.arg));
         log("done " + std::to_string(event.token) + " status " + std::to_string(event.status) +
             " arg " + std::to_string(event.arg) + " " + bodyOf(event));
         return KANTE_OK;
@@ -37,6 +42,13 @@ class Asker : public kit::Module {
   }
 
  private:
+  kante_status opened(int fd) {
+    char text[64] = {};
+    const ssize_t size = ::read(fd, text, sizeof text);
+    log("opened and read " + std::string(text, size < 0 ? 0 : static_cast<std::size_t>(size)));
+    ::close(fd);
+    return KANTE_OK;
+  }
   kante_status method(const kante_event& event) {
     const std::string name(toView(event.name));
     const std::string text = bodyOf(event);
@@ -72,6 +84,10 @@ class Asker : public kit::Module {
       }
       host_->msg_release(message);
       return status;
+    }
+    if (name == "open") {
+      const std::string what = text.substr(1, text.size() - 2);  // Without its quotation marks.
+      return device_->open(host_, toStr(what), opening_ = token);
     }
     if (name == "timer") return timers_->set(host_, 5, 1'000'000, 1'000'000);
     if (name == "cancel") return timers_->cancel(host_, 5);
@@ -129,6 +145,8 @@ class Asker : public kit::Module {
   const kante_invoke_v1* invoke_ = nullptr;
   const kante_timers_v1* timers_ = nullptr;
   const kante_metrics_v1* metrics_ = nullptr;
+  const kante_device_v1* device_ = nullptr;
+  std::uint64_t opening_ = 0;  // The last open().
   std::uint64_t token_ = 0;
 };
 

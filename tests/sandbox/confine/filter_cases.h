@@ -44,7 +44,7 @@ inline const std::vector<Case> kCases = {
     {"sched_yield", {}, kAllow, kAllow},
     {"clock_gettime", {1}, kAllow, kAllow},
     {"write", {6}, kAllow, kAllow},
-    {"sendmsg", {3, 0, 0x4000}, kAllow, kAllow},
+    {"sendmsg", {3, 0, 0x4000}, kTrap, kTrap},
     {"recvmsg", {3, 0, 0x40}, kAllow, kAllow},
     {"recvmsg", {3, 0, 1}, kTrap, kTrap},
     {"sendmsg", {3, 0, 0x4001}, kTrap, kTrap},
