@@ -130,8 +130,9 @@ int Group::cloneInto() const {
 // one, and 15 ms.
 std::string Group::enter() const {
   for (const Part& part : parts_) {
-    if (part.controller.empty() || writeSmallFile(part.directory.get(), "tasks", "0")) continue;
-    return errnoText("tasks of " + part.parent + "/" + part.name, errno);
+    const char* file = part.controller.empty() ? "cgroup.procs" : "tasks";
+    if (writeSmallFile(part.directory.get(), file, "0")) continue;
+    return errnoText(std::string(file) + " of " + part.parent + "/" + part.name, errno);
   }
   return {};
 }

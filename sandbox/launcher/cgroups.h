@@ -26,7 +26,7 @@ struct GroupLimits {
 class Group {
  public:
   bool made() const { return !parts_.empty(); }
-  // To be given to clone3; -1 where version 1 is, and a process enters by itself.
+  // To be given to clone3; -1 where version 1 is, which a process can only enter by itself.
   int cloneInto() const;
   // This process, which has one thread.  Empty, or what went wrong.
   std::string enter() const;

@@ -24,7 +24,7 @@ struct ChildPlan {
   uid_t id = 0;          // User and group that it is outside.
   bool is_root = false;  // The launcher is, and may take any id.
   LimitKind limits = LimitKind::kRlimit;
-  const Group* group = nullptr;  // Null: a trial.
+  const Group* group = nullptr;  // To enter; null: a trial, or it is in it.
 
   bool namespaces() const { return kLaunchPrivateRoot && order.tier != 2; }
 };

@@ -11,10 +11,20 @@
 
 namespace kante::launcher {
 
-pid_t cloneProcess(std::uint64_t namespaces, int group, Fd& pidfd) {
+namespace {
+
+// All zero but the first: their order, which differs between machines, does not matter.
+pid_t cloneOld(std::uint64_t namespaces, int* pidfd) {
+  const std::uint64_t flags = namespaces | CLONE_PIDFD | SIGCHLD;
+  return static_cast<pid_t>(::syscall(SYS_clone, flags, nullptr, pidfd, nullptr, nullptr));
+}
+
+}  // namespace
+
+pid_t cloneProcess(std::uint64_t namespaces, int& group, Fd& pidfd) {
 #if defined(KANTE_SANITIZED)
   (void)namespaces;
-  (void)group;
+  group = -1;
   const pid_t child = ::fork();
   if (child > 0) pidfd = Fd(static_cast<int>(::syscall(SYS_pidfd_open, child, 0)));
   return child;
@@ -28,7 +38,11 @@ pid_t cloneProcess(std::uint64_t namespaces, int group, Fd& pidfd) {
     arguments.flags |= CLONE_INTO_CGROUP;
     arguments.cgroup = static_cast<std::uint64_t>(group);
   }
-  const auto child = static_cast<pid_t>(::syscall(SYS_clone3, &arguments, sizeof arguments));
+  auto child = static_cast<pid_t>(::syscall(SYS_clone3, &arguments, sizeof arguments));
+  if (child < 0 && errno == ENOSYS) {
+    group = -1;  // Before, because the child has to know as well.
+    child = cloneOld(namespaces, &out);
+  }
   if (child > 0) pidfd = Fd(out);
   return child;
 #endif

@@ -90,8 +90,9 @@ std::string Service::trial(ChildPlan plan) {
   ::setsockopt(ours.get(), SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   plan.sync_fd = theirs.get();
   Fd pidfd;
-  const pid_t child = cloneProcess(cloneFlags(plan), -1, pidfd);
-  if (child < 0) return errnoText("clone3", errno);
+  int no_group = -1;
+  const pid_t child = cloneProcess(cloneFlags(plan), no_group, pidfd);
+  if (child < 0) return errnoText("clone", errno);
   if (child == 0) becomeRunner(plan);
   theirs.reset();
   const Groups groups = plan.is_root ? Groups::kMayBeDropped : Groups::kStay;

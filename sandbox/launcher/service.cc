@@ -263,11 +263,14 @@ std::string Service::start(Runner& runner, ChildPlan& plan) {
   const GroupLimits limits{plan.order.memory_mb, plan.order.cpu_percent, plan.order.pids_max};
   std::string failed = cgroups_->make(number, plain(plan.order.name), limits, runner.group);
   if (!failed.empty()) return "its control group: " + failed;
-  const int into = runner.group.cloneInto();
+  int into = runner.group.cloneInto();
   runner.pid = cloneProcess(cloneFlags(plan), into, runner.pidfd);
-  if (runner.pid == 0) becomeRunner(plan);
+  if (runner.pid == 0) {
+    if (into >= 0) plan.group = nullptr;
+    becomeRunner(plan);
+  }
   if (runner.pid < 0) {
-    failed = errnoText("clone3", errno);
+    failed = errnoText("clone", errno);
     runner.group.remove();
     return failed;
   }

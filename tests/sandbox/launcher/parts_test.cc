@@ -8,6 +8,7 @@
 #include <fstream>
 
 #include "sandbox/launcher/cgroups.h"
+#include "sandbox/launcher/clone.h"
 #include "sandbox/launcher/keeper.h"
 #include "sandbox/launcher/libraries.h"
 #include "tests/sandbox/launcher/rig.h"
@@ -141,6 +142,32 @@ TEST_F(FakeGroups, NoMountIsSaidToo) {
   const Cgroups groups = open(Cgroups::Role::kHelper, "", "");
   EXPECT_EQ(groups.kind(), LimitKind::kRlimit);
   EXPECT_EQ(groups.missing(), "control groups of version 2 are not mounted");
+}
+
+// Without controllers too, which this machine may have given to version 1.
+TEST(RealGroups, AProcessCanBeBornInAGroupOfVersion2AndEndWithIt) {
+  const fs::path mount =
+      fs::exists("/sys/fs/cgroup/unified") ? "/sys/fs/cgroup/unified" : "/sys/fs/cgroup";
+  const fs::path folder = mount / ("kante-test." + std::to_string(::getpid()));
+  if (!kLaunchPrivateRoot || !fs::exists(mount / "cgroup.procs") ||
+      ::mkdir(folder.c_str(), 0755) != 0)
+    return;  // An ordinary user has none.
+  {
+    const Fd directory(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    int group = directory.get();
+    Fd pidfd;
+    const pid_t child = cloneProcess(0, group, pidfd);
+    if (child == 0)
+      for (;;) ::pause();
+    ASSERT_GT(child, 0);
+    EXPECT_EQ(group, directory.get());
+    EXPECT_EQ(readSmallFile(directory.get(), "cgroup.procs"), std::to_string(child) + "\n");
+    EXPECT_TRUE(writeSmallFile(directory.get(), "cgroup.kill", "1"));
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFSIGNALED(status));
+  }
+  EXPECT_EQ(::rmdir(folder.c_str()), 0);
 }
 
 TEST(RealGroups, WhatAKilledLauncherLeftIsRemovedAndOthersAreNot) {

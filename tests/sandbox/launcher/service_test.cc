@@ -1,6 +1,11 @@
 // Runners as the launcher starts and ends them.
 #include <gmock/gmock.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sched.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -320,6 +325,63 @@ TEST_F(LauncherTest, NothingIsLeftOfAClientThatGoes) {
     if (group.find("/kante.") == std::string::npos) continue;  // None was made.
     EXPECT_NE(::access(("/sys/fs/cgroup/pids" + group).c_str(), F_OK), 0) << group;
   }
+}
+
+// As the usual profile of a container engine does.
+void forbidAsContainersDo() {
+  constexpr std::uint32_t kNr = offsetof(seccomp_data, nr);
+  constexpr std::uint32_t kFlags = offsetof(seccomp_data, args);
+  sock_filter filter[] = {BPF_STMT(BPF_LD | BPF_W | BPF_ABS, kNr),
+                          BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1),
+                          BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+                          BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_unshare, 2, 0),
+                          BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mount, 1, 0),
+                          BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 1, 3),
+                          BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+                          BPF_STMT(BPF_LD | BPF_W | BPF_ABS, kFlags),
+                          BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, CLONE_NEWUSER, 1, 0),
+                          BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+                          BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM)};
+  const sock_fprog program{static_cast<unsigned short>(std::size(filter)), filter};
+  ASSERT_EQ(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+  ASSERT_EQ(::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+}
+
+class ContainerTest : public LauncherTest {
+ protected:
+  // The launcher inherits it, and so do the tests after this one if they share the process.
+  void SetUp() override {}
+  void inContainer(const std::function<void()>& body) {
+    const pid_t child = ::fork();
+    if (child == 0) {
+      forbidAsContainersDo();
+      LauncherTest::SetUp();
+      if (!HasFatalFailure()) body();
+      client.reset();
+      ::_exit(HasFailure() ? 1 : 0);
+    }
+    int status = 1;
+    ::waitpid(child, &status, 0);
+    EXPECT_EQ(status, 0) << "see above";
+  }
+};
+
+TEST_F(ContainerTest, HasTier2AndSaysWhatItTakesForMore) {
+  if (!kLaunchPrivateRoot) GTEST_SKIP() << "a sanitizer needs other calls";
+  inContainer([this] {
+    const Can& can = client->can();
+    if (can.landlock_abi == 0 && !sandboxMustWork()) return;
+    EXPECT_EQ(can.tier, 2U);
+    EXPECT_THAT(can.better, HasSubstr("no namespaces (clone: Operation not permitted): "));
+    EXPECT_THAT(can.better, HasSubstr("let the container's seccomp profile allow namespaces"));
+    ProbeRunner runner(control);
+    runner.spawn(*client, order(2));
+    ASSERT_TRUE(runner.runs());
+    EXPECT_EQ(runner.ask("read-fd 7"), "bytes of the module");
+    ProbeRunner refused(control);
+    refused.spawn(*client, order(3));
+    EXPECT_THAT(refused.exited().text, StartsWith("tier 3 is not to be had here: no namespaces"));
+  });
 }
 
 TEST(LauncherOpening, AMissingLauncherIsNamed) {
