@@ -132,6 +132,9 @@ class Hostile {
     say(words);
   }
   void created() { orderly(frame(Frame::kCreated, {})); }
+  void untilTaken() {
+    while (files_.hostPage().end.tail.load() != at_) ::sched_yield();
+  }
   [[noreturn]] int stay() {
     for (;;) ::pause();
   }
@@ -222,7 +225,7 @@ void Hostile::blockBell() {
 const std::map<std::string, Hostile::Act>& Hostile::acts() {
   using H = Hostile;
   static const std::map<std::string, Act> all = {
-      {"head-back", [](H& h) { h.created(), h.head(8); }},
+      {"head-back", [](H& h) { h.created(), h.untilTaken(), h.head(8); }},
       {"head-odd", [](H& h) { h.head(41); }},
       {"head-ahead", [](H& h) { h.head(UINT64_MAX - 7); }},
       {"tail-back", [](H& h) { h.created(), h.page_.end.tail.store(UINT64_MAX), h.bell(); }},
