@@ -52,7 +52,7 @@ class LinkCount {
 struct LinkCounts {
   LinkCount frames_in, frames_out;
   LinkCount bytes_in, bytes_out;  // Of messages.
-  LinkCount refused;              // Emits that no route took: their instance was over.
+  LinkCount refused;              // What was no message, and emits of an instance that was over.
   LinkCount lost;                 // Emits that waited for room when the runner died.
   LinkCount doorbells;            // Rung by the host, that is wakes of the runner …
   LinkCount rings;                // … and by the runner …
@@ -182,6 +182,8 @@ class RunnerLink final : public ModuleLife,
   void barrier();
   void pass(SetAside::Barrier& barrier);
   void request();
+  void answer(std::uint64_t token, kante_status status);
+  void refuse(kante_status status);
   void metric();
   bool sealFrame(Layout& layout, MessageRef& out);
   void reportViolations();

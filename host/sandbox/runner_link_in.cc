@@ -107,14 +107,15 @@ bool RunnerLink::route(SetAside::Emit& emit) {
   return true;
 }
 
-// The runner has checked it with the same code, so what does not pass was changed on its way.
+// The runner leaves to the host what only the general reader can judge, so what does not pass may
+// be the module's mistake and no breach: it is refused, and who asked to be told is.
 bool RunnerLink::sealFrame(Layout& layout, MessageRef& out) {
   kante_msg* block = frame_.message.get();
   kante_msg* sealed = nullptr;
   const kante_status status =
       seal(block, frame_.head.message_words, layout, shard().stamp(), seals_, &sealed);
   if (status != KANTE_OK) {
-    breach(fmt::format("{} with what is no message ({})", nameOf(frame_.kind), status));
+    refuse(status);
     return false;
   }
   if (sealed == block) {
@@ -123,6 +124,16 @@ bool RunnerLink::sealFrame(Layout& layout, MessageRef& out) {
     out = MessageRef::adopt(sealed);
   }
   return true;
+}
+
+void RunnerLink::refuse(kante_status status) {
+  const FrameHead& head = frame_.head;
+  ++counts_.refused;
+  const std::string text =
+      fmt::format("sent {} with what is no message ({})", nameOf(frame_.kind), status);
+  host_->log(host_, 4, strOf(text));
+  if (frame_.kind == Frame::kEmit) noteRouted(head.id, 1);
+  if (frame_.kind != Frame::kReply) answer(head.token, status);
 }
 
 // ---- what must not overtake emits
@@ -188,10 +199,14 @@ void RunnerLink::request() {
                            static_cast<std::uint32_t>(head.arg), head.token);
     }
   }
-  if (status == KANTE_OK || head.token == 0) return;
-  // The module was told that its request is on its way: the refusal is its answer.
+  if (status != KANTE_OK) answer(head.token, status);
+}
+
+// The module was told that what it asked for is on its way: the refusal is its answer.
+void RunnerLink::answer(std::uint64_t token, kante_status status) {
+  if (token == 0) return;
   if (owed_.dones.size() >= kRequestCredit) return breach("it asks for more than its credit");
-  owed_.dones.emplace_back(head.token, status);
+  owed_.dones.emplace_back(token, status);
 }
 
 void RunnerLink::metric() {

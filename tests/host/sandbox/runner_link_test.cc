@@ -237,16 +237,31 @@ TEST_F(RunnerLinkTest, MoreHandledThanSentIsTheEnd) {
   expectEnd("died", "it says that it has handled 2 inputs, after 0 of 1");
 }
 
-TEST_F(RunnerLinkTest, WhatIsNoMessageIsTheEnd) {
+// The runner does not judge every layout, so this can be a module's mistake.
+TEST_F(RunnerLinkTest, WhatIsNoMessageIsRefusedAndItsSenderIsTold) {
   PlayedRunner& runner = beginActive();
   const std::uint64_t words[4] = {~0ull, ~0ull, ~0ull, ~0ull};
   FrameOut frame;
   frame.kind = Frame::kEmit;
+  frame.token = 5;
   frame.arg = 1;
   frame.words = words;
   frame.word_count = 4;
   runner.write(frame);
-  expectEnd("died", "EMIT with what is no message");
+  FrameIn done = runner.read();
+  EXPECT_EQ(done.kind, Frame::kDone);
+  EXPECT_EQ(done.head.token, 5u);
+  EXPECT_EQ(done.head.status, KANTE_E_CORRUPT);
+  EXPECT_TRUE(eventually([&] { return runner.hostPage().routed[0].load() == 1; }));
+  frame.kind = Frame::kStoragePut;
+  frame.token = 6;
+  frame.arg = 0;
+  frame.text = "key";
+  runner.write(frame);
+  done = runner.read();
+  EXPECT_EQ(done.head.token, 6u);
+  EXPECT_EQ(done.head.status, KANTE_E_CORRUPT);
+  EXPECT_EQ(link_->counts().refused.value(), 2u);
 }
 
 TEST_F(RunnerLinkTest, AnOutputThatItDoesNotHaveIsTheEnd) {
