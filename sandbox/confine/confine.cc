@@ -17,7 +17,17 @@ namespace kante {
 
 namespace {
 
-constexpr std::uint32_t kTierFull = 3, kTierNoNamespaces = 2, kTierNoLandlock = 1;
+constexpr std::uint32_t kTierFull = 3, kTierNoLandlock = 1;
+[[maybe_unused]] constexpr std::uint32_t kTierNoNamespaces = 2;
+
+std::string closeMemoryFiles() {
+  // Their mappings stay.  Open, a module could map what it wrote there as code.
+  for (const int fd : {kRunnerHostFileFd, kRunnerRunnerFileFd})
+    if (::close(fd) != 0 && errno != EBADF) return std::string("close: ") + std::strerror(errno);
+  return {};
+}
+
+#if !defined(KANTE_SANITIZED)
 
 Files filesOf(const Start& start) {
   return start.files != 0 || start.data_dir != 0 ? Files::kGranted : Files::kNone;
@@ -44,14 +54,6 @@ std::vector<LandlockGrant> grantsFor(const Start& start) {
   return grants;
 }
 
-std::string closeMemoryFiles() {
-  // Their mappings stay.  Open, a module could map what it wrote there as code.
-  for (const int fd : {kRunnerHostFileFd, kRunnerRunnerFileFd})
-    if (::close(fd) != 0 && errno != EBADF) return std::string("close: ") + std::strerror(errno);
-  return {};
-}
-
-#if !defined(KANTE_SANITIZED)
 std::string checkModuleFile(const Start& start) {
   if (start.tier != kTierNoNamespaces) return {};
   constexpr int kNeeded = F_SEAL_WRITE | F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL;
@@ -71,6 +73,7 @@ std::string restrictFiles(const Start& start, Facts& facts) {
   if (error.empty()) facts.landlock_abi = static_cast<std::uint32_t>(abi);
   return error;
 }
+
 #endif
 
 }  // namespace

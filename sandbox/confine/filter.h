@@ -115,9 +115,8 @@ class Assembler {
     }
     for (std::size_t at = 0; at < count; ++at) {
       if (isRepeated(rules, at)) continue;
-      const SystemCall* call = findSystemCall(rules[at].call);
-      if (call == nullptr) throw "a rule names a system call that no architecture has";
-      const int number = call->numbers[static_cast<int>(arch)];
+      const int number = systemCallNumber(rules[at].call, arch);
+      if (number == kNoSuchName) throw "a rule names a system call that no architecture has";
       if (number >= 0) block(rules, at, count, number, stage, files);
     }
     answer(SECCOMP_RET_TRAP);

@@ -16,12 +16,12 @@ namespace kante {
 namespace {
 
 constexpr int kFromFilter = 1;  // SYS_SECCOMP, which libc does not name everywhere.
-constexpr int kDeadly[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
+[[maybe_unused]] constexpr int kDeadly[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT};
 constexpr std::size_t kStackBytes = 64u << 10;
 
 // Process-wide as signal handlers are; set once, before any module code.
 RunnerPage* s_page = nullptr;
-alignas(64) char s_stack[kStackBytes];
+[[maybe_unused]] alignas(64) char s_stack[kStackBytes];
 
 void answer(void* context, long value) {
   auto& machine = static_cast<ucontext_t*>(context)->uc_mcontext;

@@ -501,11 +501,13 @@ inline constexpr SystemCall kSystemCalls[] = {
 };
 // clang-format on
 
-// Null for a name that is not there.
-constexpr const SystemCall* findSystemCall(std::string_view name) {
+inline constexpr int kNoSuchName = -2;
+
+// -1: not on this architecture.
+constexpr int systemCallNumber(std::string_view name, Arch arch) {
   for (const SystemCall& call : kSystemCalls)
-    if (call.name == name) return &call;
-  return nullptr;
+    if (call.name == name) return call.numbers[static_cast<int>(arch)];
+  return kNoSuchName;
 }
 
 }  // namespace kante
