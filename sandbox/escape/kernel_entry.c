@@ -24,7 +24,11 @@
 
 #include "sandbox/escape/attempt.h"
 
+#if __SIZEOF_LONG__ == 8
 #define HIGH_BITS (1L << 32)
+#else
+#define HIGH_BITS 0L /* No upper bits there. */
+#endif
 #define THREAD_FLAGS 0x3d0f00L
 
 #if defined(__x86_64__)

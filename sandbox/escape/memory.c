@@ -9,7 +9,11 @@
 #include "sandbox/escape/attempt.h"
 
 #define PAGE 4096L
+#if __SIZEOF_LONG__ == 8
 #define HIGH_BITS (1L << 32)
+#else
+#define HIGH_BITS 0L /* No upper bits there. */
+#endif
 #if defined(SYS_mmap2)
 #define MAP_CALL SYS_mmap2
 #else

@@ -118,6 +118,13 @@ pid_t ConfinedChild::start(const Preparation& how, const std::function<void(Note
   live(how, *notes_, work);
 }
 
+Ended ConfinedChild::runBare(const std::function<void(Notebook&)>& work) {
+  child_ = ::fork();
+  if (child_ != 0) return wait();
+  work(*notes_);
+  ::_exit(0);
+}
+
 Ended ConfinedChild::wait() {
   int status = 0;
   ::waitpid(child_, &status, 0);

@@ -53,7 +53,9 @@ class ConfinedChild {
   ConfinedChild& operator=(const ConfinedChild&) = delete;
 
   Ended run(const Preparation& how, const std::function<void(Notebook&)>& work);
-  // The same in two steps, for a look at it in between: `work` then waits for proceed().
+  // Without anything that confines.
+  Ended runBare(const std::function<void(Notebook&)>& work);
+  // The same as run() in two steps, for a look at it in between: `work` then waits for proceed().
   pid_t start(const Preparation& how, const std::function<void(Notebook&)>& work);
   Ended wait();
 

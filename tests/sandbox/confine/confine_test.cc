@@ -4,7 +4,10 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -325,6 +328,40 @@ TEST(ConfineRefuses, ASecondTime) {
   });
   EXPECT_EQ(ended.exit_code, 0);
   EXPECT_EQ(child.text(), "capget: Operation not permitted\n");
+}
+
+// Without any filter beside it: what each layer refuses, it refuses by itself.
+TEST(Landlock, HoldsAlone) {
+  const int abi = probeLandlock();
+  if (abi == 0) GTEST_SKIP() << "this kernel has no Landlock";
+  ConfinedChild child;
+  const Ended ended = child.runBare([abi](Notebook& notes) {
+    check(notes, ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "no_new_privs");
+    const std::string error =
+        restrictToLandlock(abi, {{KANTE_CONFINE_LIBRARY, LandlockGrant::To::kLoad},
+                                 {"/nowhere", LandlockGrant::To::kLoad}});
+    if (!error.empty()) notes.note(error);
+    check(notes, ::open("/etc/passwd", O_RDONLY | O_CLOEXEC) == -1 && errno == EACCES, "read");
+    check(notes,
+          ::open("/tmp/escaped", O_WRONLY | O_CREAT | O_CLOEXEC, 0600) == -1 && errno == EACCES,
+          "create");
+    check(notes, ::open(KANTE_CONFINE_LIBRARY, O_RDONLY | O_CLOEXEC) >= 0, "what is granted");
+    check(notes, ::open(KANTE_CONFINE_LIBRARY, O_RDWR | O_CLOEXEC) == -1 && errno == EACCES,
+          "to write it");
+    const int tcp = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in peer{};
+    peer.sin_family = AF_INET;
+    peer.sin_port = htons(9);
+    peer.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    const auto* address = reinterpret_cast<const sockaddr*>(&peer);
+    if (abi >= 4) {
+      check(notes, ::connect(tcp, address, sizeof peer) == -1 && errno == EACCES, "connect");
+      check(notes, ::bind(tcp, address, sizeof peer) == -1 && errno == EACCES, "bind");
+    }
+    if (abi >= 6) check(notes, ::kill(::getppid(), 0) == -1 && errno == EPERM, "signal the parent");
+  });
+  EXPECT_EQ(ended.exit_code, 0);
+  EXPECT_EQ(child.text(), "");
 }
 
 TEST(Landlock, HandlesMoreWithEachAbi) {
