@@ -58,12 +58,12 @@ constexpr When ownPid(int argument) {
 }
 
 struct Rule {
-  std::string_view call;
+  InlineText<31> call;
   Stage stage;
   Action action;
   int error;  // Of kErrno, else 0.
   std::array<When, 2> when;
-  std::string_view reason;
+  InlineText<119> reason;
   Files files = Files::kAny;
 
   constexpr bool in(Stage of, Files with) const {
@@ -124,9 +124,12 @@ class Assembler {
   }
 
  private:
+  static constexpr bool sameCall(const Rule& a, const Rule& b) {
+    return std::string_view(a.call) == std::string_view(b.call);
+  }
   static constexpr bool isRepeated(const Rule* rules, std::size_t at) {
     for (std::size_t earlier = 0; earlier < at; ++earlier)
-      if (rules[earlier].call == rules[at].call) return true;
+      if (sameCall(rules[earlier], rules[at])) return true;
     return false;
   }
 
@@ -137,7 +140,7 @@ class Assembler {
     jumpEqual(static_cast<std::uint32_t>(number), 0, 0);
     bool open = true;  // Something may still come after the last rule.
     for (std::size_t at = first; at < count && open; ++at)
-      if (rules[at].call == rules[first].call && rules[at].in(stage, files)) open = rule(rules[at]);
+      if (sameCall(rules[at], rules[first]) && rules[at].in(stage, files)) open = rule(rules[at]);
     if (program_.size == head + 1) {  // No rule in this stage.
       --program_.size;
       return;

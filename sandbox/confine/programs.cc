@@ -15,22 +15,12 @@ namespace kante {
 
 namespace {
 
-template <Arch arch, Stage stage, Files files>
-constexpr Program kProgram = Assembler().assemble(kRules, kRuleCount, arch, stage, files);
-
-template <Arch arch>
-const Program& programOf(Stage stage, Files files) {
-  if (stage == Stage::kLoading) {
-    return files == Files::kGranted ? kProgram<arch, Stage::kLoading, Files::kGranted>
-                                    : kProgram<arch, Stage::kLoading, Files::kNone>;
-  }
-  return files == Files::kGranted ? kProgram<arch, Stage::kRunning, Files::kGranted>
-                                  : kProgram<arch, Stage::kRunning, Files::kNone>;
-}
+template <Stage stage, Files files>
+constexpr Program kProgram = Assembler().assemble(kRules, kRuleCount, kThisArch, stage, files);
 
 const char* nameOf(Arch arch, std::uint32_t number) {
   for (const SystemCall& call : kSystemCalls)
-    if (call.numbers[static_cast<int>(arch)] == static_cast<int>(number)) return call.name.data();
+    if (call.numbers[static_cast<int>(arch)] == static_cast<int>(number)) return call.name.c_str();
   return nullptr;
 }
 
@@ -60,18 +50,17 @@ std::string loadText(std::uint32_t offset) {
 
 }  // namespace
 
-const Program& filterProgram(Arch arch, Stage stage, Files files) {
-  switch (arch) {
-    case Arch::kAmd64: return programOf<Arch::kAmd64>(stage, files);
-    case Arch::kArm64: return programOf<Arch::kArm64>(stage, files);
-    case Arch::kArmhf: return programOf<Arch::kArmhf>(stage, files);
-    case Arch::kRiscv64: break;
+const Program& filterProgram(Stage stage, Files files) {
+  if (stage == Stage::kLoading) {
+    return files == Files::kGranted ? kProgram<Stage::kLoading, Files::kGranted>
+                                    : kProgram<Stage::kLoading, Files::kNone>;
   }
-  return programOf<Arch::kRiscv64>(stage, files);
+  return files == Files::kGranted ? kProgram<Stage::kRunning, Files::kGranted>
+                                  : kProgram<Stage::kRunning, Files::kNone>;
 }
 
 std::string installFilter(Stage stage, Files files) {
-  Program program = filterProgram(kThisArch, stage, files);
+  Program program = filterProgram(stage, files);
   for (std::uint16_t at = 0; at < program.own_pids; ++at)
     program.code[program.own_pid[at]].k = static_cast<std::uint32_t>(::getpid());
   const sock_fprog filter{program.size, program.code.data()};
@@ -131,7 +120,7 @@ std::string printFilters() {
     text += std::string("  ") + stage + (rule.files == Files::kGranted ? " files " : "       ");
     std::string what = answerText(verdict(rule.action, rule.error));
     what.resize(std::max<std::size_t>(what.size(), 14), ' ');
-    text += what + ' ' + std::string(rule.call);
+    text += what + ' ' + std::string(std::string_view(rule.call));
     for (const When& when : rule.when) {
       if (when.test == Comparison::kIs)
         text += format(" [arg %u & 0x%x == 0x%x]", when.argument, when.mask, when.value);
@@ -139,7 +128,7 @@ std::string printFilters() {
       if (when.test == Comparison::kOwnPid)
         text += format(" [arg %u is the own pid]", when.argument);
     }
-    text += ": " + std::string(rule.reason) + '\n';
+    text += ": " + std::string(std::string_view(rule.reason)) + '\n';
   }
   text += "  everything else: trap\n";
   for (const Stage stage : {Stage::kLoading, Stage::kRunning}) {
@@ -147,7 +136,7 @@ std::string printFilters() {
       text += std::string("\nfilter ") + (stage == Stage::kLoading ? "1" : "2") +
               (files == Files::kGranted ? ", with granted files" : "") + ", " +
               kArchNames[static_cast<int>(kThisArch)] + '\n';
-      text += disassemble(filterProgram(kThisArch, stage, files), kThisArch);
+      text += disassemble(filterProgram(stage, files), kThisArch);
     }
   }
   return text;

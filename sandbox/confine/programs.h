@@ -7,8 +7,8 @@
 
 namespace kante {
 
-// Made at build time, kept read-only; of any architecture.
-const Program& filterProgram(Arch arch, Stage stage, Files files);
+// Made at build time, kept read-only.
+const Program& filterProgram(Stage stage, Files files);
 
 // Puts the program of this machine on all threads.  From here no_new_privs must be set.  Empty, or
 // what went wrong.

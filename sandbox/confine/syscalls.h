@@ -7,6 +7,7 @@
 
 #include <linux/audit.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <string_view>
 
@@ -34,8 +35,26 @@ inline constexpr Arch kThisArch = Arch::kRiscv64;
 #error "the sandbox does not know this architecture"
 #endif
 
+// Text within the table itself: pointers would be written by the loader, in each runner anew.
+template <std::size_t kBytes>
+class InlineText {
+ public:
+  // What it throws ends the compilation.
+  constexpr InlineText(std::string_view text) : size_(static_cast<unsigned char>(text.size())) {
+    if (text.size() >= kBytes) throw "the text is longer than its place";
+    for (std::size_t at = 0; at < text.size(); ++at) text_[at] = text[at];
+  }
+  constexpr InlineText(const char* text) : InlineText(std::string_view(text)) {}
+  constexpr operator std::string_view() const { return {text_, size_}; }
+  constexpr const char* c_str() const { return text_; }
+
+ private:
+  char text_[kBytes]{};
+  unsigned char size_;
+};
+
 struct SystemCall {
-  std::string_view name;
+  InlineText<31> name;
   int numbers[4];  // By Arch; -1: not there.
 };
 
@@ -506,7 +525,7 @@ inline constexpr int kNoSuchName = -2;
 // -1: not on this architecture.
 constexpr int systemCallNumber(std::string_view name, Arch arch) {
   for (const SystemCall& call : kSystemCalls)
-    if (call.name == name) return call.numbers[static_cast<int>(arch)];
+    if (std::string_view(call.name) == name) return call.numbers[static_cast<int>(arch)];
   return kNoSuchName;
 }
 
