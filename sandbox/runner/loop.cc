@@ -126,22 +126,24 @@ void Loop::done() {
 
 // ---- sleep
 
+// What a yield found only after somebody else had the core for long was worth a sleep: then a wake
+// comes at once, a yield when the other's time is over.
 bool Loop::spin() {
   if (vain_ >= kVainMax && ++skipped_ % kSkip != 0) return false;
   const std::int64_t end_ns = bootNs() + kSpinNs;
-  std::int64_t now_ns = 0;
-  do {
+  bool found = false;
+  bool in_time = true;
+  while (!found && in_time) {
     ::sched_yield();
-    now_ns = bootNs();
-    if (!ring_.isEmpty() || waker_.isKicked() || now_ns >= port_.nextTimerNs() || port_.hasNews()) {
-      vain_ = 0;
-      increment(files_.page().spins_won);
-      return true;
-    }
-  } while (now_ns < end_ns);
-  ++vain_;
-  increment(files_.page().spins_lost);
-  return false;
+    const std::int64_t now_ns = bootNs();
+    in_time = now_ns < end_ns;
+    found = !ring_.isEmpty() || waker_.isKicked() || now_ns >= port_.nextTimerNs() ||
+            port_.hasNews();
+  }
+  const bool won = found && in_time;
+  vain_ = won ? 0 : vain_ + 1;
+  increment(won ? files_.page().spins_won : files_.page().spins_lost);
+  return found;
 }
 
 void Loop::sleep() {
