@@ -11,6 +11,7 @@
 
 namespace kante::launcher {
 
+#if !defined(KANTE_SANITIZED)
 namespace {
 
 // All zero but the first: their order, which differs between machines, does not matter.
@@ -20,6 +21,7 @@ pid_t cloneOld(std::uint64_t namespaces, int* pidfd) {
 }
 
 }  // namespace
+#endif
 
 pid_t cloneProcess(std::uint64_t namespaces, int& group, Fd& pidfd) {
 #if defined(KANTE_SANITIZED)
