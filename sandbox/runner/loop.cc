@@ -137,8 +137,8 @@ bool Loop::spin() {
     ::sched_yield();
     const std::int64_t now_ns = bootNs();
     in_time = now_ns < end_ns;
-    found = !ring_.isEmpty() || waker_.isKicked() || now_ns >= port_.nextTimerNs() ||
-            port_.hasNews();
+    found =
+        !ring_.isEmpty() || waker_.isKicked() || now_ns >= port_.nextTimerNs() || port_.hasNews();
   }
   const bool won = found && in_time;
   vain_ = won ? 0 : vain_ + 1;
@@ -157,7 +157,7 @@ void Loop::sleep() {
   if (until_ns != Timers::kNever) timeout_ns = std::min(timeout_ns, until_ns - bootNs());
   if (timeout_ns > 0 && ring_.isEmpty() && !port_.hasNews()) {
     increment(files_.page().sleeps);
-    waker_.sleep(seen, timeout_ns);
+    waker_.block(seen, timeout_ns);
     // Neither a wake of the host nor a kick: it may have been the signal.
     if (waker_.seen() == seen && hostIsGone()) over_ = true;
   }

@@ -12,7 +12,7 @@ namespace kante {
 
 static_assert(sizeof(timespec) == 16, "a futex reads seconds and nanoseconds of 64 bits");
 
-void Waker::sleep(std::uint32_t seen, std::int64_t timeout_ns) {
+void Waker::block(std::uint32_t seen, std::int64_t timeout_ns) {
   const std::int64_t wait_ns = timeout_ns < 0 ? INT64_MAX : timeout_ns;
   timeout_.seconds = wait_ns / 1'000'000'000;
   timeout_.nanoseconds = wait_ns % 1'000'000'000;

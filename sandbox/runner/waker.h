@@ -25,7 +25,7 @@ class Waker {
   std::uint32_t seen() const { return wakes_.load(std::memory_order_acquire); }
   bool isKicked() const { return kicked_.load(std::memory_order_acquire); }
   // Until there was a wake after `seen`, or for so long; less than 0: for ever.  A signal ends it.
-  void sleep(std::uint32_t seen, std::int64_t timeout_ns);
+  void block(std::uint32_t seen, std::int64_t timeout_ns);
   void wakeUp() {
     asleep_.store(false, std::memory_order_relaxed);
     kicked_.store(false, std::memory_order_relaxed);
@@ -33,7 +33,7 @@ class Waker {
 
   // Any thread: the loop shall look at everything once more.
   void kick();
-  // A handler of a signal that the sleeping thread gets: sleep() ends, or does not begin.
+  // A handler of a signal that the sleeping thread gets: block() ends, or does not begin.
   void interrupt();
 
  private:
