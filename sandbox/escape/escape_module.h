@@ -14,15 +14,6 @@ static inline void say(const char* when, const char* what, const char* answer) {
   (void)written;
 }
 
-/* Whether the configuration or message is about `word`. */
-static inline int isAbout(const uint64_t* words, const char* word) {
-  const kante_str body = kante_message_body(words);
-  const size_t size = strlen(word);
-  for (size_t at = 0; at + size <= body.size; ++at)
-    if (memcmp(body.data + at, word, size) == 0) return 1;
-  return 0;
-}
-
 #if defined(__cplusplus)
 #define ESCAPE_EXTERN extern "C"
 #else

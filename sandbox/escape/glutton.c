@@ -22,7 +22,7 @@ static void sayCount(const char* what, int error, unsigned long count) {
 static void takeMemory(void) {
   const size_t piece = 1u << 20;
   unsigned long count = 0;
-  for (; count < 65536; ++count) {
+  for (; count < 1024; ++count) {
     char* at = mmap(NULL, piece, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (at == MAP_FAILED) break;
     memset(at, 1, piece);
@@ -57,31 +57,55 @@ static void ignoreSignals(void) {
   say("took", "signals", "ignored");
 }
 
+static const kante_host* s_host;
+
 static kante_status create(const kante_host* host, kante_msg* config, kante_module** out) {
   (void)config;
+  s_host = host;
   *out = (kante_module*)host;
   say("created", "-", "-");
   return KANTE_OK;
 }
 
-static kante_status event(kante_module* module, const kante_event* event) {
-  (void)module;
-  if (event->type != KANTE_EVENT_INPUT) return KANTE_E_UNSUPPORTED;
-  const uint64_t* words = event->words;
-  if (isAbout(words, "memory")) takeMemory();
-  if (isAbout(words, "threads")) takeThreads();
-  if (isAbout(words, "descriptors")) takeDescriptors();
-  if (isAbout(words, "signals")) ignoreSignals();
-  if (isAbout(words, "violation")) {
+static int names(kante_str act, const char* name) {
+  return act.size == strlen(name) && memcmp(act.data, name, act.size) == 0;
+}
+
+static void act(kante_str what) {
+  if (names(what, "memory")) takeMemory();
+  if (names(what, "threads")) takeThreads();
+  if (names(what, "descriptors")) takeDescriptors();
+  if (names(what, "signals")) ignoreSignals();
+  if (names(what, "violation")) {
     const long fd = syscall(SYS_socket, 2, 1, 0);
     say("took", "violation", fd < 0 ? "refused" : "works");
   }
-  if (isAbout(words, "abort")) abort();
-  if (isAbout(words, "loop")) {
+  if (names(what, "abort")) abort();
+  if (names(what, "fault")) *(volatile int*)16 = 1;
+  if (names(what, "speak") && write(3, "x", 1) != 1) say("took", "speak", "refused");
+  if (names(what, "hang-up")) {
+    close(3);
+    for (;;) pause();
+  }
+  if (names(what, "loop")) {
     say("took", "loop", "begins");
     for (volatile int at = 0;;) at = at + 1;
   }
-  return KANTE_OK;
+}
+
+/* The act is a message's body or a method's name. */
+static kante_status event(kante_module* module, const kante_event* event) {
+  (void)module;
+  if (event->type == KANTE_EVENT_INPUT) {
+    act(kante_message_body(event->words));
+    return KANTE_OK;
+  }
+  if (event->type == KANTE_EVENT_METHOD) {
+    act(event->name);
+    const kante_twin_v1* twin = s_host->get_extension(s_host, KANTE_EXT_TWIN);
+    return twin->reply(s_host, event->token, 200, NULL);
+  }
+  return KANTE_E_UNSUPPORTED;
 }
 
 ESCAPE_MODULE(create, event);
