@@ -4,10 +4,12 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <atomic>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 
 #include "host/base/log.h"
 #include "host/cli/command.h"
@@ -45,6 +47,18 @@ void secureProcess() {
   ::signal(SIGPIPE, SIG_IGN);
   ::signal(SIGXFSZ, SIG_IGN);  // A file size limit is a full disk: writes say so.
   ::signal(SIGHUP, SIG_IGN);
+}
+
+// While it is set the process may not end by exit().
+std::atomic<bool> modules_run{false};
+
+// A module that calls exit() would end the gateway as if that were in order: it is a crash, whose
+// handler sees in which thread, and so by which module.
+void forbidExit() {
+  modules_run = true;
+  std::atexit([] {
+    if (modules_run) std::abort();
+  });
 }
 
 LogLevel levelOf(const std::string& text) {
@@ -101,6 +115,7 @@ Result<int> run(const RunOptions& options, const NextLife& next_life) {
   StopSignals signals(control, *gateway, [&control] { control.stop(); });
   signals.wait();
   NextLife::takeSignals();
+  forbidExit();
   const auto started = gateway->start([&](Status deployment) {
     if (!deployment) log.error("agent", deployment.error().text);
     log.info("host", "gateway " + gateway_id + " runs",
@@ -108,7 +123,10 @@ Result<int> run(const RunOptions& options, const NextLife& next_life) {
     notifySupervisor("READY=1");
     shedStart();
   });
-  if (!started) return started.error();
+  if (!started) {
+    modules_run = false;
+    return started.error();
+  }
   control.run();
   if (goes_on) {
     NextLife::holdSignals();
@@ -116,6 +134,7 @@ Result<int> run(const RunOptions& options, const NextLife& next_life) {
     control.poll();  // A signal that came just before.
   }
   gateway.reset();
+  modules_run = false;
   if (goes_on && !signals.stopping()) {
     std::fflush(nullptr);
     return next_life.begin();
