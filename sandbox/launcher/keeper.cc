@@ -1,10 +1,8 @@
 #include "sandbox/launcher/keeper.h"
 
 #include <fcntl.h>
-#include <link.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -48,19 +46,6 @@ bool isSameFile(int fd, const std::string& path) {
          open.st_dev == named.st_dev && open.st_ino == named.st_ino;
 }
 
-// What was only needed for the start need not stay mapped; a few pages come back.
-int dropPages(dl_phdr_info* info, std::size_t, void*) {
-  for (int n = 0; n < info->dlpi_phnum; ++n) {
-    const ElfW(Phdr)& part = info->dlpi_phdr[n];
-    if (part.p_type != PT_LOAD || (part.p_flags & PF_W) != 0) continue;
-    const std::uintptr_t page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
-    const std::uintptr_t begin = (info->dlpi_addr + part.p_vaddr) / page * page;
-    const std::uintptr_t end = info->dlpi_addr + part.p_vaddr + part.p_memsz;
-    ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
-  }
-  return 0;
-}
-
 void say(const std::string& text) { std::fprintf(stderr, "kante-launcher: %s\n", text.c_str()); }
 
 std::string describe(int status) {
@@ -101,7 +86,6 @@ int Keeper::run() {
   if (!startHost()) return 1;
   // While the host opens its files.
   (void)service_.can();
-  ::dl_iterate_phdr(dropPages, nullptr);
   while (exit_code_ < 0 || service_.hasRunners()) {
     wait();
     if (start_at_ms_ < 0 || exit_code_ >= 0 || nowMs() < start_at_ms_) continue;

@@ -1,7 +1,9 @@
 // What this machine allows, found out by doing it, and what to change where it does not.
 #include <fcntl.h>
+#include <link.h>
 #include <linux/audit.h>
 #include <linux/seccomp.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -54,6 +56,19 @@ std::string adviceForNamespaces(const std::string& failed) {
     advice = "let this user make user namespaces and mounts in them";
   }
   return "no namespaces (" + failed + "): " + advice;
+}
+
+// What was only needed for the start need not stay mapped; a few pages come back.
+int dropPages(dl_phdr_info* info, std::size_t, void*) {
+  for (int n = 0; n < info->dlpi_phnum; ++n) {
+    const ElfW(Phdr)& part = info->dlpi_phdr[n];
+    if (part.p_type != PT_LOAD || (part.p_flags & PF_W) != 0) continue;
+    const std::uintptr_t page = static_cast<std::uintptr_t>(::sysconf(_SC_PAGESIZE));
+    const std::uintptr_t begin = (info->dlpi_addr + part.p_vaddr) / page * page;
+    const std::uintptr_t end = info->dlpi_addr + part.p_vaddr + part.p_memsz;
+    ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+  }
+  return 0;
 }
 
 void addSentence(std::string& to, const std::string& sentence) {
@@ -115,8 +130,10 @@ std::string Service::trial(ChildPlan plan) {
 }
 
 const Can& Service::can() {
-  if (!knows_) learn();
+  if (knows_) return can_;
+  learn();
   knows_ = true;
+  ::dl_iterate_phdr(dropPages, nullptr);
   return can_;
 }
 
