@@ -14,7 +14,7 @@ TABLE = ROOT / "sandbox/escape/attempts.inc"
 PAGE = ROOT / "docs/sandbox-escapes.md"
 TESTS = ROOT / "tests/sandbox/escape/escapes_test.cc"
 
-KINDS = {"ATTEMPT": 5, "DEADLY": 4, "LOAD": 4, "LIMIT": 4, "OUTSIDE": 4, "ELSEWHERE": 4}
+KINDS = {"ATTEMPT": 5, "GRANTED": 5, "DEADLY": 4, "LOAD": 4, "LIMIT": 4, "OUTSIDE": 4, "ELSEWHERE": 4}
 
 HEAD = """# What a module cannot do
 
@@ -78,7 +78,12 @@ def page():
                 for at, (phase, answers) in enumerate(phases):
                     lines.append(row([what if at == 0 else "", phase] + [answer(each) for each in answers]))
             lines.append("")
-        others = [(kind, fields) for kind, fields in here if kind not in ("ATTEMPT", "ELSEWHERE")]
+        granted = [fields for kind, fields in here if kind == "GRANTED"]
+        if granted:
+            lines += [row(["With `/data` granted (tiers 3 and 1)", "Loading", "Running"]), row(["---"] * 3)]
+            lines += [row([what, answer(loading), answer(running)]) for _, _, what, loading, running in granted]
+            lines.append("")
+        others = [(kind, fields) for kind, fields in here if kind not in ("ATTEMPT", "GRANTED", "ELSEWHERE")]
         if others:
             lines += [row(["Tried in a process of its own", "What comes of it"]), row(["---"] * 2)]
             for kind, (name, _, what, comes) in others:

@@ -114,6 +114,7 @@ Status RunnerProcess::spawn() {
   order.memory_mb = order_.memory_mb;
   order.cpu_percent = order_.cpu_percent;
   order.pids_max = order_.pids_max;
+  order.data_mb = order_.data_mb;
   order.control_fd = theirs.get();
   order.host_file_fd = channel_->files.hostFileFd();
   order.runner_file_fd = channel_->files.runnerFileFd();
@@ -235,6 +236,7 @@ void RunnerProcess::hello(const Hello& said) {
   start.tier = order_.tier;
   start.ring_bytes = order_.ring_bytes;
   start.threads_max = order_.pids_max;
+  start.data_dir = order_.data_mb != 0 ? 1 : 0;
   order_.module_id.copy(start.module_id, sizeof start.module_id - 1);
   const std::string path = hasNamespaces(order_.tier)
                                ? "/mod/" + order_.module_file

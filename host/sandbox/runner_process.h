@@ -36,6 +36,7 @@ struct RunnerOrder {
   std::uint32_t memory_mb = 0;  // 0: no limit; so are the others.
   std::uint32_t cpu_percent = 0;
   std::uint32_t pids_max = 0;
+  std::uint32_t data_mb = 0;  // 0: no /data.
   std::uint32_t ring_bytes = kRingBytesDefault;
 };
 

@@ -17,6 +17,7 @@ static inline long answer(long result) { return result < 0 ? -errno : result; }
   }
 
 #define ATTEMPT(id, group, what, loading, running) long try_##id(void);
+#define GRANTED(id, group, what, loading, running) long try_##id(void);
 #define DEADLY(id, group, what, how) void die_##id(void);
 #define LOAD(id, group, what, says)
 #define LIMIT(id, group, what, comes)
@@ -24,6 +25,7 @@ static inline long answer(long result) { return result < 0 ? -errno : result; }
 #define ELSEWHERE(id, group, what, test)
 #include "sandbox/escape/attempts.inc"
 #undef ATTEMPT
+#undef GRANTED
 #undef DEADLY
 #undef LOAD
 #undef LIMIT

@@ -106,6 +106,7 @@ EscapeRunner::EscapeRunner(EscapeRig& rig, const EscapeOrder& order) : rig_(rig)
   runner.tier = order.tier;
   runner.memory_mb = order.memory_mb;
   runner.pids_max = order.pids_max;
+  runner.data_mb = order.data_mb;
   auto channel = RunnerChannel::make(order.module, runner.ring_bytes);
   EXPECT_TRUE(channel.has_value());
   channel_ = *channel;

@@ -41,6 +41,7 @@ struct EscapeOrder {
   std::uint32_t tier = 3;
   std::uint32_t memory_mb = 0;
   std::uint32_t pids_max = 0;
+  std::uint32_t data_mb = 0;
 };
 
 class EscapeRunner {

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <map>
 #include <set>
+#include <span>
 #include <sstream>
 
 #include "sandbox/confine/confine.h"
@@ -27,6 +28,7 @@ struct Expected {
 
 const Expected kAttempts[] = {
 #define ATTEMPT(id, group, what, loading, running) {#id, loading, running},
+#define GRANTED(id, group, what, loading, running)
 #define DEADLY(id, group, what, how)
 #define LOAD(id, group, what, says)
 #define LIMIT(id, group, what, comes)
@@ -34,6 +36,25 @@ const Expected kAttempts[] = {
 #define ELSEWHERE(id, group, what, test)
 #include "sandbox/escape/attempts.inc"
 #undef ATTEMPT
+#undef GRANTED
+#undef DEADLY
+#undef LOAD
+#undef LIMIT
+#undef OUTSIDE
+#undef ELSEWHERE
+};
+
+const Expected kGranted[] = {
+#define ATTEMPT(id, group, what, loading, running)
+#define GRANTED(id, group, what, loading, running) {#id, loading, running},
+#define DEADLY(id, group, what, how)
+#define LOAD(id, group, what, says)
+#define LIMIT(id, group, what, comes)
+#define OUTSIDE(id, group, what, seen)
+#define ELSEWHERE(id, group, what, test)
+#include "sandbox/escape/attempts.inc"
+#undef ATTEMPT
+#undef GRANTED
 #undef DEADLY
 #undef LOAD
 #undef LIMIT
@@ -96,7 +117,8 @@ class Escapes : public ::testing::TestWithParam<std::uint32_t> {
 };
 
 // Compares what a phase's lines say with the table; how many calls must have been reported.
-std::uint32_t compare(const EscapeRunner& runner, const std::string& when, std::uint32_t tier) {
+std::uint32_t compare(const EscapeRunner& runner, std::span<const Expected> table,
+                      const std::string& when, std::uint32_t tier) {
   std::map<std::string, std::string> found;
   const std::string begin = "escape " + when + " tried ";
   for (const std::string& line : runner.lines()) {
@@ -105,9 +127,9 @@ std::uint32_t compare(const EscapeRunner& runner, const std::string& when, std::
     for (std::string word; words >> word;)
       found[word.substr(0, word.find('='))] = word.substr(word.find('=') + 1);
   }
-  EXPECT_EQ(found.size(), std::size(kAttempts)) << runner.text();
+  EXPECT_EQ(found.size(), table.size()) << runner.text();
   std::uint32_t reported = 0;
-  for (const Expected& each : kAttempts) {
+  for (const Expected& each : table) {
     const std::string expected = ofTier(when == "loading" ? each.loading : each.running, tier);
     EXPECT_TRUE(matches(expected, found[each.id]))
         << when << ", tier " << tier << ": " << each.id << " is " << found[each.id] << ", not "
@@ -117,20 +139,37 @@ std::uint32_t compare(const EscapeRunner& runner, const std::string& when, std::
   return reported;
 }
 
+// While the module loads, and again at a message.
+void tryAll(EscapeRunner& runner, std::span<const Expected> table, std::uint32_t tier) {
+  ASSERT_TRUE(runner.line("escape loading all")) << runner.text();
+  const std::uint32_t loading = compare(runner, table, "loading", tier);
+  EXPECT_EQ(runner.page().violations.load(), loading);
+  runner.send("{}");
+  ASSERT_TRUE(runner.line("escape running all")) << runner.text();
+  const std::uint32_t running = compare(runner, table, "running", tier);
+  EXPECT_EQ(runner.page().violations.load(), loading + running);
+  EXPECT_FALSE(runner.ended()) << runner.text();
+}
+
 TEST_P(Escapes, EveryAttemptIsAnsweredAsTheTableSays) {
-  auto runner = created(order("escape-attempts"));
-  ASSERT_TRUE(runner->line("escape loading all")) << runner->text();
-  const std::uint32_t loading = compare(*runner, "loading", GetParam());
-  EXPECT_EQ(runner->page().violations.load(), loading);
-  runner->send("{}");
-  ASSERT_TRUE(runner->line("escape running all")) << runner->text();
-  const std::uint32_t running = compare(*runner, "running", GetParam());
-  EXPECT_EQ(runner->page().violations.load(), loading + running);
-  EXPECT_FALSE(runner->ended()) << runner->text();
+  tryAll(*created(order("escape-attempts")), kAttempts, GetParam());
+}
+
+TEST_P(Escapes, EveryAttemptWithGrantedFilesIsAnsweredAsTheTableSays) {
+  EscapeOrder with_data = order("escape-granted");
+  with_data.data_mb = 1;
+  if (!hasNamespaces(GetParam())) {
+    EscapeRunner none(rig_, with_data);
+    EXPECT_FALSE(none.create());
+    EXPECT_EQ(none.why(), "tier 2 has no /data");
+    return;
+  }
+  tryAll(*created(with_data), kGranted, GetParam());
 }
 
 TEST_P(Escapes, EveryDeadlyAttemptKills) {
 #define ATTEMPT(id, group, what, loading, running)
+#define GRANTED(id, group, what, loading, running)
 #define DEADLY(id, group, what, how) #id,
 #define LOAD(id, group, what, says)
 #define LIMIT(id, group, what, comes)
@@ -140,6 +179,7 @@ TEST_P(Escapes, EveryDeadlyAttemptKills) {
 #include "sandbox/escape/attempts.inc"
        }) {
 #undef ATTEMPT
+#undef GRANTED
 #undef DEADLY
 #undef LOAD
 #undef LIMIT
@@ -162,6 +202,7 @@ TEST_P(Escapes, EveryDeadlyAttemptKills) {
 
 TEST_P(Escapes, LibrariesThatChangeTheirTextOrExecuteTheirStackDoNotLoad) {
 #define ATTEMPT(id, group, what, loading, running)
+#define GRANTED(id, group, what, loading, running)
 #define DEADLY(id, group, what, how)
 #define LOAD(id, group, what, says) {#id, says},
 #define LIMIT(id, group, what, comes)
@@ -170,6 +211,7 @@ TEST_P(Escapes, LibrariesThatChangeTheirTextOrExecuteTheirStackDoNotLoad) {
   const std::pair<std::string, std::string> libraries[] = {
 #include "sandbox/escape/attempts.inc"
 #undef ATTEMPT
+#undef GRANTED
 #undef DEADLY
 #undef LOAD
 #undef LIMIT
