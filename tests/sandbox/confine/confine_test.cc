@@ -18,6 +18,7 @@
 #include <iterator>
 
 #include "sandbox/confine/landlock.h"
+#include "sandbox/confine/privileges.h"
 #include "sandbox/confine/syscalls.h"
 #include "tests/sandbox/confine/child.h"
 #include "tests/sandbox/confine/twin.h"
@@ -360,6 +361,25 @@ TEST(Landlock, HoldsAlone) {
     }
     if (abi >= 6) check(notes, ::kill(::getppid(), 0) == -1 && errno == EPERM, "signal the parent");
   });
+  EXPECT_EQ(ended.exit_code, 0);
+  EXPECT_EQ(child.text(), "");
+}
+
+TEST(WriteOrExecute, HoldsAlone) {
+  ConfinedChild child;
+  const Ended ended = child.runBare([](Notebook& notes) {
+    Facts facts;
+    const std::string error = dropPrivileges(startOf(2), facts);
+    if (!error.empty()) return notes.note(error);
+    if (facts.mdwe == 0) return notes.note("no such switch");
+    constexpr int kAll = PROT_READ | PROT_WRITE | PROT_EXEC;
+    void* page = ::mmap(nullptr, 4096, kAll, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    check(notes, page == MAP_FAILED && errno == EACCES, "writable and executable");
+    page = ::mmap(nullptr, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    check(notes, ::mprotect(page, 4096, PROT_READ | PROT_EXEC) == -1 && errno == EACCES,
+          "executable later");
+  });
+  if (child.text() == "no such switch\n") GTEST_SKIP() << "needs kernel 6.3";
   EXPECT_EQ(ended.exit_code, 0);
   EXPECT_EQ(child.text(), "");
 }

@@ -256,6 +256,18 @@ TEST_P(Escapes, StatusShowsNothingLeft) {
   }
 }
 
+TEST_P(Escapes, SpeculationIsForcedOff) {
+  auto runner = created(order("escape-glutton"));
+  const std::string own = fileOf(::getpid(), "status");
+  const std::string its = fileOf(runner->pid(), "status");
+  if (lineOf(own, "Speculation_Store_Bypass:") == "\tthread vulnerable") {
+    EXPECT_EQ(lineOf(its, "Speculation_Store_Bypass:"), "\tthread force mitigated");
+  }
+  if (lineOf(own, "SpeculationIndirectBranch:") == "\tconditional enabled") {
+    EXPECT_EQ(lineOf(its, "SpeculationIndirectBranch:"), "\tconditional force disabled");
+  }
+}
+
 TEST_P(Escapes, NamespacesAreItsOwn) {
   auto runner = created(order("escape-glutton"));
   const auto own = ownNamespaces();
