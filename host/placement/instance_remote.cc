@@ -93,12 +93,10 @@ void Instance::eventEnded(std::uint32_t type, std::uint64_t token, kante_status 
 kante_status Instance::emitted(std::uint32_t output, MessageRef message, std::uint8_t hops,
                                std::uint64_t token) {
   if (output >= outputs_.size()) return KANTE_E_NOT_FOUND;
-  {
-    const std::lock_guard lock(foreign_mutex_);
-    if (foreign_closed_) {  // Its state is saved, and nothing may follow it.
-      outputs_[output].blocked = true;
-      return KANTE_E_AGAIN;
-    }
+  if (foreign_closed_) {  // Its state is saved, and nothing may follow it.  Only the strand writes
+                          // it.
+    outputs_[output].blocked = true;
+    return KANTE_E_AGAIN;
   }
   return route(output, message, hops, token, Credit::kNeeded);
 }

@@ -7,6 +7,7 @@
 
 #include "host/base/clock.h"
 #include "host/placement/local_module_host_impl.h"
+#include "host/runtime/event_name.h"
 
 namespace kante {
 
@@ -125,8 +126,8 @@ void LocalModuleHost::watchLife(const std::string& name, ModuleSlot& slot, std::
   }
   const std::int64_t ms = (now_ns - seen.since_ns) / 1'000'000;
   if (ms < options_.callback_limit_ms || std::exchange(seen.told, true)) return;
-  const std::string text =
-      fmt::format("a callback (event {}) has not returned for {} ms", life.callbackEvent(), ms);
+  const std::string text = fmt::format("{} took longer than {} ms", eventName(life.callbackEvent()),
+                                       options_.callback_limit_ms);
   if (slot.spec.execution == Execution::kDedicated) {
     options_.log->error("module/" + name, text + "; it is \"dedicated\", so it is left to it");
     return;

@@ -5,7 +5,9 @@
 #include <csignal>
 #include <cstring>
 
+#include "host/runtime/event_name.h"
 #include "sandbox/confine/confine.h"
+#include "sandbox/wire/start.h"
 
 namespace kante {
 
@@ -46,15 +48,6 @@ RunnerReport reportOf(const RunnerPage& page) {
   return report;
 }
 
-std::string eventName(std::uint32_t event) {
-  static constexpr const char* kNames[] = {
-      "create or destroy", "INPUT", "METHOD", "DESIRED", "TIMER",  "DONE",
-      "WRITABLE",          "DRAIN", "HEALTH", "SAVE",    "RESTORE"};
-  if (event == 0) return kNames[0];
-  return event < std::size(kNames) ? fmt::format("event {}", kNames[event])
-                                   : fmt::format("event {}", event);
-}
-
 std::string violationText(const RunnerReport& report) {
   const char* known = systemCallName(report.architecture, report.syscall);
   return known != nullptr ? fmt::format("called `{}`", known)
@@ -67,8 +60,9 @@ LifeEnd endOf(const Exited& exited, const RunnerReport& report, std::uint32_t me
   LifeEnd end;
   end.in_input = report.in_callback && report.event == KANTE_EVENT_INPUT;
   // What was refused before often is what it died of.
+  const bool is_known = systemCallName(report.architecture, report.syscall) != nullptr;
   const std::string refused =
-      report.violations == 0 ? "" : "; before that it " + violationText(report);
+      report.violations == 0 || !is_known ? "" : "; before that it " + violationText(report);
   if (!killed_for.empty()) {
     end.reason = killed_for + refused;
   } else if (exited.exit_code == 0 && exited.signal == 0 && exited.text[0] != '\0') {
@@ -84,6 +78,8 @@ LifeEnd endOf(const Exited& exited, const RunnerReport& report, std::uint32_t me
     end.by = exited.asked != 0 ? LifeEnd::By::kItself : LifeEnd::By::kOutside;
   } else if (exited.signal != 0) {
     end.reason = bySignal(exited.signal, report) + refused;
+  } else if (exited.exit_code == kRunnerExitHostGone) {
+    end.reason = "closed its control socket" + refused;
   } else {
     end.reason = fmt::format("ended by itself with exit code {}", exited.exit_code) + refused;
   }

@@ -22,8 +22,6 @@ struct RunnerReport {
 };
 RunnerReport reportOf(const RunnerPage& page);
 
-// "event INPUT", "create or destroy"
-std::string eventName(std::uint32_t event);
 // "called `socket`"
 std::string violationText(const RunnerReport& report);
 

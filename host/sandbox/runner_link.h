@@ -64,7 +64,7 @@ class RunnerLink final : public ModuleLife,
                          public std::enable_shared_from_this<RunnerLink> {
  public:
   static constexpr std::uint32_t kSlice = 64;           // Frames before others run.
-  static constexpr std::chrono::seconds kHardLimit{5};  // For a callback, as in process.
+  static constexpr std::chrono::seconds kHardLimit{5};  // For taking an event that waits.
   static constexpr std::chrono::seconds kDestroyWithin{5};
   static constexpr std::uint64_t kVainRingsPerSecond = 20'000;
 

@@ -165,14 +165,15 @@ void Loop::sleep() {
   waker_.wakeUp();
 }
 
-bool Loop::hostIsGone() const {
+bool Loop::hostIsGone() {
   char byte = 0;
   iovec place{&byte, 1};
   msghdr message{};
   message.msg_iov = &place;
   message.msg_iovlen = 1;
   const ssize_t n = ::recvmsg(control_, &message, MSG_PEEK | MSG_DONTWAIT);
-  return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+  host_is_gone_ = n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+  return host_is_gone_;
 }
 
 // ---- the module

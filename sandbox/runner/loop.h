@@ -37,6 +37,7 @@ class Loop {
 
   // Until DESTROY (the module is gone then), or until the host is.  What broke, if anything.
   std::optional<std::string> run();
+  bool isHostGone() const { return host_is_gone_; }
 
  private:
   // A kante_event, as far as it is not the same for all.
@@ -62,7 +63,7 @@ class Loop {
   void done();
   void sleep();
   bool spin();
-  bool hostIsGone() const;
+  bool hostIsGone();
 
   void create();
   void destroy();
@@ -93,6 +94,7 @@ class Loop {
   FrameIn frame_;
 
   bool over_ = false;
+  bool host_is_gone_ = false;
   bool holding_ = false;       // Events wait: from SAVE to RESUME or DRAIN.
   bool takes_inputs_ = true;   // Until DRAIN; those that wait go back to the host.
   std::deque<Input> put_off_;  // The first said KANTE_E_AGAIN; bounded by kInputCredit.

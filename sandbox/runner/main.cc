@@ -21,10 +21,6 @@ namespace {
 
 using namespace kante;
 
-constexpr int kExitRefused = 3;   // It said why over the control socket.
-constexpr int kExitBroken = 4;    // The host broke the rules of the ring.
-constexpr int kExitHostGone = 5;  // Before the module was loaded.
-
 template <std::size_t kSize>
 std::string textOf(const char (&field)[kSize]) {
   return {field, ::strnlen(field, kSize)};
@@ -32,7 +28,7 @@ std::string textOf(const char (&field)[kSize]) {
 
 int refuse(const Control& control, const std::string& why) {
   control.refuse(why);
-  return kExitRefused;
+  return kRunnerExitRefused;
 }
 
 // Says what is wrong to whoever started it by hand.
@@ -50,7 +46,7 @@ int run() {
   hello.wire_version = kWireVersion;
   hello.pid = ::getpid();
   Start start;
-  if (!control.send(hello) || !control.receive(start)) return kExitHostGone;
+  if (!control.send(hello) || !control.receive(start)) return kRunnerExitHostGone;
   auto files = RunnerFiles::map(kRunnerHostFileFd, kRunnerRunnerFileFd, start.ring_bytes);
   if (files.has_error()) return refuse(control, files.error().text);
   ::close(kRunnerHostFileFd);
@@ -62,7 +58,7 @@ int run() {
   if (const std::string wrong = confine(start, facts); !wrong.empty())
     return refuse(control, wrong);
   Load load;
-  if (!control.send(facts) || !control.receive(load)) return kExitHostGone;
+  if (!control.send(facts) || !control.receive(load)) return kRunnerExitHostGone;
 
   const auto entry = loadModule(textOf(start.module_path), textOf(start.module_id));
   if (entry.has_error()) return refuse(control, entry.error().text);
@@ -71,12 +67,12 @@ int run() {
   if (const std::string wrong = afterLoad(start); !wrong.empty()) return refuse(control, wrong);
   loaded->has_filter2 = 1;
   Loop loop(*files, **entry, kRunnerDoorbellFd, kRunnerControlFd);
-  if (!control.send(*loaded)) return kExitHostGone;
+  if (!control.send(*loaded)) return kRunnerExitHostGone;
   if (const auto broken = loop.run()) {
     std::fprintf(stderr, "the host broke the rules: %s\n", broken->c_str());
-    return kExitBroken;
+    return kRunnerExitBroken;
   }
-  return 0;
+  return loop.isHostGone() ? kRunnerExitHostGone : 0;
 }
 
 }  // namespace

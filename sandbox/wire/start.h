@@ -88,4 +88,9 @@ struct Refused {
   char text[1024] = {};  // NUL-terminated.
 };
 
+// How a runner ends by itself; anything else is its module's.
+inline constexpr int kRunnerExitRefused = 3;   // It said why over the control socket.
+inline constexpr int kRunnerExitBroken = 4;    // The host broke the rules of the ring.
+inline constexpr int kRunnerExitHostGone = 5;  // The control socket is closed.
+
 }  // namespace kante

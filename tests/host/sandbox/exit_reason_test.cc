@@ -5,6 +5,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "host/runtime/event_name.h"
 #include "host/sandbox/facts.h"
 
 namespace kante {
@@ -29,6 +30,8 @@ TEST(ExitReasonTest, NamesWhatEndedIt) {
   EXPECT_EQ(reason(exited), "ended by itself with exit code 3");
   EXPECT_EQ(reason(exited, calledSocket()),
             "ended by itself with exit code 3; before that it called `socket`");
+  exited.exit_code = kRunnerExitHostGone;
+  EXPECT_EQ(reason(exited), "closed its control socket");
   exited = {};
   exited.signal = SIGKILL;
   EXPECT_EQ(reason(exited), "was killed from outside");
