@@ -93,6 +93,14 @@ std::string lineOf(const std::string& text, const std::string& begin) {
   return "(no line " + begin + ")";
 }
 
+// In a container that has no user but root there is nobody else to be.
+bool hasOnlyRoot() {
+  std::ifstream map("/proc/self/uid_map");
+  unsigned long inside = 0, outside = 0, count = 0;
+  map >> inside >> outside >> count;
+  return inside == 0 && count == 1;
+}
+
 class Escapes : public ::testing::TestWithParam<std::uint32_t> {
  protected:
   void SetUp() override {
@@ -130,6 +138,7 @@ std::uint32_t compare(const EscapeRunner& runner, std::span<const Expected> tabl
   EXPECT_EQ(found.size(), table.size()) << runner.text();
   std::uint32_t reported = 0;
   for (const Expected& each : table) {
+    if (each.id == std::string_view("not_root") && hasOnlyRoot()) continue;
     const std::string expected = ofTier(when == "loading" ? each.loading : each.running, tier);
     EXPECT_TRUE(matches(expected, found[each.id]))
         << when << ", tier " << tier << ": " << each.id << " is " << found[each.id] << ", not "
@@ -252,7 +261,7 @@ TEST_P(Escapes, StatusShowsNothingLeft) {
   if (::geteuid() == 0) {
     EXPECT_EQ(lineOf(status, "Groups:"), "\t ");
     std::istringstream uids(lineOf(status, "Uid:"));
-    for (unsigned uid = 0; uids >> uid;) EXPECT_NE(uid, 0u);
+    for (unsigned uid = 0; uids >> uid;) EXPECT_EQ(uid == 0, hasOnlyRoot());
   }
 }
 
