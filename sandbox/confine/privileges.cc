@@ -73,7 +73,9 @@ std::string emptySets(const Start& start, Facts& facts) {
           ::prctl(PR_CAPBSET_DROP, each, 0, 0, 0) != 0)
         return failed("the bounding set of capabilities");
     constexpr unsigned long kLocked = SECURE_ALL_BITS | SECURE_ALL_LOCKS;
-    if (::prctl(PR_SET_SECUREBITS, kLocked & ~issecure_mask(SECURE_KEEP_CAPS), 0, 0, 0) != 0)
+    if (::prctl(PR_SET_SECUREBITS,
+                kLocked & ~static_cast<unsigned long>(issecure_mask(SECURE_KEEP_CAPS)), 0, 0,
+                0) != 0)
       return failed("securebits");
   }
   std::string error = dropIds();
@@ -92,7 +94,7 @@ std::string emptySets(const Start& start, Facts& facts) {
 
 // Answers of kernels and processors that have no such switch are fine: there is nothing to switch.
 void forceMitigations() {
-  for (const unsigned long what : {PR_SPEC_STORE_BYPASS, PR_SPEC_INDIRECT_BRANCH})
+  for (const int what : {PR_SPEC_STORE_BYPASS, PR_SPEC_INDIRECT_BRANCH})
     ::prctl(PR_SET_SPECULATION_CTRL, what, PR_SPEC_FORCE_DISABLE, 0, 0);
 }
 
