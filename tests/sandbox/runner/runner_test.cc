@@ -58,7 +58,7 @@ TEST(RunnerTest, EndsWhenItsHostIsGone) {
   ASSERT_TRUE(host.next(Frame::kCreated));
   ASSERT_TRUE(host.until([&] { return host.page().sleeps.load() > 0; }));
   host.closeControl();
-  EXPECT_EQ(host.exitCode(), 0);
+  EXPECT_EQ(host.exitCode(), kRunnerExitHostGone);
 }
 
 TEST(RunnerTest, SaysHowManyMessagesWereHeldAtTheEnd) {
