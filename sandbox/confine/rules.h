@@ -18,6 +18,8 @@ namespace rules {
 inline constexpr std::uint32_t kProtWrite = 2, kProtExec = 4, kMapAnonymous = 0x20;
 inline constexpr std::uint32_t kWritingFlags = 03 | 0100 | 01000 | 020000000;  // O_ACCMODE, CREAT …
 inline constexpr std::uint32_t kGetFd = 1, kSetFd = 2, kGetFl = 3, kSetFl = 4, kNonBlock = 04000;
+// What F_GETFL says of a descriptor without doing harm: how it was opened, O_APPEND, O_LARGEFILE.
+inline constexpr std::uint32_t kHarmlessFlags = 03 | 02000 | 0100000 | 0400000;
 inline constexpr std::uint32_t kSetLock = 6, kSetLockWait = 7;
 inline constexpr std::uint32_t kOutOfBand = 1;
 inline constexpr std::uint32_t kSigSys = 31;
@@ -107,14 +109,14 @@ inline constexpr Rule kRules[] = {
     rules::allowIf("fcntl", equals(1, rules::kGetFd), "asks only"),
     rules::allowIf("fcntl", equals(1, rules::kSetFd), "only about exec, which is refused"),
     rules::allowIf("fcntl", equals(1, rules::kGetFl), "asks only"),
-    {"fcntl", Stage::kBoth, Action::kAllow, 0, {equals(1, rules::kSetFl), bits(2, rules::kNonBlock, rules::kNonBlock)},
-     "flags are shared with the host: without O_NONBLOCK its writes would block"},
+    {"fcntl", Stage::kBoth, Action::kAllow, 0, {equals(1, rules::kSetFl), bits(2, ~rules::kHarmlessFlags, rules::kNonBlock)},
+     "flags are shared with the host: without O_NONBLOCK its writes would block; no signals, no packets"},
     {"fcntl", Stage::kBoth, Action::kAllow, 0, {equals(1, rules::kSetLock)}, "locks of granted files", Files::kGranted},
     {"fcntl", Stage::kBoth, Action::kAllow, 0, {equals(1, rules::kSetLockWait)}, "locks of granted files", Files::kGranted},
     rules::allowIf("fcntl64", equals(1, rules::kGetFd), "as fcntl"),
     rules::allowIf("fcntl64", equals(1, rules::kSetFd), "as fcntl"),
     rules::allowIf("fcntl64", equals(1, rules::kGetFl), "as fcntl"),
-    {"fcntl64", Stage::kBoth, Action::kAllow, 0, {equals(1, rules::kSetFl), bits(2, rules::kNonBlock, rules::kNonBlock)},
+    {"fcntl64", Stage::kBoth, Action::kAllow, 0, {equals(1, rules::kSetFl), bits(2, ~rules::kHarmlessFlags, rules::kNonBlock)},
      "as fcntl"},
     rules::refuse("ioctl", ENOTTY, "libc asks whether a stream is a terminal; no other has a use here"),
 

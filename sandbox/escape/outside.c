@@ -110,6 +110,8 @@ long try_doorbell_fionbio(void) {
   int off = 0;
   return answer(syscall(SYS_ioctl, DOORBELL, FIONBIO, &off));
 }
+CALL(doorbell_signals, SYS_fcntl, DOORBELL, F_SETFL, O_NONBLOCK | O_ASYNC)
+CALL(log_packets, SYS_fcntl, 1, F_SETFL, O_NONBLOCK | O_DIRECT)
 CALL(dup, SYS_dup, 0)
 CALL(dupfd, SYS_fcntl, 0, F_DUPFD_CLOEXEC, 100)
 CALL(set_owner, SYS_fcntl, CONTROL, F_SETOWN, 1)
