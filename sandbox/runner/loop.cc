@@ -65,7 +65,7 @@ bool Loop::turn() {
     frame_.message = MessageRef();
     worked = true;
   }
-  if (module_ != nullptr && !holding_) {
+  if (takesEvents()) {
     for (int n = 0; n < kSlice; ++n) {
       const auto timer = port_.takeTimer();
       if (!timer) break;
@@ -137,8 +137,8 @@ bool Loop::spin() {
     ::sched_yield();
     const std::int64_t now_ns = bootNs();
     in_time = now_ns < end_ns;
-    found =
-        !ring_.isEmpty() || waker_.isKicked() || now_ns >= port_.nextTimerNs() || port_.hasNews();
+    found = !ring_.isEmpty() || waker_.isKicked() || port_.hasNews(events()) ||
+            (takesEvents() && now_ns >= port_.nextTimerNs());
   }
   const bool won = found && in_time;
   vain_ = won ? 0 : vain_ + 1;
@@ -150,19 +150,20 @@ void Loop::sleep() {
   if (ring_.giveBack(RingReader::Returning::kEverything) == Wake::kYes) port_.ringHost();
   waker_.fallAsleep();
   const std::uint32_t seen = waker_.seen();
-  own_sleep_.announce(port_.wants());
-  std::int64_t until_ns = holding_ ? Timers::kNever : port_.nextTimerNs();
+  own_sleep_.announce(port_.wants(events()));
+  std::int64_t until_ns = takesEvents() ? port_.nextTimerNs() : Timers::kNever;
   if (!put_off_.empty() && rests_until_ns_ != 0) until_ns = std::min(until_ns, rests_until_ns_);
   std::int64_t timeout_ns = kSleepMaxNs;
   if (until_ns != Timers::kNever) timeout_ns = std::min(timeout_ns, until_ns - bootNs());
-  if (timeout_ns > 0 && ring_.isEmpty() && !port_.hasNews()) {
+  if (timeout_ns > 0 && ring_.isEmpty() && !port_.hasNews(events())) {
     increment(files_.page().sleeps);
     waker_.block(seen, timeout_ns);
-    // Neither a wake of the host nor a kick: it may have been the signal.
-    if (waker_.seen() == seen && hostIsGone()) over_ = true;
   }
   own_sleep_.awake();
   waker_.wakeUp();
+  // Something is new at the socket, or nobody has said anything for long.
+  const bool is_silent = timeout_ns == kSleepMaxNs && waker_.seen() == seen;
+  if ((waker_.takeInterruption() || is_silent) && hostIsGone()) over_ = true;
 }
 
 bool Loop::hostIsGone() {
@@ -356,7 +357,7 @@ void Loop::destroy() {
     increment(page.sequence);
   }
   port_.endTurn();
-  while (port_.wants() != kWantsData && !hostIsGone()) {  // It still says what it has said.
+  while (port_.keepsFrames() && !hostIsGone()) {  // The host still hears what the module said.
     sleep();
     port_.endTurn();
   }

@@ -64,6 +64,11 @@ class Loop {
   void sleep();
   bool spin();
   bool hostIsGone();
+  // Of those that are made here: timers and room.
+  bool takesEvents() const { return module_ != nullptr && !holding_; }
+  RemotePort::Events events() const {
+    return takesEvents() ? RemotePort::Events::kTaken : RemotePort::Events::kHeld;
+  }
 
   void create();
   void destroy();

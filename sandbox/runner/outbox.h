@@ -30,12 +30,12 @@ class Outbox {
 
   // What was kept goes out as far as there is room.
   void flush();
-  // Nothing is kept and the ring is not full.
-  bool isClear() { return kept_.empty() && !writer_.unfinished() && !ring_.isFull(); }
-  bool wantsSpace() { return !kept_.empty() || writer_.unfinished() || ring_.isFull(); }
+  // Something waits for room; the ring has some.
+  bool keepsFrames() const { return !kept_.empty() || writer_.unfinished(); }
+  bool hasRoom() { return !ring_.isFull(); }
+  bool isClear() { return !keepsFrames() && hasRoom(); }
+  bool wantsSpace() { return !isClear(); }
   std::size_t kept() const { return kept_.size(); }
-  // For the last look before sleeping.
-  bool hasRoomAgain() { return wantsSpace() && !ring_.isFull(); }
 
   // Shows the host what was written, and wakes it if it sleeps.
   void publish();

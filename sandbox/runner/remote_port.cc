@@ -278,22 +278,30 @@ void RemotePort::endTurn() {
   outbox_.publish();
 }
 
-std::uint64_t RemotePort::wants() {
+std::uint64_t RemotePort::wants(Events events) {
   const Call call(*this);
   std::uint64_t wants = kWantsData;
   if (outbox_.wantsSpace()) wants |= kWantsSpace;
-  if (any_blocked_.load(std::memory_order_relaxed)) wants |= kWantsCredit;
+  if (events == Events::kTaken && any_blocked_.load(std::memory_order_relaxed))
+    wants |= kWantsCredit;
   return wants;
 }
 
-bool RemotePort::hasNews() {
+bool RemotePort::hasNews(Events events) {
   const Call call(*this);
-  if (outbox_.hasRoomAgain()) return true;
-  if (!any_blocked_.load(std::memory_order_relaxed) || !outbox_.isClear()) return false;
+  if (outbox_.keepsFrames() && outbox_.hasRoom()) return true;
+  if (events == Events::kHeld || !any_blocked_.load(std::memory_order_relaxed) ||
+      !outbox_.isClear())
+    return false;
   for (std::uint32_t i = 0; i < outputs_.size(); ++i) {
     if (isWritable(i)) return true;
   }
   return false;
+}
+
+bool RemotePort::keepsFrames() {
+  const Call call(*this);
+  return outbox_.keepsFrames();
 }
 
 void RemotePort::ringHost() {

@@ -65,9 +65,12 @@ class RemotePort final : public ModulePort {
 
   // Metrics and what was kept go out, and all is shown to the host.
   void endTurn();
-  // What it has to be woken for; and whether one of that is there already.
-  std::uint64_t wants();
-  bool hasNews();
+  // What it has to be woken for; and whether one of that is there already.  Room for the module's
+  // outputs counts only while it is told of it.
+  enum class Events : std::uint8_t { kTaken, kHeld };
+  std::uint64_t wants(Events events);
+  bool hasNews(Events events);
+  bool keepsFrames();
   void inputHandled() { outbox_.inputHandled(); }
   void ringHost();
   std::optional<std::string> broken();

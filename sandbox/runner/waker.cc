@@ -16,7 +16,8 @@ void Waker::block(std::uint32_t seen, std::int64_t timeout_ns) {
   const std::int64_t wait_ns = timeout_ns < 0 ? INT64_MAX : timeout_ns;
   timeout_.seconds = wait_ns / 1'000'000'000;
   timeout_.nanoseconds = wait_ns % 1'000'000'000;
-  if (isKicked()) return;
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+  if (isKicked() || interrupted_.load(std::memory_order_relaxed)) return;
   ::syscall(SYS_futex, &wakes_, FUTEX_WAIT, seen, &timeout_, nullptr, 0);
 }
 
@@ -29,6 +30,7 @@ void Waker::kick() {
 }
 
 void Waker::interrupt() {
+  interrupted_.store(true, std::memory_order_relaxed);
   timeout_.seconds = 0;
   timeout_.nanoseconds = 0;
 }

@@ -33,13 +33,16 @@ class Waker {
 
   // Any thread: the loop shall look at everything once more.
   void kick();
-  // A handler of a signal that the sleeping thread gets: block() ends, or does not begin.
+  // A handler of a signal that the sleeping thread gets: block() ends, or does not begin, until the
+  // interruption is taken.
   void interrupt();
+  bool takeInterruption() { return interrupted_.exchange(false, std::memory_order_relaxed); }
 
  private:
   const std::atomic<std::uint32_t>& wakes_;
   std::atomic<bool> asleep_{false};
   std::atomic<bool> kicked_{false};
+  std::atomic<bool> interrupted_{false};
   // Read by the kernel when the sleep begins, so that a handler that runs just before it counts.
   struct Timeout {
     volatile std::int64_t seconds;

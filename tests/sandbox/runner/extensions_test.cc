@@ -238,6 +238,24 @@ TEST(RunnerExtensions, WhatItHadNoRoomForGoesOutWhileItDrains) {
   EXPECT_EQ(host.bodies().size(), 600u);
 }
 
+TEST(RunnerExtensions, ItSleepsWhileEventsAreHeldWhateverTheyAre) {
+  TestHost::Options options;
+  options.routes = false;
+  TestHost host("kit-source", options);
+  host.create(R"({"count":600,"outbox":1})");
+  host.activate();
+  ASSERT_TRUE(host.until([&] { return host.bodies().size() == kOutputCredit; }));
+  host.send({.kind = Frame::kSave, .token = 9});
+  ASSERT_TRUE(host.next(Frame::kEventEnded));
+  host.giveCredit(0, kOutputCredit);
+  for (int i = 0; i < 3; ++i) {
+    const std::uint64_t slept = host.page().sleeps.load();
+    host.send({.kind = Frame::kHealth});
+    ASSERT_TRUE(host.next(Frame::kEventEnded));
+    EXPECT_TRUE(host.until([&] { return host.page().sleeps.load() > slept; }));
+  }
+}
+
 TEST(RunnerExtensions, ASaveStopsTimersUntilItGoesOnAndADrainForGood) {
   TestHost host("kit-asker");
   host.create();

@@ -61,6 +61,40 @@ TEST(RunnerTest, EndsWhenItsHostIsGone) {
   EXPECT_EQ(host.exitCode(), kRunnerExitHostGone);
 }
 
+TEST(RunnerTest, EndsWhenItsHostWentWhileItWasBusy) {
+  TestHost host("kit-relay");
+  host.create(R"({"sleep_ms":100})");
+  host.activate();
+  host.input("1");
+  ASSERT_TRUE(host.until([&] { return host.page().sequence.load() == 3; }));
+  host.closeControl();
+  EXPECT_EQ(host.exitCode(), kRunnerExitHostGone);
+}
+
+TEST(RunnerTest, EndsAlsoWithAnOutputThatWaitsForCredit) {
+  TestHost host("kit-source");
+  host.create(R"({"count":5000})");
+  ASSERT_TRUE(host.next(Frame::kCreated));
+  host.send({.kind = Frame::kDestroy});
+  EXPECT_EQ(host.exitCode(), 0);
+}
+
+TEST(RunnerTest, SaysWhatItHasStillToSayBeforeItEnds) {
+  TestHost host("kit-asker");
+  host.create();
+  ASSERT_TRUE(host.next(Frame::kCreated));
+  // More than the ring holds, and nobody reads until the end.
+  const std::string large = "\"" + std::string(200'000, 'x') + "\"";
+  host.method("report", 1, large);
+  host.method("report", 2, large);
+  host.send({.kind = Frame::kDestroy});
+  EXPECT_EQ(host.exitCode(), 0);
+  EXPECT_EQ(std::count_if(
+                host.said().begin(), host.said().end(),
+                [&](const auto& one) { return one.kind == Frame::kReport && one.body() == large; }),
+            2);
+}
+
 TEST(RunnerTest, SaysHowManyMessagesWereHeldAtTheEnd) {
   TestHost host("kit-settler");
   host.create(R"({"pending":1,"leak":1})");

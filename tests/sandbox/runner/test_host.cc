@@ -297,7 +297,7 @@ std::vector<std::string> TestHost::bodies() const {
 int TestHost::exitCode() {
   if (exit_code_) return *exit_code_;
   int status = 0;
-  until([&] { return ::waitpid(pid_, &status, WNOHANG) == pid_; });
+  if (!until([&] { return ::waitpid(pid_, &status, WNOHANG) == pid_; })) return kStillRuns;
   (void)pump();
   exit_code_ = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
   return *exit_code_;

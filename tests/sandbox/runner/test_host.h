@@ -80,6 +80,7 @@ class TestHost {
 
   void closeControl() { control_.reset(); }
   // Waits until it has ended; its exit code, or minus the signal.
+  static constexpr int kStillRuns = 1000;
   int exitCode();
   // What it wrote to its standard output and error.
   std::string output() const;
