@@ -167,7 +167,7 @@ class Instance final : public ModulePort,
   void startFailed(Error error) override;
   void roomAgain() override;
   void inputsHandled(std::uint32_t count) override;
-  kante_status emitted(std::uint32_t output, MessageRef message, std::uint8_t hops,
+  kante_status emitted(std::uint32_t output, MessageRef& message, std::uint8_t hops,
                        std::uint64_t token) override;
   void eventEnded(std::uint32_t type, std::uint64_t token, kante_status status,
                   const std::string& text) override;

@@ -23,6 +23,9 @@ Consumer::Outcome Instance::keep(Delivery& delivery, kante_status status) {
 void Instance::inputsHandled(std::uint32_t count) {
   for (; count > 0 && !sent_.empty(); --count) {
     const Sent handled = sent_.pop();
+    // It was sent a while ago, so its head may have left the caches.
+    if (!sent_.empty() && sent_.front().token == 0)
+      __builtin_prefetch(sent_.front().delivery.message.get());
     if (handled.token != 0) continue;
     noteUnderWay(-1);
     const Delivery& delivery = handled.delivery;
@@ -90,7 +93,7 @@ void Instance::eventEnded(std::uint32_t type, std::uint64_t token, kante_status 
   log(3, what + " answered " + std::to_string(status) + (why.empty() ? "" : ": " + why));
 }
 
-kante_status Instance::emitted(std::uint32_t output, MessageRef message, std::uint8_t hops,
+kante_status Instance::emitted(std::uint32_t output, MessageRef& message, std::uint8_t hops,
                                std::uint64_t token) {
   if (output >= outputs_.size()) return KANTE_E_NOT_FOUND;
   if (foreign_closed_) {  // Its state is saved, and nothing may follow it.  Only the strand writes

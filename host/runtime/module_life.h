@@ -46,8 +46,9 @@ class LifeOwner {
   // what is not handled, memory inputs to the front of their lane, durable ones to their queue:
   // tell it first.
   virtual void inputsHandled(std::uint32_t count) = 0;
-  // As emit() of the host table, of a message that has `hops` behind it with this one.
-  virtual kante_status emitted(std::uint32_t output, MessageRef message, std::uint8_t hops,
+  // As emit() of the host table, of a message that has `hops` behind it with this one.  Takes the
+  // reference on KANTE_OK only.
+  virtual kante_status emitted(std::uint32_t output, MessageRef& message, std::uint8_t hops,
                                std::uint64_t token) = 0;
   // Runs `work`; what the module emits and settles in it is committed together.
   virtual void together(const std::function<void()>& work) = 0;

@@ -97,7 +97,11 @@ bool Lane::run(Shard&) {
     if (consumer_ == nullptr || resting_) break;
     const auto priority = static_cast<std::uint32_t>(std::countr_zero(nonempty_));
     Delivery delivery = rings_[priority].pop();
-    if (rings_[priority].empty()) nonempty_ &= ~(1u << priority);
+    if (rings_[priority].empty()) {
+      nonempty_ &= ~(1u << priority);
+    } else {  // In a long queue it may have left the caches.
+      __builtin_prefetch(rings_[priority].front().message.get());
+    }
     --size_;
     Link& link = *delivery.link;
     const auto bytes = static_cast<std::uint32_t>(delivery.message.bytes());
