@@ -166,6 +166,8 @@ inline constexpr Rule kRules[] = {
     rules::refuse("uname", EPERM, "tells about the machine"),
     rules::refuse("sched_getaffinity", EPERM, "hardware_concurrency(): tells about the machine"),
     rules::refuse("getcpu", ENOSYS, "tells about the machine"),
+    rules::refuse("mseal", ENOSYS, "newer libcs seal what they loaded"),
+    rules::refuse("riscv_hwprobe", ENOSYS, "libc chooses its copies of functions by it"),
     rules::refuse("membarrier", ENOSYS, "libraries fall back to fences"),
     rules::refuseIf("prlimit64", equals(0, 0), EPERM, "getrlimit(): limits are the launcher's"),
     rules::refuse("getrlimit", EPERM, "as prlimit64"),

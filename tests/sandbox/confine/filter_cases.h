@@ -189,6 +189,8 @@ inline const std::vector<Case> kCases = {
     {"clock_settime", {}, kTrap, kTrap},
     // What libc tries.
     {"sysinfo", {}, refused(EPERM), refused(EPERM)},
+    {"mseal", {}, refused(ENOSYS), refused(ENOSYS)},
+    {"riscv_hwprobe", {}, refused(ENOSYS), refused(ENOSYS)},
     {"uname", {}, refused(EPERM), refused(EPERM)},
     {"sched_getaffinity", {}, refused(EPERM), refused(EPERM)},
     {"getrandom", {}, kAllow, kAllow},
