@@ -310,6 +310,21 @@ void collectSeals(MetricWriter& out, const std::string& module, const Instance::
 }
 }  // namespace
 
+namespace {
+void collectPolling(MetricWriter& out, Shard& shard) {
+  const Polling& polling = shard.polling();
+  if (polling.sleeps() == 0) return;  // It has no runners to wait for.
+  const std::string index = std::to_string(shard.index());
+  constexpr std::string_view kSpins = "Short waits of a shard for sandboxed modules.";
+  out.counter("kante_shard_spins_total", kSpins, {{"shard", index}, {"result", "won"}},
+              static_cast<double>(polling.spinsWon()));
+  out.counter("kante_shard_spins_total", kSpins, {{"shard", index}, {"result", "lost"}},
+              static_cast<double>(polling.spinsLost()));
+  out.counter("kante_shard_sleeps_total", "How often such a shard slept.", {{"shard", index}},
+              static_cast<double>(polling.sleeps()));
+}
+}  // namespace
+
 void LocalModuleHost::collect(MetricWriter& out) const {
   if (table_) table_->collect(out);
   for (const ModuleStatus& module : modules()) {
@@ -331,7 +346,9 @@ void LocalModuleHost::collect(MetricWriter& out) const {
                 {{"module", slot_name}}, static_cast<double>(slot.instance->errors()));
     slot.instance->metrics().collect(out, slot_name);
     collectSeals(out, slot_name, slot.instance->seals());
+    slot.instance->life().collect(out, slot_name);
   }
+  for (const auto& shard : shards_.all()) collectPolling(out, *shard);
   out.gauge("kante_in_process_loads", "Distinct libraries loaded in this process's life.", {},
             static_cast<double>(libraries_.size()));
   out.gauge("kante_in_process_loads_max", "How many of them this life may load.", {},

@@ -11,12 +11,15 @@
 #include <cstdint>
 #include <functional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "host/base/result.h"
 #include "host/message/message.h"
 
 namespace kante {
+
+class MetricWriter;
 
 // Why a life ended that should not have.
 struct LifeEnd {
@@ -96,6 +99,8 @@ class ModuleLife {
   // always 0: the shard's slot tells.
   virtual std::uint64_t callbacks() const { return 0; }
   virtual std::uint32_t callbackEvent() const { return 0; }
+  // Figures of its own, beyond those of an instance.
+  virtual void collect(MetricWriter& /*out*/, std::string_view /*module*/) const {}
   // The runner is killed for this reason, and died() follows.  In process nothing: nobody can.
   virtual void kill(const std::string& /*reason*/) {}
 };

@@ -91,6 +91,7 @@ class RunnerLink final : public ModuleLife,
   std::uint64_t callbacks() const override;
   std::uint32_t callbackEvent() const override;
   void kill(const std::string& reason) override;
+  void collect(MetricWriter& out, std::string_view module) const override;
 
   // ---- its shard ----
   bool run(Shard& shard) override;

@@ -1,5 +1,7 @@
 #include "host/sandbox/runner_link.h"
 
+#include "host/base/metrics.h"
+
 #include "tests/host/sandbox/link_fixture.h"
 
 namespace kante {
@@ -201,6 +203,34 @@ TEST_F(RunnerLinkTest, SavesStateAndCountsWhatIsNotHandledNoMore) {
   EXPECT_EQ(input("1"), KANTE_PENDING);
   runner.handled(2);
   EXPECT_TRUE(eventually([&] { return told_.handled == 2; }));
+}
+
+struct Sheet final : MetricWriter {
+  void counter(std::string_view name, std::string_view, Labels labels, double value) override {
+    std::string key(name);
+    for (const auto& [label, text] : labels)
+      key += " " + std::string(label) + "=" + std::string(text);
+    values[key] = value;
+  }
+  void gauge(std::string_view, std::string_view, Labels, double) override {}
+  void histogram(std::string_view, std::string_view, Labels, const std::vector<Bucket>&,
+                 double) override {}
+  std::map<std::string, double> values;
+};
+
+TEST_F(RunnerLinkTest, CountsWhatPassesIt) {
+  PlayedRunner& runner = beginActive();
+  runner.emit(0, "1");
+  expectTold("emit 0 1 hops 1 token 0");
+  EXPECT_EQ(input("1"), KANTE_PENDING);
+  runner.page().spins_lost.store(3);
+  Sheet sheet;
+  on([&] { link_->collect(sheet, "guest"); });
+  EXPECT_EQ(sheet.values["kante_sandbox_frames_total module=guest direction=in"], 2);
+  EXPECT_EQ(sheet.values["kante_sandbox_frames_total module=guest direction=out"], 2);
+  EXPECT_GT(sheet.values["kante_sandbox_bytes_total module=guest direction=in"], 0);
+  EXPECT_EQ(sheet.values["kante_sandbox_spins_total module=guest result=lost"], 3);
+  EXPECT_EQ(sheet.values["kante_sandbox_refused_total module=guest"], 0);
 }
 
 // ---- breaches
