@@ -74,8 +74,10 @@ class Play {
   }
 
   std::unique_ptr<std::uint64_t[]> memory_{new std::uint64_t[kWords]()};
-  RingEnd own_;
-  RingEnd peer_;
+  // On the heap: AddressSanitizer's stack does not keep their alignment.
+  std::unique_ptr<RingEnd[]> ends_{new RingEnd[2]};
+  RingEnd& own_ = ends_[0];
+  RingEnd& peer_ = ends_[1];
   PeerSleep sleep_{peer_};
   RingReader ring_{reinterpret_cast<const std::byte*>(memory_.get()), kRingBytesMin, own_, peer_,
                    sleep_};

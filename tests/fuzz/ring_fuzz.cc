@@ -48,8 +48,9 @@ void check(bool condition) {
 
 void playWriter(Steps steps) {
   const std::unique_ptr<std::uint64_t[]> memory(new std::uint64_t[kWords]());
-  RingEnd own;
-  RingEnd peer;
+  const std::unique_ptr<RingEnd[]> ends(new RingEnd[2]);
+  RingEnd& own = ends[0];
+  RingEnd& peer = ends[1];
   PeerSleep peers_sleep(peer);
   RingReader reader(reinterpret_cast<const std::byte*>(memory.get()), kRingBytesMin, own, peer,
                     peers_sleep);
@@ -90,8 +91,9 @@ void playWriter(Steps steps) {
 
 void playReader(Steps steps) {
   const std::unique_ptr<std::uint64_t[]> memory(new std::uint64_t[kWords]());
-  RingEnd own;
-  RingEnd peer;
+  const std::unique_ptr<RingEnd[]> ends(new RingEnd[2]);
+  RingEnd& own = ends[0];
+  RingEnd& peer = ends[1];
   PeerSleep peers_sleep(peer);
   RingWriter writer(reinterpret_cast<std::byte*>(memory.get()), kRingBytesMin, own, peer,
                     peers_sleep);

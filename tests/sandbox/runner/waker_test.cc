@@ -8,6 +8,7 @@
 #include <atomic>
 #include <climits>
 #include <csignal>
+#include <memory>
 #include <thread>
 
 namespace kante {
@@ -23,7 +24,9 @@ void rest(Waker& waker, HasWork has_work) {
 }
 
 TEST(WakerTest, NoKickIsLostHoweverItMeetsTheSleep) {
-  HostPage page;
+  // On the heap: AddressSanitizer's stack does not keep its alignment.
+  const auto shared = std::make_unique<HostPage>();
+  HostPage& page = *shared;
   Waker waker(page);
   constexpr std::uint64_t kRounds = 100'000;
   std::atomic<std::uint64_t> work{0};
@@ -44,7 +47,9 @@ TEST(WakerTest, NoKickIsLostHoweverItMeetsTheSleep) {
 }
 
 TEST(WakerTest, AWakeOfTheHostEndsTheSleepOrKeepsItFromBeginning) {
-  HostPage page;
+  // On the heap: AddressSanitizer's stack does not keep its alignment.
+  const auto shared = std::make_unique<HostPage>();
+  HostPage& page = *shared;
   Waker waker(page);
   const std::uint32_t seen = waker.seen();
   page.wakes.fetch_add(1);
@@ -59,7 +64,9 @@ TEST(WakerTest, AWakeOfTheHostEndsTheSleepOrKeepsItFromBeginning) {
 }
 
 TEST(WakerTest, ASleepEndsByItself) {
-  HostPage page;
+  // On the heap: AddressSanitizer's stack does not keep its alignment.
+  const auto shared = std::make_unique<HostPage>();
+  HostPage& page = *shared;
   Waker waker(page);
   waker.block(waker.seen(), 1'000'000);
   waker.block(waker.seen(), 0);
@@ -68,7 +75,9 @@ TEST(WakerTest, ASleepEndsByItself) {
 Waker* s_waker = nullptr;
 
 TEST(WakerTest, ASignalEndsTheSleepWheneverItComes) {
-  HostPage page;
+  // On the heap: AddressSanitizer's stack does not keep its alignment.
+  const auto shared = std::make_unique<HostPage>();
+  HostPage& page = *shared;
   Waker waker(page);
   s_waker = &waker;
   struct sigaction action {};

@@ -109,7 +109,7 @@ TEST(FrameCodecTest, AStateKeepsItsBytes) {
     std::string bytes(size, 's');
     if (size > 0) bytes.back() = 'e';
     std::vector<std::uint64_t> words((size + 7) / 8);
-    std::memcpy(words.data(), bytes.data(), size);
+    if (size > 0) std::memcpy(words.data(), bytes.data(), size);
     Wrote wrote = wire.writer.write(stateFrame(Frame::kSaved, 9, 4, words.data(), size));
     while (wrote == Wrote::kSome) {
       ASSERT_EQ(wire.read(), Got::kNothing);

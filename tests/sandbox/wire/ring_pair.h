@@ -15,8 +15,10 @@ struct RingPair {
   // Exactly as long as the ring, so that AddressSanitizer sees a look beyond it.
   std::unique_ptr<std::uint64_t[]> memory{new std::uint64_t[bytes / 8]()};
   std::byte* ring = reinterpret_cast<std::byte*>(memory.get());
-  RingEnd writers;
-  RingEnd readers;
+  // On the heap: AddressSanitizer's stack does not keep their alignment.
+  std::unique_ptr<RingEnd[]> ends{new RingEnd[2]};
+  RingEnd& writers = ends[0];
+  RingEnd& readers = ends[1];
   PeerSleep readers_sleep{readers};
   PeerSleep writers_sleep{writers};
   RingWriter writer{ring, bytes, writers, readers, readers_sleep};
