@@ -139,6 +139,7 @@ bool ToxicProxy::State::read(Pair& pair, bool upwards) {
     pair.answered = true;
     return true;
   }
+  if (pair.answered) return true;  // It is about to end.
   flow.in.append(buffer, static_cast<std::size_t>(got));
   return filter(pair, upwards);
 }
@@ -161,7 +162,8 @@ bool ToxicProxy::State::filter(Pair& pair, bool upwards) {
       case Fate::Kind::kAnswer:
         push(upwards ? pair.down : pair.up, fate.bytes);
         pair.answered = true;
-        break;
+        flow.in.clear();  // What came behind it goes nowhere either.
+        return true;
     }
     flow.in.erase(0, size);
   }
