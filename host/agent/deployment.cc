@@ -66,32 +66,44 @@ Status refuseSecrets(const json::value& value, const std::string& pointer) {
 
 // ---- modules ---------------------------------------------------------------------------------
 
-Status readPlacement(const Members& module) {
+Status readPlacement(const Members& module, ModuleEntry& entry) {
   for (const char* name : {"image", "create_options"})
     if (module.has(name))
       return module.fail(name, "containers are not part of this build; give a \"bundle\"",
                          Errc::kUnsupported);
   KANTE_TRY(placement, module.word("placement", kPlacementNames, 1));
-  if (placement == 0) return {};
+  entry.placement = static_cast<Placement>(placement);
+  if (entry.placement != Placement::kContainer) return {};
   return module.fail("placement",
-                     std::string("placement \"") + kPlacementNames[placement] +
-                         "\" is not part of this build; say \"placement\": \"in-process\" for a "
-                         "module that you trust",
+                     "placement \"container\" is not part of this build; leave it out, which "
+                     "means \"sandbox\"",
                      Errc::kUnsupported);
 }
 
 // What only a process of its own can have.
-Status refuseForInProcess(const Members& module) {
+Status readLimits(const Members& module, ModuleEntry& entry) {
+  KANTE_TRY(object, module.object("limits"));
+  if (object == nullptr || object->empty()) return {};
+  if (entry.placement == Placement::kInProcess)
+    return module.fail("limits",
+                       "a module in the host's process cannot be limited; leave \"placement\" out, "
+                       "which means \"sandbox\"",
+                       Errc::kUnsupported);
+  const Members limits(*object, module.at("limits"));
+  KANTE_CHECK(limits.allow({"memory_mb", "cpu_percent", "threads", "data_mb"}));
+  KANTE_TRY(memory, limits.number("memory_mb", 0, kMemoryMbMin, kLimitMbMax));
+  KANTE_TRY(cpu, limits.number("cpu_percent", 0, 1, kCpuPercentMax));
+  KANTE_TRY(threads, limits.number("threads", 0, 1, kThreadsMax));
+  KANTE_TRY(data, limits.number("data_mb", 0, 1, kLimitMbMax));
+  entry.limits = {static_cast<std::uint32_t>(memory), static_cast<std::uint32_t>(cpu),
+                  static_cast<std::uint32_t>(threads), static_cast<std::uint32_t>(data)};
+  return {};
+}
+
+Status refuseWhatNobodyHas(const Members& module) {
   KANTE_TRY(environment, module.object("env"));
   if (environment != nullptr && !environment->empty())
-    return module.fail(
-        "env", "a module in the host's process has no environment of its own; use \"config\"",
-        Errc::kUnsupported);
-  KANTE_TRY(limits, module.object("limits"));
-  if (limits != nullptr && !limits->empty())
-    return module.fail("limits",
-                       "a module in the host's process cannot be limited, and the sandbox is not "
-                       "part of this build",
+    return module.fail("env", "a module has no environment of its own; use \"config\"",
                        Errc::kUnsupported);
   if (module.has("files"))
     return module.fail("files", "choosing a bundle's files is not part of this build",
@@ -152,9 +164,10 @@ Result<ModuleEntry> readModule(const json::value& value, const std::string& poin
   KANTE_CHECK(module.allow({"bundle", "image", "from", "placement", "config", "desired", "env",
                             "files", "limits", "grants", "execution", "start_after", "stop_ms",
                             "status", "restart", "create_options"}));
-  KANTE_CHECK(readPlacement(module));
-  KANTE_CHECK(refuseForInProcess(module));
   ModuleEntry entry;
+  KANTE_CHECK(readPlacement(module, entry));
+  KANTE_CHECK(readLimits(module, entry));
+  KANTE_CHECK(refuseWhatNobodyHas(module));
   KANTE_TRY(bundle, readBundle(module));
   entry.bundle = std::move(bundle);
   KANTE_TRY(config, module.object("config"));

@@ -21,10 +21,16 @@ inline constexpr std::size_t kDeploymentDepthMax = 32;
 inline constexpr std::size_t kModulesMax = 512;
 inline constexpr std::size_t kBundlePathBytesMax = 4096;
 inline constexpr std::size_t kMethodGrantsMax = 256;  // Of one module.
+inline constexpr std::uint32_t kMemoryMbMin = 8;  // The runner and libc need as much.
+inline constexpr std::uint32_t kLimitMbMax = 1u << 20;
+inline constexpr std::uint32_t kCpuPercentMax = 6400;
+inline constexpr std::uint32_t kThreadsMax = 4096;
 inline constexpr std::uint32_t kStopMsMax = 600'000;
 
 struct ModuleEntry {
   std::string bundle;  // As written: a path relative to the document, or "sha256:" and 64 digits.
+  Placement placement = Placement::kSandbox;
+  ModuleLimits limits;
   std::optional<Execution> execution;  // Absent: as the manifest says.
   Restart restart = Restart::kAlways;
   Desire desire = Desire::kRunning;

@@ -119,22 +119,25 @@ Result<std::vector<PlacedGrant>> devicesAskedFor(const Manifest& manifest,
   return asked;
 }
 
-Status checkPlacement(const Manifest& manifest, const std::string& pointer) {
+Status checkPlacement(const Manifest& manifest, Placement placement,
+                      const std::string& pointer) {
   if (manifest.kind == Manifest::Kind::kHost)
     return failAt(pointer + "/bundle", Errc::kInvalid,
                   "this bundle is an update of the host, not a module");
-  if (!manifest.libraries.empty())
-    return failAt(pointer + "/placement", Errc::kInvalid,
-                  "its bundle needs libraries of its own (" + manifest.libraries.front() +
-                      "), which only a sandbox gives");
-  return {};
+  if (manifest.libraries.empty()) return {};
+  const std::string needs =
+      "its bundle needs libraries of its own (" + manifest.libraries.front() + "), ";
+  if (placement == Placement::kInProcess)
+    return failAt(pointer + "/placement", Errc::kInvalid, needs + "which only a sandbox gives");
+  return failAt(pointer + "/bundle", Errc::kUnsupported,
+                needs + "which is not part of this build; link them into the module");
 }
 
 Result<ModuleSpec> resolveModule(const std::string& name, const ModuleEntry& entry,
                                  const AdmittedBundle& bundle, std::vector<std::string>& warnings) {
   const std::string pointer = jsonPointer("/modules", name);
   const Manifest& manifest = bundle.manifest;
-  KANTE_CHECK(checkPlacement(manifest, pointer));
+  KANTE_CHECK(checkPlacement(manifest, entry.placement, pointer));
   ModuleSpec spec;
   spec.name = name;
   spec.digest = bundle.digest;
@@ -143,7 +146,8 @@ Result<ModuleSpec> resolveModule(const std::string& name, const ModuleEntry& ent
   spec.inputs = manifest.inputs;
   spec.outputs = manifest.outputs;
   spec.methods = manifest.methods;
-  spec.placement = Placement::kInProcess;
+  spec.placement = entry.placement;
+  spec.limits = entry.limits;
   spec.execution = entry.execution.value_or(manifest.execution == Manifest::Execution::kDedicated
                                                 ? Execution::kDedicated
                                                 : Execution::kShared);

@@ -23,6 +23,16 @@ enum class Overflow { kBlock, kSpill, kDropOldest, kDropNewest };
 // What a full queue on disk does.
 enum class RouteFull { kDropLowest, kRefuse };
 
+// What a sandboxed module may use.  0: as much as there is; of threads, and of data, the sandbox's
+// own default.
+struct ModuleLimits {
+  std::uint32_t memory_mb = 0;
+  std::uint32_t cpu_percent = 0;  // Of one core.
+  std::uint32_t threads = 0;
+  std::uint32_t data_mb = 0;  // Of its /data.
+  friend bool operator==(const ModuleLimits&, const ModuleLimits&) = default;
+};
+
 struct ModuleSpec {
   std::string name;    // Unique in the deployment.
   std::string digest;  // "sha256:…" of an admitted bundle in the bundle store.
@@ -32,6 +42,7 @@ struct ModuleSpec {
   std::vector<std::string> outputs;
   std::vector<std::string> methods;
   Placement placement = Placement::kInProcess;
+  ModuleLimits limits;
   Execution execution = Execution::kShared;
   Restart restart = Restart::kAlways;
   Desire desire = Desire::kRunning;
@@ -46,7 +57,7 @@ struct ModuleSpec {
   // Whether a running instance can stay as it is.
   bool sameInstance(const ModuleSpec& other) const {
     return digest == other.digest && placement == other.placement && execution == other.execution &&
-           config == other.config && desire == other.desire;
+           config == other.config && desire == other.desire && limits == other.limits;
   }
 };
 

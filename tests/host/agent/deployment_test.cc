@@ -117,14 +117,9 @@ TEST(Deployment, WhatThisBuildDoesNotServeIsRefusedAndNotIgnored) {
   EXPECT_THAT(refused(with("{}", "{}", R"(,"gateway":{})")), StartsWith("/gateway: "));
   EXPECT_THAT(refused(R"({"modulesContent":{"$edgeAgent":{}}})"),
               StartsWith("/modulesContent: an IoT Edge deployment manifest is not translated"));
-  const std::string advice =
-      "is not part of this build; say \"placement\": \"in-process\" for a module that you trust";
-  EXPECT_EQ(refused(with(R"({"x":{"bundle":"a.kmod"}})")),
-            "/modules/x/placement: placement \"sandbox\" " + advice);
-  EXPECT_EQ(refused(with(R"({"x":{"bundle":"a.kmod","placement":"sandbox"}})")),
-            "/modules/x/placement: placement \"sandbox\" " + advice);
   EXPECT_EQ(refused(with(R"({"x":{"bundle":"a.kmod","placement":"container"}})")),
-            "/modules/x/placement: placement \"container\" " + advice);
+            "/modules/x/placement: placement \"container\" is not part of this build; leave it "
+            "out, which means \"sandbox\"");
   EXPECT_THAT(refused(with(R"({"x":{"image":"a","placement":"container"}})")),
               StartsWith("/modules/x/image: containers are not part of this build"));
   EXPECT_THAT(refusedModule(R"("create_options":{})"), StartsWith("/modules/x/create_options: "));
@@ -133,6 +128,36 @@ TEST(Deployment, WhatThisBuildDoesNotServeIsRefusedAndNotIgnored) {
   EXPECT_THAT(refusedModule(R"("files":{})"), StartsWith("/modules/x/files: "));
   EXPECT_THAT(refusedModule(R"("config":{"a":[{"key":{"$secret":"NAME"}}]})"),
               StartsWith("/modules/x/config/a/0/key: secrets are not part of this build"));
+}
+
+TEST(Deployment, AModuleRunsInTheSandboxUnlessItSaysOtherwise) {
+  const auto parsed = parseDeployment(
+      with(R"({"x":{"bundle":"a.kmod"},"y":{"bundle":"a.kmod","placement":"in-process"}})"));
+  ASSERT_TRUE(parsed) << parsed.error().text;
+  EXPECT_EQ(parsed->modules.at("x").placement, Placement::kSandbox);
+  EXPECT_EQ(parsed->modules.at("x").limits, ModuleLimits());
+  EXPECT_EQ(parsed->modules.at("y").placement, Placement::kInProcess);
+}
+
+TEST(Deployment, ASandboxedModuleHasLimits) {
+  const auto module = [](const std::string& limits) {
+    return with(R"({"x":{"bundle":"a.kmod","limits":)" + limits + "}}");
+  };
+  const auto parsed = parseDeployment(
+      module(R"({"memory_mb":32,"cpu_percent":50,"threads":8,"data_mb":16})"));
+  ASSERT_TRUE(parsed) << parsed.error().text;
+  EXPECT_EQ(parsed->modules.at("x").limits, (ModuleLimits{32, 50, 8, 16}));
+  EXPECT_THAT(refused(module(R"({"memory_mb":7})")),
+              StartsWith("/modules/x/limits/memory_mb: expected a whole number from 8 to"));
+  EXPECT_THAT(refused(module(R"({"cpu_percent":0})")),
+              StartsWith("/modules/x/limits/cpu_percent: expected a whole number from 1 to 6400"));
+  EXPECT_THAT(refused(module(R"({"threads":5000})")), StartsWith("/modules/x/limits/threads: "));
+  EXPECT_THAT(refused(module(R"({"data_mb":-1})")), StartsWith("/modules/x/limits/data_mb: "));
+  EXPECT_EQ(refused(module(R"({"memory":32})")),
+            "/modules/x/limits/memory: unknown member; did you mean \"memory_mb\"?");
+  EXPECT_EQ(refusedModule(R"("limits":{"memory_mb":32})"),
+            "/modules/x/limits: a module in the host's process cannot be limited; leave "
+            "\"placement\" out, which means \"sandbox\"");
 }
 
 TEST(Deployment, AnErrorOfAModuleNamesItsPointer) {
