@@ -58,6 +58,7 @@ Result<ResolvedDeployment> Agent::State::resolve(const Deployment& deployment,
   // A bundle of a document that is only looked at, or refused, is not kept.
   if (!resolved || (request != nullptr && request->mode == ApplyRequest::Mode::kDryRun))
     for (const std::string& digest : admitted) (void)parts.bundles.remove(digest);
+  if (resolved) applyOverrides(resolved->target);
   if (resolved && parts.barred) {
     for (ModuleSpec& module : resolved->target.modules)
       if (parts.barred(module.digest)) module.desire = Desire::kStopped;
@@ -139,6 +140,7 @@ void Agent::State::settle(const ResolvedDeployment& resolved) {
   for (const std::string& digest : resolved.digests)
     if (Status risen = parts.bundles.commitCounter(digest); !risen)
       parts.log.error(kWho, digest + ": " + risen.error().text);
+  dropOverrides(resolved);
   std::erase_if(fresh, [&resolved](const std::string& digest) {
     return std::binary_search(resolved.digests.begin(), resolved.digests.end(), digest);
   });

@@ -11,10 +11,12 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "host/base/result.h"
+#include "host/placement/module_spec.h"
 
 namespace kante {
 
@@ -134,6 +136,15 @@ class Agent {
   // The committed deployment of entry n, or the one before the current (n = 0), exactly as it was,
   // its version included.
   void rollback(std::uint64_t n, const std::string& who, Applied applied);
+
+  // Runs the module there although its deployment says otherwise, its state carried over; nothing:
+  // where the deployment says.  Kept until the deployment changes the module's bundle or placement.
+  // `done` when that is on disk.
+  void move(const std::string& module, std::optional<Placement> placement, const std::string& who,
+            std::function<void(Status)> done);
+  // Before start(): a module of the committed deployment that brought the host down runs in the
+  // sandbox from now on.  False: it is not in it, not with this bundle, or runs there already.
+  bool demote(const std::string& module, const std::string& digest, const std::string& reason);
 
   // Into the store, for documents to come ("uploads"); what `kante deploy apply` does with each
   // bundle.

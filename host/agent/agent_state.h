@@ -44,6 +44,10 @@ struct Agent::State : std::enable_shared_from_this<Agent::State> {
   void failed(const std::shared_ptr<Change>& change, const Error& why);
   void settle(const ResolvedDeployment& resolved);
   void collect();
+  void applyOverrides(RuntimeTarget& target) const;
+  void dropOverrides(const ResolvedDeployment& resolved);
+  void move(const std::string& module, std::optional<Placement> placement, const std::string& who,
+            std::function<void(Status)> done);
   void startCommitted(const Journal::Handover* handed, const std::string& rolled_back,
                       Applied applied);
 

@@ -15,6 +15,7 @@ constexpr char kCurrentKey[] = "current";
 constexpr char kEntryPrefix[] = "entry/";
 constexpr char kHandoverKey[] = "handover";
 constexpr char kStatePrefix[] = "state/";
+constexpr char kOverridePrefix[] = "override/";
 // A document as a JSON string within a record, with room for the rest.
 constexpr JsonBounds kRecordBounds{3 * kDeploymentBytesMax, 8};
 constexpr std::size_t kReasonBytesMax = 4096;
@@ -91,6 +92,15 @@ Result<Journal> Journal::open(DurableMap& map, std::vector<std::string>& damage)
     if (key == kHandoverKey) continue;
     if (key.starts_with(kStatePrefix)) {
       journal.state_keys_.insert(key);
+      continue;
+    }
+    if (key.starts_with(kOverridePrefix)) {
+      const std::string module = key.substr(sizeof kOverridePrefix - 1);
+      if (auto override_ = decodeOverride(value)) {
+        journal.overrides_[module] = std::move(*override_);
+      } else {
+        damage.push_back("where module " + module + " was moved to cannot be read");
+      }
       continue;
     }
     auto entry = decode(value);
@@ -193,6 +203,17 @@ void Journal::trim() {
 const Journal::Entry* Journal::find(std::uint64_t n) const {
   const auto found = entries_.find(n);
   return found == entries_.end() ? nullptr : &found->second;
+}
+
+void Journal::setOverride(const std::string& module, const std::optional<Override>& override_,
+                          Done done) {
+  if (!override_ && overrides_.erase(module) == 0) return done({});
+  const std::string key = kOverridePrefix + module;
+  if (override_) overrides_[module] = *override_;
+  const Status written =
+      override_ ? map_->put(key, encodeOverride(*override_)) : map_->erase(key);
+  if (!written) return done(within("module " + module, written.error()));
+  map_->sync(std::move(done));
 }
 
 const Journal::Entry* Journal::current() const { return find(current_); }

@@ -10,8 +10,12 @@
 //   "handover"        names it: the process ended to begin anew with it
 //   "state/NAME"      what module NAME goes on from then
 //
-// Those two are of one beginning of the next life: gone once taken over, and at the third life that
-// finds them.  Control thread only.
+// The last two are of one beginning of the next life: gone once taken over, and at the third life
+// that finds them.  Beside all that:
+//
+//   "override/NAME"   where module NAME runs although the deployment says otherwise (overrides.h)
+//
+// Control thread only.
 #pragma once
 
 #include <cstdint>
@@ -24,6 +28,7 @@
 #include <vector>
 
 #include "host/agent/agent.h"
+#include "host/agent/overrides.h"
 #include "host/base/durable_map.h"
 #include "host/placement/module_spec.h"
 
@@ -73,6 +78,10 @@ class Journal {
   // Its states were given to modules, or never will be.  commit() of its entry does this, too.
   void takenOver();
 
+  const Overrides& overrides() const { return overrides_; }
+  // Nothing: none any more.  `done` when it is on disk.
+  void setOverride(const std::string& module, const std::optional<Override>& override_, Done done);
+
   const Entry* current() const;
   const Entry* find(std::uint64_t n) const;
   // The deployment before the current one; null if there is none.
@@ -94,6 +103,7 @@ class Journal {
   DurableMap* map_;
   std::map<std::uint64_t, Entry> entries_;
   std::optional<Handover> handover_;
+  Overrides overrides_;
   std::set<std::string> state_keys_;                        // That are, or may be, on disk.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>();  // Answers that come late see it gone.
   std::uint64_t current_ = 0;

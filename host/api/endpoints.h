@@ -4,7 +4,11 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+
+#include "host/base/result.h"
+#include "host/placement/module_spec.h"
 
 namespace boost::asio {
 class io_context;
@@ -37,6 +41,11 @@ void addQueueEndpoints(Router& router, Store& store, Log& log, boost::asio::io_c
 // /v1/modules, /v1/modules/NAME/{logs,restart,stop,start}, /v1/routes
 void addModuleEndpoints(Router& router, ModuleHost& modules, Log& log,
                         boost::asio::io_context& control);
+// /v1/modules/NAME/move.  `move`: no placement means where the deployment says.
+using MoveModule =
+    std::function<void(const std::string& module, std::optional<Placement> placement,
+                       const std::string& who, std::function<void(Status)> done)>;
+void addMoveEndpoint(Router& router, ModuleHost& modules, MoveModule move);
 // /v1/events
 void addEventEndpoints(Router& router, EventLog& events);
 

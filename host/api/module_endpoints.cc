@@ -9,11 +9,14 @@
 #include "host/api/error_reply.h"
 #include "host/api/router.h"
 #include "host/api/views.h"
+#include "host/base/json.h"
 #include "host/base/log.h"
 #include "host/placement/module_host.h"
 
 namespace kante {
 namespace {
+
+constexpr JsonBounds kMoveBounds{1024, 2};
 
 namespace json = boost::json;
 
@@ -96,16 +99,39 @@ void serveLogs(const ExchangePtr& exchange, ModuleHost& modules, Log& log,
       std::make_shared<std::pair<std::shared_ptr<LogFeed>, std::shared_ptr<void>>>(feed, stream));
 }
 
-void act(ExchangePtr exchange, ModuleHost& modules,
-         void (ModuleHost::*what)(const std::string&, ModuleHost::Done)) {
-  const std::string module = exchange->request().param("name");
-  (modules.*what)(module, [exchange, module, &modules](Status done) {
+// The module as it is now, or what went wrong.
+ModuleHost::Done answerWith(const ExchangePtr& exchange, const ModuleHost& modules) {
+  return [exchange, module = exchange->request().param("name"), &modules](const Status& done) {
     if (!done) return exchange->respond(errorReply(done.error()));
     for (const auto& each : modules.modules()) {
       if (each.name == module) return exchange->respond(jsonReply(toJson(each)));
     }
     exchange->respond(jsonReply(json::object{{"name", module}}));
-  });
+  };
+}
+
+void act(const ExchangePtr& exchange, ModuleHost& modules,
+         void (ModuleHost::*what)(const std::string&, ModuleHost::Done)) {
+  (modules.*what)(exchange->request().param("name"), answerWith(exchange, modules));
+}
+
+// {"placement": "sandbox"}, or {"reset": true}.
+Result<std::optional<Placement>> readMove(const std::string& text) {
+  const Error wanted{Errc::kInvalid,
+                     R"(expected {"placement": "in-process"}, {"placement": "sandbox"} or )"
+                     R"({"reset": true})"};
+  const auto body = parseJsonObject(text, kMoveBounds);
+  if (!body) return body.error();
+  if (body->size() != 1) return wanted;
+  if (const json::value* reset = body->if_contains("reset"))
+    return reset->is_bool() && reset->get_bool() ? Result<std::optional<Placement>>(std::nullopt)
+                                                 : wanted;
+  const json::value* placement = body->if_contains("placement");
+  if (placement == nullptr || !placement->is_string()) return wanted;
+  for (const Placement one : {Placement::kInProcess, Placement::kSandbox}) {
+    if (placement->get_string() == name(one)) return std::optional(one);
+  }
+  return wanted;
 }
 
 }  // namespace
@@ -142,6 +168,18 @@ void addModuleEndpoints(Router& router, ModuleHost& modules, Log& log,
                json::array out;
                for (const auto& each : modules.routes()) out.push_back(toJson(each));
                exchange->respond(jsonReply(out));
+             });
+}
+
+void addMoveEndpoint(Router& router, ModuleHost& modules, MoveModule move) {
+  router.add(HttpMethod::kPost, "/v1/modules/{name}/move", Audience::kOperators,
+             BodyRule::text(kMoveBounds.bytes_max),
+             [&modules, move = std::move(move)](const ExchangePtr& exchange) {
+               const HttpRequest& request = exchange->request();
+               const auto placement = readMove(request.body);
+               if (!placement) return exchange->respond(errorReply(placement.error()));
+               move(request.param("name"), *placement, request.caller,
+                    answerWith(exchange, modules));
              });
 }
 

@@ -211,6 +211,17 @@ Result<int> show(const HostOptions& options) {
   KANTE_TRY(document, parseReply(body));
   if (document.is_null()) return fail(Errc::kNotFound, "nothing is deployed yet");
   printJson(options.json ? body : prettyJson(document));
+  // What does not run where the document says; not part of it.
+  KANTE_TRY(modules_body, client.get("/v1/modules"));
+  KANTE_TRY(modules, parseReply(modules_body));
+  if (!modules.is_array()) return 0;
+  for (const json::value& each : modules.as_array()) {
+    const std::string why = textOf(each, "override");
+    if (why.empty()) continue;
+    std::fprintf(stderr, "%s is not run as deployed (%s): %s\n",
+                 printable(textOf(each, "name")).c_str(), textOf(each, "placement").c_str(),
+                 printable(why).c_str());
+  }
   return 0;
 }
 

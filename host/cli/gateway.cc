@@ -157,6 +157,7 @@ struct Gateway::State {
   Status openAgent();
   Status openApi();
   void reportBlame();
+  void demoteBlamed();
   void reportAlarm(const std::string& text);
   void failInterrupted();
   void quarantine(const Blame& blame);
@@ -257,8 +258,7 @@ void Gateway::State::reportAlarm(const std::string& text) {
   events.add(std::move(alarm));
 }
 
-// A module that brought the last life down is named, and stays failed; the message goes to
-// quarantine.
+// A module that brought the last life down is named; the message goes to quarantine.
 void Gateway::State::reportBlame() {
   failInterrupted();
   const auto& blame = crash_page->blame();
@@ -278,6 +278,22 @@ void Gateway::State::reportBlame() {
         return delivery.by == InterruptedDelivery::By::kModule;
       });
   if (!is_set_aside) quarantine(*blame);
+}
+
+// It may run, where it can bring down nothing but itself.  Without a sandbox it stays failed.
+void Gateway::State::demoteBlamed() {
+  const auto& blame = crash_page->blame();
+  if (!blame || sandbox->tier() == 0) return;
+  const std::string why = "it brought the host down: " + blame->reason;
+  if (!agent->demote(blame->module, blame->digest, why)) return;
+  log.warn("host", "module " + blame->module + " runs in the sandbox from now on, because " + why);
+  Event demoted;
+  demoted.level = EventLevel::kWarn;
+  demoted.kind = "module.demoted";
+  demoted.subject = "module/" + blame->module;
+  demoted.text = "Module " + blame->module + " runs in the sandbox from now on: " + why +
+                 "; kante module move " + blame->module + " --reset takes it back";
+  events.add(std::move(demoted));
 }
 
 // What a module was handling from a durable queue when the last life ended: to quarantine, if it
@@ -395,6 +411,7 @@ Status Gateway::State::openAgent() {
                      }};
   KANTE_TRY(opened, Agent::open(std::move(parts)));
   agent = std::move(opened);
+  demoteBlamed();
   return {};
 }
 
@@ -413,6 +430,11 @@ Status Gateway::State::openApi() {
                              &sandbox->status()});
   addStatusEndpoints(router, *status);
   addModuleEndpoints(router, *modules, log, control);
+  addMoveEndpoint(router, *modules,
+                  [this](const std::string& module, std::optional<Placement> placement,
+                         const std::string& who, std::function<void(Status)> done) {
+                    agent->move(module, placement, who, std::move(done));
+                  });
   addEventEndpoints(router, events);
   addDeploymentEndpoints(router, *agent, *bundles, [this] { watch->look(); });
   addHubEndpoints(router, *twins, *methods, *modules);

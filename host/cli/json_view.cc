@@ -104,7 +104,10 @@ std::string moduleTable(const json::value& modules, Detail detail, std::size_t i
   std::vector<Table::Column> columns = {{"MODULE"},     {"STATE"},       {"VERSION"},
                                         {"PLACEMENT"},  {"UP", kRight},  {"RESTARTS", kRight},
                                         {"IN", kRight}, {"OUT", kRight}, {"QUEUED", kRight}};
-  if (detail == Detail::kFull) columns.insert(columns.begin() + 2, Table::Column{"ID"});
+  if (detail == Detail::kFull) {
+    columns.insert(columns.begin() + 4, Table::Column{"PID", kRight});
+    columns.insert(columns.begin() + 2, Table::Column{"ID"});
+  }
   Table table(std::move(columns));
   if (!modules.is_array()) return {};
   for (const json::value& each : modules.as_array()) {
@@ -119,7 +122,11 @@ std::string moduleTable(const json::value& modules, Detail detail, std::size_t i
                                       formatCount(real(each, "messages_in")),
                                       formatCount(real(each, "messages_out")),
                                       formatCount(real(each, "queued"))};
-    if (detail == Detail::kFull) cells.insert(cells.begin() + 2, printable(textOf(each, "id")));
+    if (detail == Detail::kFull) {
+      const json::value& pid = member(each, "pid");
+      cells.insert(cells.begin() + 4, pid.is_null() ? "" : asText(pid));
+      cells.insert(cells.begin() + 2, printable(textOf(each, "id")));
+    }
     table.add(std::move(cells));
   }
   return table.text(indent);

@@ -1,5 +1,6 @@
 #include <CLI/CLI.hpp>
 #include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
 #include <cstdio>
 
@@ -86,6 +87,46 @@ Result<int> act(const HostOptions& options, const std::string& module, const std
   return 0;
 }
 
+struct Move {
+  std::string module;
+  std::string placement;
+  bool reset = false;
+};
+
+Result<int> move(const HostOptions& options, const Move& where) {
+  KANTE_TRY(client, options.connect());
+  const json::object wanted = where.reset ? json::object{{"reset", true}}
+                                          : json::object{{"placement", where.placement}};
+  KANTE_TRY(body, client.send("POST", moduleTarget(where.module, "move"), json::serialize(wanted),
+                              "application/json", kActionTimeoutMs));
+  if (options.json) {
+    printJson(body);
+    return 0;
+  }
+  KANTE_TRY(reply, parseReply(body));
+  std::fprintf(stderr, "%s is %s, %s\n", where.module.c_str(), textOf(reply, "state").c_str(),
+               textOf(reply, "placement") == "sandbox" ? "in the sandbox" : "in the host's process");
+  return 0;
+}
+
+void addMove(CLI::App& module, Context& context) {
+  const auto where = std::make_shared<Move>();
+  CLI::App* app = addHostCommand(
+      module, context, "move",
+      "Run a module elsewhere than its deployment says, its state carried over", Prints::kData,
+      [where](const HostOptions& options) { return move(options, *where); });
+  app->add_option("NAME", where->module, "Module")->required();
+  CLI::Option* placement =
+      app->add_option("PLACEMENT", where->placement, "in-process (you trust it) or sandbox")
+          ->check(CLI::IsMember({"in-process", "sandbox"}));
+  CLI::Option* reset =
+      app->add_flag("--reset", where->reset, "Where the deployment says")->excludes(placement);
+  app->parse_complete_callback([placement, reset] {
+    if (placement->count() == 0 && reset->count() == 0)
+      throw CLI::RequiredError("PLACEMENT or --reset");
+  });
+}
+
 }  // namespace
 
 void addModuleCommands(CLI::App& app, Context& context) {
@@ -110,6 +151,7 @@ void addModuleCommands(CLI::App& app, Context& context) {
   logs_app->add_flag("-f,--follow", log->follow, "Go on with what comes");
   logs_app->add_option("-n,--tail", log->tail, "Only the last lines (all that are kept: 500)");
 
+  addMove(*module, context);
   for (const auto& [verb, description] :
        {std::pair{"restart", "End a module and start it again"},
         {"stop", "End a module until it is started or deployed again"},

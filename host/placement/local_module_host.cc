@@ -215,6 +215,25 @@ void LocalModuleHost::startNow(const std::string& name, Done done) {
   change(std::move(*target), forced, asDone(std::move(done)));
 }
 
+void LocalModuleHost::move(const std::string& name, Placement placement, const std::string& reason,
+                           Done done) {
+  afterRetry([this, name, placement, reason, done = std::move(done)] {
+    moveNow(name, placement, reason, done);
+  });
+}
+
+void LocalModuleHost::moveNow(const std::string& name, Placement placement,
+                              const std::string& reason, Done done) {
+  const ModuleSlot* slot = find(name);
+  auto target =
+      targetWith(name, slot == nullptr ? Desire::kRunning : slot->spec.desire);  // As it is.
+  if (target.has_error()) return done(target.error());
+  ModuleSpec& spec = *specIn(*target, name);
+  spec.placement = placement;
+  spec.override_reason = reason;
+  change(std::move(*target), {}, asDone(std::move(done)));
+}
+
 // ---- what people ask
 // -----------------------------------------------------------------------------------
 

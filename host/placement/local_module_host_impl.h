@@ -23,6 +23,8 @@ class LocalModuleHost final : public ModuleHost {
   void restart(const std::string& name, Done done) override;
   void stop(const std::string& name, Done done) override;
   void start(const std::string& name, Done done) override;
+  void move(const std::string& name, Placement placement, const std::string& reason,
+            Done done) override;
   Room roomFor(const RuntimeTarget& target) const override;
   Status check(const RuntimeTarget& target) override;
   void saveAll(SavedAll saved) override;
@@ -82,6 +84,7 @@ class LocalModuleHost final : public ModuleHost {
   void restartNow(const std::string& name, Done done);
   void stopNow(const std::string& name, Done done);
   void startNow(const std::string& name, Done done);
+  void moveNow(const std::string& name, Placement placement, const std::string& reason, Done done);
   Result<RuntimeTarget> targetWith(const std::string& name, Desire desire);
 
   // change.cc

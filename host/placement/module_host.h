@@ -73,6 +73,10 @@ class ModuleHost {
   virtual void restart(const std::string& name, Done done) = 0;
   virtual void stop(const std::string& name, Done done) = 0;
   virtual void start(const std::string& name, Done done) = 0;
+  // To another placement, its state carried over; `reason` says why it is not the deployed one,
+  // empty: it is.
+  virtual void move(const std::string& name, Placement placement, const std::string& reason,
+                    Done done) = 0;
 
   // ---- handing over to the next life of this process ----
   // What a target needs of the bound on loads, which count for a process's life.

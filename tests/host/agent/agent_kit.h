@@ -41,6 +41,14 @@ class RecordingHost final : public ModuleHost {
   void restart(const std::string&, Done done) override { done({}); }
   void stop(const std::string&, Done done) override { done({}); }
   void start(const std::string&, Done done) override { done({}); }
+  void move(const std::string& name, Placement placement, const std::string& reason,
+            Done done) override {
+    moves.push_back(name + " " + kante::name(placement) + " " + reason);
+    if (failures.empty()) return done({});
+    const Error error = failures.front();
+    failures.pop_front();
+    done(error);
+  }
   Room roomFor(const RuntimeTarget&) const override { return room; }
   Status check(const RuntimeTarget&) override { return checked; }
   void saveAll(SavedAll all) override { all(saved); }
@@ -54,6 +62,7 @@ class RecordingHost final : public ModuleHost {
   void collect(MetricWriter&) const override {}
 
   std::vector<RuntimeTarget> targets;
+  std::vector<std::string> moves;  // "NAME PLACEMENT REASON"
   std::deque<Error> failures;  // What the next orders end with.
   bool hold = false;
   Applied held;

@@ -24,6 +24,10 @@ class FakeModules final : public ModuleHost {
   void restart(const std::string& name, Done done) override { act(name, "restart", done); }
   void stop(const std::string& name, Done done) override { act(name, "stop", done); }
   void start(const std::string& name, Done done) override { act(name, "start", done); }
+  void move(const std::string& name, Placement placement, const std::string&,
+            Done done) override {
+    act(name, kante::name(placement), done);
+  }
   Room roomFor(const RuntimeTarget&) const override { return Room::kEnough; }
   Status check(const RuntimeTarget&) override { return {}; }
   void saveAll(SavedAll all) override { all(Saved()); }
@@ -67,6 +71,12 @@ class EndpointsTest : public ::testing::Test {
  protected:
   void SetUp() override {
     addModuleEndpoints(api.router, modules, api.log, api.control);
+    addMoveEndpoint(api.router, modules,
+                    [this](const std::string& module, std::optional<Placement> placement,
+                           const std::string&, std::function<void(Status)> done) {
+                      modules.move(module, placement.value_or(Placement::kContainer), "",
+                                   std::move(done));
+                    });
     addEventEndpoints(api.router, events);
     addDashboard(api.router);
     ASSERT_TRUE(api.start());
@@ -83,6 +93,24 @@ class EndpointsTest : public ::testing::Test {
   EventLog events{clock};
   RunningApi api;
 };
+
+TEST_F(EndpointsTest, aModuleIsMovedAndMovedBack) {
+  const auto move = [this](const std::string& module, const std::string& body) {
+    return api.ask("POST /v1/modules/" + module + "/move HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" +
+                   "Content-Type: application/json\r\nContent-Length: " +
+                   std::to_string(body.size()) + "\r\n\r\n" + body);
+  };
+  EXPECT_TRUE(move("good", R"({"placement":"sandbox"})").starts_with("HTTP/1.1 200 "));
+  EXPECT_TRUE(move("good", R"({"reset":true})").starts_with("HTTP/1.1 200 "));
+  EXPECT_TRUE(move("bad", R"({"placement":"in-process"})").starts_with("HTTP/1.1 409 "));
+  EXPECT_TRUE(move("none", R"({"placement":"sandbox"})").starts_with("HTTP/1.1 404 "));
+  for (const char* body : {R"({"placement":"container"})", R"({"reset":false})", "{}", "[]",
+                           R"({"placement":1})", R"({"placement":"sandbox","reset":true})"}) {
+    EXPECT_TRUE(move("good", body).starts_with("HTTP/1.1 400 ")) << body;
+  }
+  EXPECT_EQ(modules.told, (std::vector<std::string>{"sandbox good", "container good",
+                                                    "in-process bad", "sandbox none"}));
+}
 
 TEST_F(EndpointsTest, modulesHaveTheFieldsOfTheContract) {
   const auto all = json::parse(bodyOf(ask("GET /v1/modules"))).as_array();
