@@ -238,14 +238,8 @@ void LocalModuleHost::startFresh(const std::string& fresh_name) {
     return beginFresh(fresh_name, kept == change_->target.states.end() ? nullptr : kept->second);
   }
   if (!slot.instance->isHere()) {
-    const std::uint32_t ms = slot.spec.stop_ms;
-    fresh.patience = std::make_unique<boost::asio::steady_timer>(*options_.control,
-                                                                 std::chrono::milliseconds(ms));
-    fresh.patience->async_wait(
-        [weak = std::weak_ptr(slot.instance), ms](const boost::system::error_code& error) {
-          const auto instance = weak.lock();
-          if (!error && instance) instance->kill(fmt::format("did not come to rest in {} ms", ms));
-        });
+    fresh.patience = std::make_shared<boost::asio::steady_timer>(*options_.control);
+    waitForRest(fresh.patience, slot.instance, slot.spec.stop_ms);
   }
   // The running one keeps its state until the new one is ready; its inputs wait in the lane.
   change_->paused.insert(fresh_name);
@@ -259,6 +253,25 @@ void LocalModuleHost::startFresh(const std::string& fresh_name) {
   } else {
     slot.instance->hold([saved] { saved(nullptr); });
   }
+}
+
+// Half of its time for itself; then nothing holds it up but itself.
+void LocalModuleHost::waitForRest(const std::shared_ptr<boost::asio::steady_timer>& timer,
+                                  const std::weak_ptr<Instance>& weak, std::uint32_t ms) {
+  timer->expires_after(std::chrono::milliseconds(ms / 2));
+  timer->async_wait(
+      [weak, ms, again = std::weak_ptr(timer)](const boost::system::error_code& error) {
+        const auto instance = weak.lock();
+        const auto still = again.lock();
+        if (error || !instance || !still) return;
+        instance->letOut();
+        still->expires_after(std::chrono::milliseconds(ms - ms / 2));
+        still->async_wait([weak, ms, again](const boost::system::error_code& over) {
+          const auto hung = weak.lock();
+          if (!over && hung && again.lock())
+            hung->kill(fmt::format("did not come to rest in {} ms", ms));
+        });
+      });
 }
 
 void LocalModuleHost::beginFresh(const std::string& fresh_name,
@@ -453,13 +466,11 @@ void LocalModuleHost::putToWork(const std::string& module, ModuleSlot& slot,
   slot.state = ModuleState::kRunning;
   slot.started_wall_ns = SystemClock().wallNs();
   slot.started_boot_ns = SystemClock().bootNs();
-  slot.watched = {};
   slot.retry.reset();
   const std::string text = slot.spec.id + " " + slot.spec.version;
   options_.log->info("module/" + module, "runs",
                      {{"module", text}, {"placement", kante::name(slot.spec.placement)}});
   event("module.started", module, text);
-  if (!slot.instance->isHere()) watchLives();
 }
 
 void LocalModuleHost::finish(Result<ApplyReport> result) {

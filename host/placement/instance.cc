@@ -311,6 +311,7 @@ bool Instance::run(Shard&) {
   if (phase_ == Phase::kEnded) return false;
   StoreDoor::Scope together(door_);
   if (has_foreign_.load(std::memory_order_acquire)) (void)routeForeign(Credit::kNeeded);
+  if (!writable_.empty() && !no_room_) tellWritable();
   for (std::uint32_t n = 0; n < Lane::kSlice && mayDispatch(); ++n) {
     Event event = std::move(events_.front());
     events_.pop_front();

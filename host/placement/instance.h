@@ -124,11 +124,14 @@ class Instance final : public ModulePort,
   void onDrained(std::function<void()> drained) { callbacks_.drained = std::move(drained); }
   // A life elsewhere is ended by force, as if it had died of this.
   void kill(const std::string& reason) { parts_.life->kill(reason); }
+  // What a life elsewhere has emitted and found no room for goes out beyond its credit: its state
+  // waits behind that.
+  void letOut();
   int pid() const { return parts_.life->pid(); }
   bool isHere() const { return is_here_; }
+  const ModuleLife& life() const { return *parts_.life; }
   // Memory inputs on their way to a life elsewhere.
   std::uint32_t underWay() const { return under_way_.load(std::memory_order_relaxed); }
-  const ModuleLife& life() const { return *parts_.life; }
 
   const ModuleSpec& spec() const { return parts_.spec; }
   std::uint32_t crashIndex() const { return parts_.crash_index; }
@@ -167,6 +170,7 @@ class Instance final : public ModulePort,
   void startFailed(Error error) override;
   void roomAgain() override;
   void inputsHandled(std::uint32_t count) override;
+  void inputsRecalled() override { takeBackInputs(); }
   kante_status emitted(std::uint32_t output, MessageRef& message, std::uint8_t hops,
                        std::uint64_t token) override;
   void eventEnded(std::uint32_t type, std::uint64_t token, kante_status status,
@@ -278,6 +282,7 @@ class Instance final : public ModulePort,
   void sendDrain();
   void beginSave();
   void endSave(std::shared_ptr<const State> state);
+  void resumeNow();
   bool isQuiet() const;
   void rest();
 
@@ -285,6 +290,8 @@ class Instance final : public ModulePort,
   Outcome keep(Delivery& delivery, kante_status status);
   bool isOwed(std::uint32_t type) const;
   void dispatchUnsent();
+  void tellWritable();
+  void flushEmitted();
   void blameInput(const LifeEnd& end);
   void takeBackInputs();
   void noteUnderWay(std::int32_t more) {
@@ -374,7 +381,11 @@ class Instance final : public ModulePort,
   std::deque<Owed> owed_;     // Bounded by kEventsMax methods, and one of each other kind.
   Fifo<Sent> sent_;           // Bounded by the life's credit.
   std::atomic<std::uint32_t> under_way_{0};  // Memory inputs in sent_.
-  bool save_sent_ = false;
+  bool save_sent_ = false;                   // And not resumed.
+  bool save_owed_ = false;                   // Its end.
+  bool resume_wanted_ = false;               // As soon as it has ended.
+  bool ends_now_ = false;                    // What was emitted goes out beyond its credit.
+  std::vector<std::uint32_t> writable_;      // Outputs of which the life is still to hear.
   std::map<std::uint32_t, std::unique_ptr<Timer>> timers_;
   std::uint64_t timer_serial_ = 0;
   std::atomic<std::uint64_t> save_token_{0};  // Of the SAVE that is open; 0: none.

@@ -270,6 +270,10 @@ void Instance::block(std::uint32_t output, const Target& target, std::uint32_t b
 void Instance::unblock(std::uint32_t output) {
   if (phase_ == Phase::kEnded || !outputs_[output].blocked) return;
   outputs_[output].blocked = false;
+  if (!is_here_) {  // Not the module's, which has credit of its own: also while events wait.
+    writable_.push_back(output);
+    return shard().runLater(*this);
+  }
   Event event;
   event.event.type = KANTE_EVENT_WRITABLE;
   event.event.id = output;

@@ -46,11 +46,13 @@ void Instance::beginSave() {
   event.event.token = save_token_;
   event.after = [this](kante_status status, const std::string&) {
     takeBackInputs();
+    save_owed_ = false;
+    if (std::exchange(resume_wanted_, false)) return resumeNow();
     if (status == KANTE_OK || !saved_) return;
     save_token_ = 0;
     endSave(nullptr);
   };
-  save_sent_ = true;
+  save_sent_ = save_owed_ = true;
   dispatch(event);
 }
 
@@ -85,10 +87,7 @@ kante_status Instance::saveState(std::uint64_t token, std::uint64_t format, cons
   auto state = std::make_shared<State>();
   state->format = format;
   state->bytes.assign(static_cast<const char*>(data), size);
-  const auto hand_over = [this, state] {
-    takeBackInputs();
-    endSave(state);
-  };
+  const auto hand_over = [this, state] { endSave(state); };
   if (onStrand()) {
     hand_over();
   } else {
@@ -102,24 +101,32 @@ void Instance::resumeEvents() {
     if (phase_ == Phase::kEnded) return;
     saved_ = nullptr;
     save_token_ = 0;
-    holding_ = false;
-    if (std::exchange(save_sent_, false)) parts_.life->resume();
-    if (std::exchange(leave_, Leave::kNo) == Leave::kSaved) {
-      {
-        const std::lock_guard lock(foreign_mutex_);
-        foreign_closed_ = false;
-      }
-      (void)routeForeign(Credit::kNeeded);
-      for (std::uint32_t i = 0; i < outputs_.size(); ++i) {
-        if (!is_here_ && outputs_[i].waits_for.empty()) unblock(i);
-      }
+    if (save_owed_) {  // Elsewhere: what is sent before the end of SAVE would come back with it.
+      resume_wanted_ = true;
+    } else {
+      resumeNow();
     }
-    parts_.lane->setConsumer(this);
-    for (const auto& intake : intakes_) {
-      if (intake) intake->wake();
-    }
-    shard().runLater(*this);
   });
+}
+
+void Instance::resumeNow() {
+  holding_ = false;
+  if (std::exchange(save_sent_, false)) parts_.life->resume();
+  if (std::exchange(leave_, Leave::kNo) == Leave::kSaved) {
+    {
+      const std::lock_guard lock(foreign_mutex_);
+      foreign_closed_ = false;
+    }
+    (void)routeForeign(Credit::kNeeded);
+    for (std::uint32_t i = 0; i < outputs_.size(); ++i) {
+      if (!is_here_ && outputs_[i].waits_for.empty()) unblock(i);
+    }
+  }
+  parts_.lane->setConsumer(this);
+  for (const auto& intake : intakes_) {
+    if (intake) intake->wake();
+  }
+  shard().runLater(*this);
 }
 
 void Instance::flushForeign() {
@@ -199,6 +206,7 @@ void Instance::end(std::function<void()> ended) {
     if (phase_ != Phase::kEnded) {
       parts_.lane->release(*this);
       if (table_) (void)routeForeign(Credit::kIgnored);
+      if (table_ && !is_here_) flushEmitted();
       close();
     }
     whenGone([this, ended] {

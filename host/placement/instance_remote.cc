@@ -52,6 +52,7 @@ void Instance::takeBackInputs() {
 
 void Instance::roomAgain() {
   if (phase_ == Phase::kEnded || !std::exchange(no_room_, false)) return;
+  tellWritable();
   dispatchUnsent();
   if (no_room_ || phase_ == Phase::kEnded) return;
   if (ownsLane()) parts_.lane->resume();
@@ -62,6 +63,35 @@ void Instance::roomAgain() {
 }
 
 // ---- events
+
+void Instance::tellWritable() {
+  for (const std::uint32_t output : std::exchange(writable_, {})) {
+    kante_event event{};
+    event.struct_size = sizeof event;
+    event.type = KANTE_EVENT_WRITABLE;
+    event.id = output;
+    if (parts_.life->onEvent(event) != KANTE_E_AGAIN) continue;
+    no_room_ = true;
+    writable_.push_back(output);
+  }
+}
+
+// Its time is over: what it has emitted and found no room goes out now.
+void Instance::flushEmitted() {
+  ends_now_ = true;
+  for (std::uint32_t i = 0; i < outputs_.size(); ++i) {
+    if (std::exchange(outputs_[i].blocked, false)) writable_.push_back(i);
+  }
+  tellWritable();
+}
+
+void Instance::letOut() {
+  onShard([this] {
+    if (phase_ != Phase::kActive || !table_) return;
+    flushEmitted();
+    ends_now_ = false;
+  });
+}
 
 void Instance::dispatchUnsent() {
   for (Event& event : std::exchange(unsent_, {})) dispatch(event);
@@ -101,7 +131,8 @@ kante_status Instance::emitted(std::uint32_t output, MessageRef& message, std::u
     outputs_[output].blocked = true;
     return KANTE_E_AGAIN;
   }
-  return route(output, message, hops, token, Credit::kNeeded);
+  if (phase_ == Phase::kEnded) dropped_no_route_.fetch_add(1, std::memory_order_relaxed);
+  return route(output, message, hops, token, ends_now_ ? Credit::kIgnored : Credit::kNeeded);
 }
 
 void Instance::violated(const std::string& what) {

@@ -46,7 +46,8 @@ class LocalModuleHost final : public ModuleHost {
     std::unique_ptr<boost::asio::steady_timer> deadline;
     CarryState carry = CarryState::kYes;
     // How long the one before it may take to come to rest; of a life elsewhere.
-    std::unique_ptr<boost::asio::steady_timer> patience;
+    // Shared with nobody; its own wait looks whether it is still there.
+    std::shared_ptr<boost::asio::steady_timer> patience;
     bool began = false;
     bool ready = false;
     ModuleState before = ModuleState::kStopped;  // Of its slot, for when it is taken back.
@@ -101,6 +102,8 @@ class LocalModuleHost final : public ModuleHost {
   void startWhatCan();
   bool mayStart(const ModuleSpec& spec) const;
   void startFresh(const std::string& name);
+  static void waitForRest(const std::shared_ptr<boost::asio::steady_timer>& timer,
+                          const std::weak_ptr<Instance>& weak, std::uint32_t ms);
   void beginFresh(const std::string& name, std::shared_ptr<const Instance::State> state);
   std::function<void(const std::string& what, DeviceOpener::Answer answer)> opener(
       const std::string& module);
@@ -122,8 +125,6 @@ class LocalModuleHost final : public ModuleHost {
   void cameBack(const std::string& name, const Instance* instance);
   void didNotComeBack(const std::string& name, const Instance* instance, const Error& error);
   void dropComing(const std::string& name, ModuleSlot& slot);
-  void watchLives();
-  void watchLife(const std::string& name, ModuleSlot& slot, std::int64_t now_ns);
   void setAside(const std::string& name, const MessageRef& message, const Hop& hop,
                 const std::string& why);
 
@@ -167,9 +168,8 @@ class LocalModuleHost final : public ModuleHost {
   std::map<std::string, ModuleSlot> slots_;
   RuntimeTarget current_;
   std::shared_ptr<RouteTable> table_;
-  std::vector<std::shared_ptr<RouteTable>> retired_;       // Until nothing refers to their links.
-  std::unique_ptr<boost::asio::steady_timer> release_;     // Looks at them once a second.
-  std::unique_ptr<boost::asio::steady_timer> life_watch_;  // While a life is elsewhere.
+  std::vector<std::shared_ptr<RouteTable>> retired_;    // Until nothing refers to their links.
+  std::unique_ptr<boost::asio::steady_timer> release_;  // Looks at them once a second.
   std::list<Retiring> retiring_;
   DropCounts retired_drops_;  // Of routes and instances that are gone.
   std::uint64_t retired_no_route_ = 0;

@@ -33,13 +33,6 @@ struct ModuleSlot {
   std::string last_exit;
   std::int64_t started_wall_ns = 0;
   std::int64_t started_boot_ns = 0;
-  // Of a life elsewhere, whose callbacks no shard notes: what was last seen of them, and since
-  // when.
-  struct {
-    std::uint64_t callbacks = 0;
-    std::int64_t since_ns = 0;
-    bool told = false;
-  } watched;
   std::unique_ptr<boost::asio::steady_timer> retry;
   // Of instances that are gone.
   std::uint64_t messages_in = 0;

@@ -13,7 +13,6 @@ namespace kante {
 
 namespace {
 using std::chrono::milliseconds;
-constexpr milliseconds kWatchEvery{500};
 }  // namespace
 
 void LocalModuleHost::setAside(const std::string& name, const MessageRef& message, const Hop& hop,
@@ -110,46 +109,6 @@ void LocalModuleHost::didNotComeBack(const std::string& name, const Instance* in
 void LocalModuleHost::dropComing(const std::string& name, ModuleSlot& slot) {
   slot.coming_deadline.reset();
   if (slot.coming) endNow(std::exchange(slot.coming, nullptr), name);
-}
-
-// ---- callbacks that do not return
-// ---------------------------------------------------------------------------
-
-// A stuck callback elsewhere holds no shard, so nobody waits but the module's own inputs.
-void LocalModuleHost::watchLife(const std::string& name, ModuleSlot& slot, std::int64_t now_ns) {
-  const ModuleLife& life = slot.instance->life();
-  const std::uint64_t callbacks = life.callbacks();
-  auto& seen = slot.watched;
-  if (callbacks % 2 == 0 || callbacks != seen.callbacks) {
-    seen = {callbacks, now_ns, false};
-    return;
-  }
-  const std::int64_t ms = (now_ns - seen.since_ns) / 1'000'000;
-  if (ms < options_.callback_limit_ms || std::exchange(seen.told, true)) return;
-  const std::string text = fmt::format("{} took longer than {} ms", eventName(life.callbackEvent()),
-                                       options_.callback_limit_ms);
-  if (slot.spec.execution == Execution::kDedicated) {
-    options_.log->error("module/" + name, text + "; it is \"dedicated\", so it is left to it");
-    return;
-  }
-  slot.instance->kill(text);
-}
-
-void LocalModuleHost::watchLives() {
-  if (life_watch_) return;
-  life_watch_ = std::make_unique<boost::asio::steady_timer>(*options_.control, kWatchEvery);
-  life_watch_->async_wait([this, alive = alive_](const boost::system::error_code& error) {
-    if (error || *alive == nullptr) return;
-    life_watch_.reset();
-    bool any = false;
-    const std::int64_t now_ns = SystemClock().bootNs();
-    for (auto& [name, slot] : slots_) {
-      if (!slot.instance || slot.instance->isHere()) continue;
-      any = true;
-      watchLife(name, slot, now_ns);
-    }
-    if (any && !shutting_down_) watchLives();
-  });
 }
 
 }  // namespace kante

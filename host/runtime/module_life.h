@@ -49,6 +49,8 @@ class LifeOwner {
   // what is not handled, memory inputs to the front of their lane, durable ones to their queue:
   // tell it first.
   virtual void inputsHandled(std::uint32_t count) = 0;
+  // The input before them failed, and they were not delivered: the same without an end of SAVE.
+  virtual void inputsRecalled() = 0;
   // As emit() of the host table, of a message that has `hops` behind it with this one.  Takes the
   // reference on KANTE_OK only.
   virtual kante_status emitted(std::uint32_t output, MessageRef& message, std::uint8_t hops,
@@ -95,10 +97,6 @@ class ModuleLife {
 
   // ---- any thread ----
   virtual int pid() const = 0;  // 0: not yet, or no more.
-  // Callbacks begun and ended, so odd while one runs; and of which event that one is.  In process
-  // always 0: the shard's slot tells.
-  virtual std::uint64_t callbacks() const { return 0; }
-  virtual std::uint32_t callbackEvent() const { return 0; }
   // Figures of its own, beyond those of an instance.
   virtual void collect(MetricWriter& /*out*/, std::string_view /*module*/) const {}
   // The runner is killed for this reason, and died() follows.  In process nothing: nobody can.

@@ -88,8 +88,8 @@ class RunnerLink final : public ModuleLife,
   void resume() override;
   void destroy(std::function<void()> gone) override;
   int pid() const override { return pid_.load(std::memory_order_relaxed); }
-  std::uint64_t callbacks() const override;
-  std::uint32_t callbackEvent() const override;
+  std::uint64_t callbacks() const;
+  std::uint32_t callbackEvent() const;
   void kill(const std::string& reason) override;
   void collect(MetricWriter& out, std::string_view module) const override;
 
@@ -135,9 +135,10 @@ class RunnerLink final : public ModuleLife,
   struct Owed {
     std::deque<std::pair<std::uint64_t, kante_status>>
         dones;  // Requests that were refused at once.
+    bool resume_inputs = false;
     bool resume = false;
     bool destroy = false;
-    bool empty() const { return dones.empty() && !resume && !destroy; }
+    bool empty() const { return dones.empty() && !resume_inputs && !resume && !destroy; }
   };
 
   RunnerLink(Parts parts, std::shared_ptr<RunnerChannel> channel);

@@ -151,6 +151,13 @@ void RunnerLink::pass(SetAside::Barrier& barrier) {
     case Frame::kSettle:
       if (head.status < KANTE_OK) host_->explain(host_, head.status, strOf(barrier.text));
       (void)host_->settle(host_, head.token, head.status);
+      if (head.id == 1 && isOpen()) {  // What is behind it does not overtake it.
+        noteHandled();
+        inputsGivenBack();
+        owner_->inputsRecalled();
+        owed_.resume_inputs = true;
+        writeOwed();
+      }
       return;
     case Frame::kDrained: return host_->drained(host_);
     case Frame::kSaved:

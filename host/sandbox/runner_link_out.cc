@@ -163,6 +163,9 @@ void RunnerLink::writeOwed() {
   }
   FrameOut frame;
   frame.kind = Frame::kResume;
+  frame.id = 1;
+  if (owed_.resume_inputs && writeNow(frame)) owed_.resume_inputs = false;
+  frame.id = 0;
   if (owed_.resume && writeNow(frame)) owed_.resume = false;
   frame.kind = Frame::kDestroy;
   if (owed_.destroy && !owed_.resume && writeNow(frame)) owed_.destroy = false;

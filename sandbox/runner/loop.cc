@@ -103,7 +103,10 @@ void Loop::takeFrame() {
     case Frame::kSave: return save();
     case Frame::kRestore: return restore();
     case Frame::kCreate: return create();
-    case Frame::kResume: holding_ = false; return port_.cancelSave();
+    case Frame::kResume:
+      if (head.id == 1) return static_cast<void>(recalled_ = false);
+      holding_ = false;
+      return port_.cancelSave();
     case Frame::kDestroy: return destroy();
     default: return;  // The reader let nothing else through.
   }
@@ -261,7 +264,7 @@ void Loop::method() {
 // ---- inputs
 
 void Loop::input() {
-  if (!takes_inputs_ || holding_) return;  // The host takes it back.
+  if (!takes_inputs_ || holding_ || recalled_) return;  // The host takes it back.
   const FrameHead& head = frame_.head;
   const auto hops = static_cast<std::uint8_t>(head.status);
   Event event{.type = KANTE_EVENT_INPUT,
@@ -293,6 +296,7 @@ Loop::Took Loop::deliver(const Event& input, std::uint8_t hops) {
   }
   again_ms_ = 0;
   port_.inputHandled();
+  if (token != 0 && status < KANTE_OK) recalled_ = true;
   return Took::kHandled;
 }
 
@@ -314,6 +318,7 @@ bool Loop::deliverPutOff() {
       break;
     }
     put_off_.pop_front();
+    if (recalled_) put_off_.clear();
   }
   return true;
 }

@@ -101,6 +101,7 @@ class Loop {
   bool over_ = false;
   bool host_is_gone_ = false;
   bool holding_ = false;       // Events wait: from SAVE to RESUME or DRAIN.
+  bool recalled_ = false;      // Inputs go back, because one before them failed: until RESUME.
   bool takes_inputs_ = true;   // Until DRAIN; those that wait go back to the host.
   std::deque<Input> put_off_;  // The first said KANTE_E_AGAIN; bounded by kInputCredit.
   std::uint32_t again_ms_ = 0;

@@ -153,6 +153,7 @@ bool RemotePort::endInput(std::uint64_t token, kante_status status) {
     return true;
   }
   outbox_.put({.kind = Frame::kSettle,
+               .id = status < KANTE_OK ? 1u : 0u,
                .status = status,
                .token = token,
                .text = status < KANTE_OK ? std::string_view(explanation_) : std::string_view()});

@@ -31,13 +31,13 @@ constexpr Kind kFromHost[] = {
     {Frame::kSave, "SAVE", kToken, Payload::kNone},
     {Frame::kRestore, "RESTORE", kStatus | kArg, Payload::kState},
     {Frame::kCreate, "CREATE", 0, Payload::kMessage},
-    {Frame::kResume, "RESUME", 0, Payload::kNone},
+    {Frame::kResume, "RESUME", kId, Payload::kNone},
     {Frame::kDestroy, "DESTROY", 0, Payload::kNone},
 };
 
 constexpr Kind kFromRunner[] = {
     {Frame::kEmit, "EMIT", kId | kToken | kArg, Payload::kMessage},
-    {Frame::kSettle, "SETTLE", kToken | kStatus | kText, Payload::kNone},
+    {Frame::kSettle, "SETTLE", kId | kToken | kStatus | kText, Payload::kNone},
     {Frame::kDrained, "DRAINED", 0, Payload::kNone},
     {Frame::kLog, "LOG", kId | kText, Payload::kNone},
     {Frame::kReport, "REPORT", kToken, Payload::kMessage},

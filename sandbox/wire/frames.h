@@ -38,13 +38,16 @@ enum class Frame : std::uint16_t {
   kRestore,  // arg = format; the message's place has the state's bytes, status = bytes in its last
              // word. Only between kCreate and the first other frame.
   kCreate,   // message = configuration.  The first frame.
-  kResume,   // After kSave: events go on, this instance stays.
+  kResume,  // id = 0: after kSave events go on, this instance stays.  1: inputs go on, see kSettle.
   kDestroy,  // destroy(), then the process ends with 0.  The last frame.
 
   // ---- runner to host: what a module calls ----
   kEmit =
-      64,   // id = output, token, message; arg = hops that the message has behind it with this one.
-  kSettle,  // token, status, text = explanation.
+      64,  // id = output, token, message; arg = hops that the message has behind it with this one.
+  // token, status, text = explanation.  id = 1: an error of the callback itself; what is behind
+  // that input is not delivered, so that it does not overtake it: all inputs not in `handled` come
+  // back, until the kResume of the same id.
+  kSettle,
   kDrained,
   kLog,           // id = level, text.
   kReport,        // token, message.

@@ -8,6 +8,7 @@ namespace kante {
 
 namespace {
 constexpr std::chrono::milliseconds kPutOff{5};
+constexpr std::uint32_t kResume = 0xffff;  // A letter of our own.
 std::atomic<int> last_pid{1'000'000};
 }  // namespace
 
@@ -93,6 +94,7 @@ void FarLife::schedule() {
 void FarLife::run() {
   for (int n = 0; n < 4 && !stuck_ && !dead_; ++n) {
     const auto next = std::find_if(letters_.begin(), letters_.end(), [this](const Letter& one) {
+      if (one.event.type == KANTE_EVENT_WRITABLE && saved_ && !draining_) return false;
       return !put_off_ || one.event.type != KANTE_EVENT_INPUT;
     });
     if (next == letters_.end()) break;
@@ -113,7 +115,11 @@ void FarLife::run() {
     refused_ = false;
     owner_->roomAgain();
   }
-  if (!letters_.empty() && !put_off_) schedule();
+  const bool all_wait = std::all_of(letters_.begin(), letters_.end(), [this](const Letter& one) {
+    return (put_off_ && one.event.type == KANTE_EVENT_INPUT) ||
+           (saved_ && !draining_ && one.event.type == KANTE_EVENT_WRITABLE);
+  });
+  if (!all_wait) schedule();
 }
 
 // False: it is put off.
@@ -135,6 +141,12 @@ bool FarLife::handle(Letter& letter) {
     if (event.token != 0 && status <= KANTE_OK) {
       if (status < 0) real_->explain(real_, status, {text_.data(), text_.size()});
       (void)real_->settle(real_, event.token, status);
+      owner_->inputsHandled(1);
+      if (status < 0) {
+        giveInputsBack();
+        owner_->inputsRecalled();
+      }
+      return true;
     } else if (event.token == 0 && status < KANTE_OK) {
       owner_->eventEnded(event.type, 0, status, letter.name + "\n" + text_);
     }
@@ -142,8 +154,12 @@ bool FarLife::handle(Letter& letter) {
     return true;
   }
   if (event.type == KANTE_EVENT_DRAIN) {
-    saved_ = true;
+    saved_ = draining_ = true;
     giveInputsBack();
+  }
+  if (event.type == kResume) {
+    saved_ = false;
+    return true;
   }
   const kante_status status = life_.onEvent(event);
   switch (event.type) {
@@ -168,8 +184,10 @@ void FarLife::giveInputsBack() {
   inputs_waiting_ = 0;
 }
 
-void FarLife::resume() {
-  saved_ = false;
+void FarLife::resume() {  // Behind the SAVE that may still be on its way.
+  Letter letter;
+  letter.event.type = kResume;
+  letters_.push_back(std::move(letter));
   schedule();
 }
 
@@ -198,16 +216,12 @@ void FarLife::die(const LifeEnd& end) {
 }
 
 void FarLife::stick() {
-  later([this] {
-    stuck_ = true;
-    callbacks_ = 1;
-  });
+  later([this] { stuck_ = true; });
 }
 
 void FarLife::go() {
   later([this] {
     stuck_ = false;
-    callbacks_ = 2;
     schedule();
   });
 }

@@ -33,12 +33,11 @@ class FarLife final : public ModuleLife, public std::enable_shared_from_this<Far
   void resume() override;
   void destroy(std::function<void()> gone) override;
   int pid() const override { return pid_; }
-  std::uint64_t callbacks() const override { return callbacks_.load(); }
   void kill(const std::string& reason) override;
 
   // ---- any thread ----
   void die(const LifeEnd& end);
-  // Handles nothing until go(): what comes waits, a callback seems to be stuck.
+  // Handles nothing until go(): what comes waits.
   void stick();
   void go();
 
@@ -75,11 +74,11 @@ class FarLife final : public ModuleLife, public std::enable_shared_from_this<Far
   bool stuck_ = false;
   bool put_off_ = false;  // The first input is.
   bool saved_ = false;    // Until resume().
+  bool draining_ = false;
   bool dead_ = false;
   bool creating_ = false;
   bool promised_ = false;
   std::string text_;
-  std::atomic<std::uint64_t> callbacks_{0};
 };
 
 // The lives of one host, by module; the newest of each name.  Any thread.

@@ -130,6 +130,18 @@ std::shared_ptr<void> KitServices::serveMethods(const std::string& module, OnMet
 
 // ---- kit ----
 
+std::vector<PlacementUnderTest> placementsUnderTest() {
+  std::vector<PlacementUnderTest> all = {inProcess(), apart()};
+#ifdef KANTE_KIT_RUNNERS
+  static const bool there = SandboxLives::areThere();
+  if (there) {
+    all.push_back(
+        {"Sandbox", Placement::kSandbox, makeModuleHost, PlacementUnderTest::Lives::kInRunners});
+  }
+#endif
+  return all;
+}
+
 FileDescriptor sealedLibrary(const std::string& library) {
   auto bytes = readFile(std::string(KANTE_KIT_MODULES) + "/" + library + ".so", 64u << 20);
   KANTE_ASSERT(bytes.has_value());
@@ -177,6 +189,12 @@ ModuleKit::ModuleKit(const PlacementUnderTest& placement, const Options& options
                            sealedLibrary(spec.digest.substr(0, spec.digest.find('#'))), spec.id));
     return std::shared_ptr<ModuleLife>(far.make(spec.name, std::move(library), shard));
   };
+  if (placement.lives == PlacementUnderTest::Lives::kInRunners) {
+    onControl([this] { sandbox_ = std::make_unique<SandboxLives>(io_, log); });
+    host.sandbox = [this](const ModuleSpec& spec, Shard& shard) {
+      return sandbox_->make(spec, shard);
+    };
+  }
   host.event = [this](const std::string& kind, const std::string& module, const std::string&) {
     const std::lock_guard lock(mutex_);
     events_.push_back(kind + " " + module);
@@ -187,6 +205,7 @@ ModuleKit::ModuleKit(const PlacementUnderTest& placement, const Options& options
 ModuleKit::~ModuleKit() {
   if (host_) shutDown();
   destroyHost();
+  onControl([this] { sandbox_.reset(); });
   work_.reset();
   io_.stop();
   control_.join();

@@ -21,6 +21,7 @@
 #include "host/placement/local_module_host.h"
 #include "tests/kits/far_life.h"
 #include "tests/kits/placements.h"
+#include "tests/kits/sandbox_lives.h"
 
 namespace kante {
 
@@ -159,6 +160,7 @@ class ModuleKit {
   std::shared_ptr<void> follower_;
   SystemClock clock_;
   std::unique_ptr<Store> store_;
+  std::unique_ptr<SandboxLives> sandbox_;
   std::unique_ptr<DeviceOpener> devices_;
   std::unique_ptr<ModuleHost> host_;
 };

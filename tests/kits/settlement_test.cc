@@ -142,6 +142,21 @@ TEST_P(Settlement, WhatIsPutOffComesAgainAndNothingOvertakesIt) {
   EXPECT_EQ(kit().dropped("quarantine"), 0u);
 }
 
+TEST_P(Settlement, WhatFailsIsNotOvertaken) {
+  run(20, R"({"fail":1,"poison_at":5})");
+  ASSERT_TRUE(kit().sees("m", "got 19 "));
+  const auto lines = got();
+  const auto at = [&](const std::string& line) {
+    return std::find(lines.begin(), lines.end(), line) - lines.begin();
+  };
+  EXPECT_LT(at("5 earlier 4"), at("6 earlier 0"));
+  EXPECT_EQ(std::count_if(lines.begin(), lines.end(),
+                          [](const std::string& line) { return line.starts_with("6 "); }),
+            1)
+      << "it was never delivered before";
+  EXPECT_TRUE(queueHolds(0));
+}
+
 TEST_P(Settlement, OneThatWasKeptMayStillBePutOff) {
   run(5, R"({"pending":1})");
   ASSERT_TRUE(kit().sees("m", "got 4 "));

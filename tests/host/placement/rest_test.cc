@@ -86,6 +86,7 @@ TEST_P(RestOfModules, ComesAfterWhatWaitsForThem) {
   ModuleKit kit(GetParam());
   ASSERT_TRUE(
       kit.apply(pipeline(kit, R"({"count":40})", R"({"sleep_ms":5,"again":1})")).has_value());
+  ASSERT_TRUE(kit.sees("s", "sent all"));
   const auto saved = kit.saveAll();
   ASSERT_TRUE(saved.has_value()) << saved.error().text;
   EXPECT_EQ(kit.upstream.numbers("module/r/out"), upTo(40));
@@ -118,6 +119,8 @@ TEST_P(RestOfModules, IsGivenUpForAModuleThatDoesNotHandleItsMessages) {
   RuntimeTarget target = pipeline(kit, R"({"count":5})", R"({"again":1000000})");
   target.modules[1].stop_ms = 0;
   ASSERT_TRUE(kit.apply(target).has_value());
+  ASSERT_TRUE(kit.sees("s", "sent all"));
+  ASSERT_TRUE(eventually([&] { return kit.status("r").queued == 5; }));
   const auto saved = kit.saveAll();
   ASSERT_TRUE(saved.has_error());
   EXPECT_NE(saved.error().text.find("module r: 5 messages wait"), std::string::npos)

@@ -46,6 +46,7 @@ class Told final : public LifeOwner, public ModulePort {
   void startFailed(Error error) override { tell("start failed: " + error.text); }
   void roomAgain() override { tell("room"); }
   void inputsHandled(std::uint32_t count) override { handled += count; }
+  void inputsRecalled() override { tell("recalled"); }
   kante_status emitted(std::uint32_t output, MessageRef& message, std::uint8_t hops,
                        std::uint64_t token) override {
     if (no_room) return KANTE_E_AGAIN;

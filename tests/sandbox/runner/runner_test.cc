@@ -260,6 +260,11 @@ TEST(RunnerTest, SettlesADurableInputByWhatTheCallbackAnswers) {
     EXPECT_EQ(settled->head.token, 50u + static_cast<unsigned>(i));
     EXPECT_EQ(settled->head.status, i == 2 ? KANTE_E_CORRUPT : KANTE_OK);
     EXPECT_EQ(settled->text, i == 2 ? "cannot stand 2" : "");
+    EXPECT_EQ(settled->head.id, i == 2 ? 1u : 0u);
+    if (i != 2) continue;
+    // What is behind it goes back unseen, until the host has heard of it.
+    host.send({.kind = Frame::kResume, .id = 1});
+    host.input("3", 53);
   }
 }
 
