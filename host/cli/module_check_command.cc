@@ -22,6 +22,7 @@
 #include "host/bundle/elf_lint.h"
 #include "host/cli/command.h"
 #include "host/cli/module_kit.h"
+#include "host/cli/module_sandbox_kit.h"
 
 namespace kante::cli {
 namespace {
@@ -187,7 +188,11 @@ Result<json::array> check(const CheckOptions& options) {
   int status = 0;
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
-  return findings(report, status);
+  json::array all = findings(report, status);
+  runSandboxKit(module, config, [&](const SandboxFinding& finding) {
+    all.push_back({{"check", finding.check}, {"passed", finding.passed}, {"text", finding.text}});
+  });
+  return all;
 }
 
 int show(const CheckOptions& options, const json::array& all) {
