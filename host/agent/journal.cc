@@ -210,8 +210,7 @@ void Journal::setOverride(const std::string& module, const std::optional<Overrid
   if (!override_ && overrides_.erase(module) == 0) return done({});
   const std::string key = kOverridePrefix + module;
   if (override_) overrides_[module] = *override_;
-  const Status written =
-      override_ ? map_->put(key, encodeOverride(*override_)) : map_->erase(key);
+  const Status written = override_ ? map_->put(key, encodeOverride(*override_)) : map_->erase(key);
   if (!written) return done(within("module " + module, written.error()));
   map_->sync(std::move(done));
 }

@@ -84,11 +84,11 @@ void Agent::State::move(const std::string& module, std::optional<Placement> plac
   changing = true;
   parts.log.info(kAgentLog, "module " + module + " moves to " + name(to), {{"who", who}});
   const auto moved = [weak = weak_from_this(), module, override_, to, why,
-                      done = std::move(done)](const Status& status) {
+                      done = std::move(done)](const Status& ended) {
     const auto self = weak.lock();
     if (!self) return;
     self->changing = false;
-    if (!status) return done(status);
+    if (!ended) return done(ended);
     for (ModuleSpec& spec : self->current->target.modules) {
       if (spec.name != module) continue;
       spec.placement = to;

@@ -119,8 +119,7 @@ Result<std::vector<PlacedGrant>> devicesAskedFor(const Manifest& manifest,
   return asked;
 }
 
-Status checkPlacement(const Manifest& manifest, Placement placement,
-                      const std::string& pointer) {
+Status checkPlacement(const Manifest& manifest, Placement placement, const std::string& pointer) {
   if (manifest.kind == Manifest::Kind::kHost)
     return failAt(pointer + "/bundle", Errc::kInvalid,
                   "this bundle is an update of the host, not a module");

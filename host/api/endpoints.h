@@ -42,9 +42,8 @@ void addQueueEndpoints(Router& router, Store& store, Log& log, boost::asio::io_c
 void addModuleEndpoints(Router& router, ModuleHost& modules, Log& log,
                         boost::asio::io_context& control);
 // /v1/modules/NAME/move.  `move`: no placement means where the deployment says.
-using MoveModule =
-    std::function<void(const std::string& module, std::optional<Placement> placement,
-                       const std::string& who, std::function<void(Status)> done)>;
+using MoveModule = std::function<void(const std::string& module, std::optional<Placement> placement,
+                                      const std::string& who, std::function<void(Status)> done)>;
 void addMoveEndpoint(Router& router, ModuleHost& modules, MoveModule move);
 // /v1/events
 void addEventEndpoints(Router& router, EventLog& events);

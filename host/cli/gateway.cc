@@ -2,7 +2,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -21,6 +20,7 @@
 #include "host/base/trusted_clock.h"
 #include "host/bundle/bundle_store.h"
 #include "host/bundle/distrust.h"
+#include "host/cli/blame.h"
 #include "host/cli/gateway_sandbox.h"
 #include "host/cli/host_lock.h"
 #include "host/cli/state_watch.h"
@@ -29,7 +29,6 @@
 #include "host/hub/twins.h"
 #include "host/placement/crash_page.h"
 #include "host/placement/hub_services.h"
-#include "host/placement/intake.h"
 #include "host/placement/local_module_host.h"
 #include "host/placement/store_sink.h"
 #include "host/store/store.h"
@@ -156,11 +155,8 @@ struct Gateway::State {
   Status openModules();
   Status openAgent();
   Status openApi();
-  void reportBlame();
-  void demoteBlamed();
   void reportAlarm(const std::string& text);
-  void failInterrupted();
-  void quarantine(const Blame& blame);
+  BlameParts blameParts() { return {*crash_page, *store, log, events, clock}; }
   void startDeployment(std::function<void(Status)> ready);
   void reportDistrust();
   void applyFile(std::function<void(Status)> ready);
@@ -258,82 +254,11 @@ void Gateway::State::reportAlarm(const std::string& text) {
   events.add(std::move(alarm));
 }
 
-// A module that brought the last life down is named; the message goes to quarantine.
-void Gateway::State::reportBlame() {
-  failInterrupted();
-  const auto& blame = crash_page->blame();
-  if (!blame) return;
-  log.error("host", "the last life was ended by module " + blame->module + ": " + blame->reason,
-            {{"module", blame->module}, {"digest", blame->digest}});
-  Event crash;
-  crash.level = EventLevel::kError;
-  crash.kind = "crash.attributed";
-  crash.subject = "module/" + blame->module;
-  crash.text = "Module " + blame->module + " brought the host down: " + blame->reason;
-  crash.fields = {{"digest", blame->digest}, {"reason", blame->reason}};
-  events.add(std::move(crash));
-  const auto& interrupted = crash_page->interrupted();
-  const bool is_set_aside =
-      std::any_of(interrupted.begin(), interrupted.end(), [](const InterruptedDelivery& delivery) {
-        return delivery.by == InterruptedDelivery::By::kModule;
-      });
-  if (!is_set_aside) quarantine(*blame);
-}
-
-// It may run, where it can bring down nothing but itself.  Without a sandbox it stays failed.
-void Gateway::State::demoteBlamed() {
-  const auto& blame = crash_page->blame();
-  if (!blame || sandbox->tier() == 0) return;
-  const std::string why = "it brought the host down: " + blame->reason;
-  if (!agent->demote(blame->module, blame->digest, why)) return;
-  log.warn("host", "module " + blame->module + " runs in the sandbox from now on, because " + why);
-  Event demoted;
-  demoted.level = EventLevel::kWarn;
-  demoted.kind = "module.demoted";
-  demoted.subject = "module/" + blame->module;
-  demoted.text = "Module " + blame->module + " runs in the sandbox from now on: " + why +
-                 "; kante module move " + blame->module + " --reset takes it back";
-  events.add(std::move(demoted));
-}
-
-// What a module was handling from a durable queue when the last life ended: to quarantine, if it
-// ended the host with it, else one failed attempt.
-void Gateway::State::failInterrupted() {
-  for (const InterruptedDelivery& delivery : crash_page->interrupted()) {
-    const bool blamed = delivery.by == InterruptedDelivery::By::kModule;
-    const std::string why = blamed && crash_page->blame()
-                                ? "module/" + delivery.module + " brought the host down with it: " +
-                                      crash_page->blame()->reason
-                                : "the host ended while module/" + delivery.module + " handled it";
-    const StoredMessage message{delivery.queue,
-                                {delivery.priority, delivery.position},
-                                {delivery.id_high, delivery.id_low}};
-    const auto found = store->failStored(message, blamed ? 1 : Intake::kAttemptsMax, why);
-    if (found.has_error()) log.error("store", found.error().text);
-  }
-}
-
-// The message that the module was handling: whoever mends it wants to see that.
-void Gateway::State::quarantine(const Blame& blame) {
-  if (blame.message.empty()) return;
-  const auto message =
-      messageFromWords(blame.message.data(), static_cast<std::uint32_t>(blame.message.size()));
-  if (!message) return;
-  Source source;
-  source.principal = source.telemetry_name = "module/" + blame.module;
-  const Status kept = store->quarantine(Entry{*message, Hop{&source, clock.wallNs(), 1}},
-                                        "module " + blame.module + " crashed: " + blame.reason, "");
-  if (kept.has_error()) {
-    log.warn("host", "the message that the module was handling is not in quarantine",
-             {{"why", kept.error().text}});
-  }
-}
-
 Status Gateway::State::openModules() {
   const Config& config = options.config;
   KANTE_TRY(page, CrashPage::open(data_dir.get()));
   crash_page = std::move(page);
-  reportBlame();
+  reportBlame(blameParts());
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
   crash_page->installHandlers();  // A sanitizer has its own.
 #endif
@@ -381,6 +306,7 @@ Status Gateway::State::openModules() {
     event.subject = "module/" + module;
     event.text = text;
     events.add(std::move(event));
+    if (kind == "module.violation") sandbox->reportViolation(*twins, module, text);
   };
   modules = makeModuleHost(std::move(host));
   return {};
@@ -411,7 +337,7 @@ Status Gateway::State::openAgent() {
                      }};
   KANTE_TRY(opened, Agent::open(std::move(parts)));
   agent = std::move(opened);
-  demoteBlamed();
+  if (sandbox->tier() != 0) demoteBlamed(blameParts(), *agent);
   return {};
 }
 

@@ -4,6 +4,7 @@
 #include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
 
+#include "host/base/clock.h"
 #include "host/base/log.h"
 #include "host/bundle/bundle_store.h"
 #include "host/hub/twins.h"
@@ -74,9 +75,27 @@ GatewaySandbox::Lives GatewaySandbox::lives(const BundleStore& bundles) {
     order.module_file = moduleFile(spec.digest);
     order.module_bytes = std::make_shared<const FileDescriptor>(std::move(bytes.sealed));
     order.tier = tier_;
+    order.memory_mb = spec.limits.memory_mb;
+    order.cpu_percent = spec.limits.cpu_percent;
+    order.pids_max = spec.limits.threads;
+    order.data_mb = spec.limits.data_mb;
     KANTE_TRY(link, RunnerLink::make({control_, *runners_, shard.shared_from_this(), order}));
     return std::shared_ptr<ModuleLife>(std::move(link));
   };
+}
+
+void GatewaySandbox::reportViolation(Twins& twins, const std::string& module,
+                                     const std::string& text) {
+  constexpr std::int64_t kPauseNs = 10'000'000'000;
+  const std::int64_t now_ns = SystemClock().bootNs();
+  const auto told = told_ns_.find(module);
+  if (told != told_ns_.end() && now_ns - told->second < kPauseNs) return;
+  told_ns_[module] = now_ns;
+  const json::object violations{
+      {module, {{"what", text}, {"at", formatUtc(SystemClock().wallNs())}}}};
+  const auto patched =
+      twins.patchReported("gateway", json::serialize(json::object{{"violations", violations}}));
+  if (!patched) log_.warn("sandbox", "a violation is not reported: " + patched.error().text);
 }
 
 // Only when it has changed: each patch is a write to the store.

@@ -1,7 +1,9 @@
 // The gateway's part that has to do with sandboxed modules: the launcher, and what it can do here.
 #pragma once
 
+#include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 
@@ -37,6 +39,10 @@ class GatewaySandbox {
   // Once, before anything below; also reports it.
   void settle(Twins& twins);
 
+  // What a module tried and its sandbox refused, as reported property `violations` of `gateway`, by
+  // module: the last, at most one each ten seconds.
+  void reportViolation(Twins& twins, const std::string& module, const std::string& text);
+
   LauncherClient* launcher() { return launcher_.get(); }  // Null: missing() says why.
   using Lives =
       std::function<Result<std::shared_ptr<ModuleLife>>(const ModuleSpec& spec, Shard& shard)>;
@@ -51,6 +57,7 @@ class GatewaySandbox {
   void refuse(const std::string& why);
   // As reported property `sandbox` of the principal `gateway`.
   void report(Twins& twins) const;
+  std::map<std::string, std::int64_t> told_ns_;  // By module: its last violation was reported then.
 
   Log& log_;
   boost::asio::io_context& control_;

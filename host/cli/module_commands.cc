@@ -95,8 +95,8 @@ struct Move {
 
 Result<int> move(const HostOptions& options, const Move& where) {
   KANTE_TRY(client, options.connect());
-  const json::object wanted = where.reset ? json::object{{"reset", true}}
-                                          : json::object{{"placement", where.placement}};
+  const json::object wanted =
+      where.reset ? json::object{{"reset", true}} : json::object{{"placement", where.placement}};
   KANTE_TRY(body, client.send("POST", moduleTarget(where.module, "move"), json::serialize(wanted),
                               "application/json", kActionTimeoutMs));
   if (options.json) {
@@ -104,8 +104,9 @@ Result<int> move(const HostOptions& options, const Move& where) {
     return 0;
   }
   KANTE_TRY(reply, parseReply(body));
-  std::fprintf(stderr, "%s is %s, %s\n", where.module.c_str(), textOf(reply, "state").c_str(),
-               textOf(reply, "placement") == "sandbox" ? "in the sandbox" : "in the host's process");
+  std::fprintf(
+      stderr, "%s is %s, %s\n", where.module.c_str(), textOf(reply, "state").c_str(),
+      textOf(reply, "placement") == "sandbox" ? "in the sandbox" : "in the host's process");
   return 0;
 }
 

@@ -106,7 +106,8 @@ def _end_all():
 class Gateway:
     """`kante run` in this folder, with its own API socket."""
 
-    def __init__(self, identity="edge-1", uplink="", signers=()):
+    def __init__(self, identity="edge-1", uplink="", signers=(), kante=KANTE):
+        self.kante = kante  # Another one than that of the build, where that matters.
         self.folder = pathlib.Path.cwd() / identity
         self.folder.mkdir(exist_ok=True)
         self.config = self.folder / "gateway.toml"
@@ -119,7 +120,7 @@ class Gateway:
 
     def start(self, *more):
         self.starts += 1
-        self.process = Process([KANTE, "run", "--config", self.config, *more],
+        self.process = Process([self.kante, "run", "--config", self.config, *more],
                                self.folder / f"log-{self.starts}")
         until("the API of the gateway", lambda: self._answers() or not self.process.alive())
         if not self.process.alive():
@@ -163,6 +164,26 @@ class Gateway:
 
 def shipped(name, **more):
     return {"bundle": str(MODULES / f"{name}.kmod"), "placement": "in-process", **more}
+
+
+def pack_module(name, source, **lists):
+    """Compiles one file against the SDK and packs it as dev.kante.NAME; lists: inputs, outputs, methods."""
+    folder = pathlib.Path(name)
+    arch = {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]
+    (folder / "lib" / arch).mkdir(parents=True)
+    code, script = pathlib.Path(f"{name}.cc"), pathlib.Path("module.map")
+    code.write_text(source)
+    script.write_text("{ global: kante_module_entry; local: *; };\n")
+    run("g++", "-std=c++20", "-O1", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-gnu-unique",
+        f"-I{SOURCE}/sdk/include", f"-Wl,--version-script={script}", "-Wl,-z,now", "-Wl,-z,relro",
+        "-Wl,-z,noexecstack", code, "-o", folder / "lib" / arch / "module.so")
+    (folder / "manifest.json").write_text(json.dumps({
+        "schema": "kante.module/1", "id": f"dev.kante.{name}", "version": "1.0.0", "abi": "1.0", "kind": "module",
+        "lib": {arch: f"lib/{arch}/module.so"}, "inputs": [], "outputs": [], "methods": [], "permissions": {}, **lists}))
+    bundle = pathlib.Path(f"{name}.kmod").resolve()
+    run(KANTE, "bundle", "pack", folder, "-o", bundle, "--key", DEV_KEYS / "signer.key", "--cert",
+        DEV_KEYS / "signer.pem")
+    return str(bundle)
 
 
 def into(module, port="in"):

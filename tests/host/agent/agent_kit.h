@@ -63,7 +63,7 @@ class RecordingHost final : public ModuleHost {
 
   std::vector<RuntimeTarget> targets;
   std::vector<std::string> moves;  // "NAME PLACEMENT REASON"
-  std::deque<Error> failures;  // What the next orders end with.
+  std::deque<Error> failures;      // What the next orders end with.
   bool hold = false;
   Applied held;
   Room room = Room::kEnough;

@@ -143,8 +143,8 @@ TEST(Deployment, ASandboxedModuleHasLimits) {
   const auto module = [](const std::string& limits) {
     return with(R"({"x":{"bundle":"a.kmod","limits":)" + limits + "}}");
   };
-  const auto parsed = parseDeployment(
-      module(R"({"memory_mb":32,"cpu_percent":50,"threads":8,"data_mb":16})"));
+  const auto parsed =
+      parseDeployment(module(R"({"memory_mb":32,"cpu_percent":50,"threads":8,"data_mb":16})"));
   ASSERT_TRUE(parsed) << parsed.error().text;
   EXPECT_EQ(parsed->modules.at("x").limits, (ModuleLimits{32, 50, 8, 16}));
   EXPECT_THAT(refused(module(R"({"memory_mb":7})")),

@@ -24,8 +24,7 @@ class FakeModules final : public ModuleHost {
   void restart(const std::string& name, Done done) override { act(name, "restart", done); }
   void stop(const std::string& name, Done done) override { act(name, "stop", done); }
   void start(const std::string& name, Done done) override { act(name, "start", done); }
-  void move(const std::string& name, Placement placement, const std::string&,
-            Done done) override {
+  void move(const std::string& name, Placement placement, const std::string&, Done done) override {
     act(name, kante::name(placement), done);
   }
   Room roomFor(const RuntimeTarget&) const override { return Room::kEnough; }
@@ -96,9 +95,10 @@ class EndpointsTest : public ::testing::Test {
 
 TEST_F(EndpointsTest, aModuleIsMovedAndMovedBack) {
   const auto move = [this](const std::string& module, const std::string& body) {
-    return api.ask("POST /v1/modules/" + module + "/move HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" +
-                   "Content-Type: application/json\r\nContent-Length: " +
-                   std::to_string(body.size()) + "\r\n\r\n" + body);
+    return api.ask(
+        "POST /v1/modules/" + module + "/move HTTP/1.1\r\nHost: x\r\nConnection: close\r\n" +
+        "Content-Type: application/json\r\nContent-Length: " + std::to_string(body.size()) +
+        "\r\n\r\n" + body);
   };
   EXPECT_TRUE(move("good", R"({"placement":"sandbox"})").starts_with("HTTP/1.1 200 "));
   EXPECT_TRUE(move("good", R"({"reset":true})").starts_with("HTTP/1.1 200 "));
