@@ -6,10 +6,12 @@
 #include <boost/asio/post.hpp>
 #include <chrono>
 
+#include "host/base/clock.h"
+#include "host/runtime/event_name.h"
+
 namespace kante {
 
 namespace {
-constexpr std::chrono::milliseconds kWatchEvery{500};
 constexpr std::int64_t kLookEveryNs = 1'000'000'000;
 
 std::int64_t hardLimitNs() { return std::chrono::nanoseconds(RunnerLink::kHardLimit).count(); }
@@ -37,7 +39,7 @@ RunnerLink::RunnerLink(Parts parts, std::shared_ptr<RunnerChannel> channel)
       channel_(std::move(channel)),
       process_(
           std::make_shared<RunnerProcess>(parts_.control, parts_.source, parts_.order, channel_)),
-      watch_(parts_.shard->io()) {}
+      deadline_(parts_.shard->io()) {}
 
 RunnerLink::~RunnerLink() = default;
 
@@ -117,8 +119,8 @@ void RunnerLink::destroy(std::function<void()> gone) {
   owed_.destroy = true;
   writeOwed();
   publish();
-  watch_.expires_after(kDestroyWithin);
-  watch_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
+  deadline_.expires_after(kDestroyWithin);
+  deadline_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
     const auto self = weak.lock();
     if (!error && self) self->kill("did not end when it was asked to");
   });
@@ -172,7 +174,7 @@ void RunnerLink::readTheRest() {
 }
 
 void RunnerLink::leaveShard() {
-  watch_.cancel();
+  deadline_.cancel();
   if (!rings_) return;
   shard().polling().remove(*this, channel_->doorbell.get());
   shard().deschedule(*this);
@@ -188,16 +190,11 @@ std::uint32_t RunnerLink::callbackEvent() const {
   return channel_->files.runnerPage().event.load(std::memory_order_relaxed);
 }
 
-// Only while there is something that it should do: an idle runner costs nothing.
-void RunnerLink::watch() {
-  if (watching_ || phase_ == Phase::kEnding) return;
-  watching_ = true;
-  progress_ns_ = shard().bootNs();
-  progress_ = {};
-  look();
-}
-
-void RunnerLink::look() {
+// A callback that does not end, or events that nobody takes.
+void RunnerLink::tick() {
+  if (broken_ || !isOpen()) return;
+  reportViolations();
+  if (phase_ == Phase::kEnding) return;  // That has a deadline of its own.
   const RunnerPage& peer = rings_->peer;
   Progress now;
   now.head = peer.end.head.load(std::memory_order_relaxed);
@@ -205,24 +202,16 @@ void RunnerLink::look() {
   now.handled = peer.handled.load(std::memory_order_relaxed);
   now.sequence = peer.sequence.load(std::memory_order_relaxed);
   const bool in_callback = (now.sequence & 1) != 0;
-  reportViolations();
-  if (!in_callback && now.tail == rings_->page.end.head.load(std::memory_order_relaxed)) {
-    watching_ = false;
-    return;
-  }
-  const std::int64_t now_ns = shard().bootNs();
-  if (in_callback || now != progress_) {  // Who supervises lives looks at callbacks.
-    progress_ = now;
-    progress_ns_ = now_ns;
-  } else if (now_ns - progress_ns_ >= hardLimitNs()) {
-    return kill(fmt::format("has taken none of its events for {} ms",
-                            std::chrono::milliseconds(kHardLimit).count()));
-  }
-  watch_.expires_after(kWatchEvery);
-  watch_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
-    const auto self = weak.lock();
-    if (!error && self && self->isOpen() && !self->broken_) self->look();
-  });
+  const bool is_idle =
+      !in_callback && now.tail == rings_->page.end.head.load(std::memory_order_relaxed);
+  const bool is_same = in_callback ? now.sequence == progress_.sequence : now == progress_;
+  const std::int64_t now_ns = SystemClock().bootNs();
+  if (is_idle || !is_same) progress_ns_ = now_ns;
+  progress_ = now;
+  if (now_ns - progress_ns_ < hardLimitNs()) return;
+  const auto ms = std::chrono::milliseconds(kHardLimit).count();
+  kill(in_callback ? fmt::format("{} took longer than {} ms", eventName(callbackEvent()), ms)
+                   : fmt::format("has taken none of its events for {} ms", ms));
 }
 
 void RunnerLink::reportViolations() {

@@ -64,7 +64,7 @@ class RunnerLink final : public ModuleLife,
                          public std::enable_shared_from_this<RunnerLink> {
  public:
   static constexpr std::uint32_t kSlice = 64;           // Frames before others run.
-  static constexpr std::chrono::seconds kHardLimit{5};  // For taking an event that waits.
+  static constexpr std::chrono::seconds kHardLimit{5};  // For a callback, as in process.
   static constexpr std::chrono::seconds kDestroyWithin{5};
   static constexpr std::uint64_t kVainRingsPerSecond = 20'000;
 
@@ -99,6 +99,7 @@ class RunnerLink final : public ModuleLife,
   void fallAsleep() override;
   void wakeUp() override;
   void rang() override;
+  void tick() override;
 
   // Any thread.
   const LinkCounts& counts() const { return counts_; }
@@ -153,8 +154,6 @@ class RunnerLink final : public ModuleLife,
   void leaveShard();
   void breach(const std::string& what);
   void gone();
-  void watch();
-  void look();
   bool isOpen() const { return phase_ >= Phase::kCreating && phase_ <= Phase::kEnding; }
 
   // Towards the runner (runner_link_out.cc)
@@ -228,14 +227,13 @@ class RunnerLink final : public ModuleLife,
   std::vector<std::optional<std::uint32_t>> metrics_;  // By the runner's number, the host's.
 
   // Watching.
-  boost::asio::steady_timer watch_;
-  bool watching_ = false;
+  boost::asio::steady_timer deadline_;  // Of destroy().
   struct Progress {
     std::uint64_t head = 0, tail = 0, sequence = 0, handled = 0;
     friend bool operator==(const Progress&, const Progress&) = default;
   };
   Progress progress_;
-  std::int64_t progress_ns_ = 0;
+  std::int64_t progress_ns_ = 0;  // Since when it is that.
   std::uint32_t violations_ = 0;
   std::int64_t looked_ns_ = 0;  // For them.
   std::int64_t vain_since_ns_ = 0;

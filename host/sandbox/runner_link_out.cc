@@ -174,7 +174,6 @@ void RunnerLink::writeOwed() {
 void RunnerLink::publish() {
   if (rings_->ring_out.unpublished() == 0) return;
   if (rings_->ring_out.publish() == Wake::kYes) wakeRunner();
-  watch();
 }
 
 // Never blocks, whatever the runner does.

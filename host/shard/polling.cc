@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 
 namespace kante {
 
@@ -23,6 +24,7 @@ Status Polling::add(Polled& polled, int doorbell) {
   if (::epoll_ctl(bell_.native_handle(), EPOLL_CTL_ADD, doorbell, &event) != 0)
     return failErrno("epoll_ctl for a doorbell");
   all_.push_back(&polled);
+  if (all_.size() == 1) armTick();
   return {};
 }
 
@@ -30,6 +32,7 @@ void Polling::remove(Polled& polled, int doorbell) {
   const auto at = std::find(all_.begin(), all_.end(), &polled);
   if (at == all_.end()) return;
   all_.erase(at);
+  if (all_.empty()) tick_.cancel();
   (void)::epoll_ctl(bell_.native_handle(), EPOLL_CTL_DEL, doorbell, nullptr);
 }
 
@@ -45,6 +48,15 @@ void Polling::arm() {
                        static_cast<Polled*>(events[static_cast<std::size_t>(i)].data.ptr)->rang();
                      arm();
                    });
+}
+
+void Polling::armTick() {
+  tick_.expires_after(std::chrono::milliseconds(kTickMs));
+  tick_.async_wait([this](const boost::system::error_code& error) {
+    if (error) return;
+    for (Polled* one : all_) one->tick();
+    armTick();
+  });
 }
 
 bool Polling::hasWork() const {

@@ -11,6 +11,7 @@
 
 #include <atomic>
 #include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <cstdint>
 #include <vector>
 
@@ -29,6 +30,8 @@ class Polled : public Runnable {
   virtual void wakeUp() = 0;
   // Its doorbell rang; comes before the look for work, and for a ring that brought none as well.
   virtual void rang() {}
+  // About once in kTickMs, awake or asleep.  Neither this nor rang() may take any out of the list.
+  virtual void tick() {}
 };
 
 // Of one shard, on its thread, but for the counts.
@@ -37,8 +40,9 @@ class Polling {
   static constexpr std::int64_t kSpinNs = 20'000;
   static constexpr std::uint32_t kVainMax = 4;  // Spins in vain, in a row, after which …
   static constexpr std::uint32_t kSkip = 16;    // … one in so many is tried.
+  static constexpr std::int64_t kTickMs = 1000;
 
-  explicit Polling(boost::asio::io_context& io) : bell_(io) {}
+  explicit Polling(boost::asio::io_context& io) : bell_(io), tick_(io) {}
 
   // `doorbell` is an eventfd that stays open until remove(); it is never read.
   Status add(Polled& polled, int doorbell);
@@ -62,11 +66,13 @@ class Polling {
  private:
   Status open();
   void arm();
+  void armTick();
   static void increment(std::atomic<std::uint64_t>& count) {
     count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }
 
   boost::asio::posix::stream_descriptor bell_;  // The epoll descriptor; not open before add().
+  boost::asio::steady_timer tick_;              // While there is any.
   std::vector<Polled*> all_;
   std::uint32_t vain_ = 0;
   std::uint32_t skipped_ = 0;

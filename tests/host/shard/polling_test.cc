@@ -33,6 +33,7 @@ struct Source final : Polled {
   }
   void wakeUp() override { sleep.store(0, std::memory_order_relaxed); }
   void rang() override { ++rings; }
+  void tick() override { ++ticks; }
   bool run(Shard&) override {
     taken.store(head.load(std::memory_order_acquire));
     return false;
@@ -66,6 +67,7 @@ struct Source final : Polled {
   std::atomic<std::uint64_t> sleep{0};
   std::atomic<std::uint64_t> falls{0};
   std::atomic<std::uint64_t> rings{0};
+  std::atomic<std::uint64_t> ticks{0};
   std::uint64_t epoch = 0;
   std::uint64_t rung_for = 0;
 };
@@ -114,6 +116,17 @@ TEST_F(PollingTest, SleepsWhileNothingComes) {
   for (int i = 0; i < 1000; ++i) on(*shards_[1], [] {});
   EXPECT_LE(shards_[0]->turns(), turns + 2);
   EXPECT_GE(shards_[0]->polling().sleeps(), 1u);
+  source.detach();
+}
+
+TEST_F(PollingTest, TicksWhileThereIsSomethingToPoll) {
+  Source source(*shards_[0]);
+  source.attach();
+  EXPECT_TRUE(eventually([&] { return source.ticks.load() >= 2; }));
+  source.detach();
+  source.attach();
+  const std::uint64_t ticks = source.ticks.load();
+  EXPECT_TRUE(eventually([&] { return source.ticks.load() > ticks; }));
   source.detach();
 }
 
