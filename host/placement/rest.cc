@@ -17,7 +17,9 @@ using std::chrono::milliseconds;
 // sent: a sender that is faster than its receivers always waits.
 constexpr milliseconds kRoomPatience{250};
 constexpr milliseconds kRestMin{1000};  // For a module to come to rest, whatever its stop_ms.
-constexpr std::uint32_t kAgainMax = 8;  // Rounds through modules that send to each other in a ring.
+// Rounds through modules that send to each other in a ring: a message passes 16 hops, and of a
+// module elsewhere a round may bring but one.
+constexpr std::uint32_t kAgainMax = 32;
 }  // namespace
 
 // ---- beforehand
