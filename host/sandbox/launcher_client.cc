@@ -70,7 +70,7 @@ Result<FileDescriptor> duplicate(int fd) {
 // Sent or not; errno says why.
 bool sendMessage(int socket, const std::vector<char>& bytes,
                  const std::vector<FileDescriptor>& descriptors) {
-  constexpr std::size_t kDescriptorsMax = 6 + kLaunchDevicesMax;
+  constexpr std::size_t kDescriptorsMax = 6;
   alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kDescriptorsMax)] = {};
   iovec part{const_cast<char*>(bytes.data()), bytes.size()};
   msghdr message{};
@@ -273,15 +273,10 @@ Result<std::vector<FileDescriptor>> LauncherClient::State::fill(const SpawnOrder
   out.cpu_percent = order.cpu_percent;
   out.pids_max = order.pids_max;
   out.data_mb = order.data_mb;
-  out.devices = static_cast<std::uint32_t>(order.device_fds.size());
   KANTE_CHECK(put(out.name, order.name, "the module's name"));
   KANTE_CHECK(put(out.module_file, order.module_file, "the name of the module's file"));
-  if (order.device_fds.size() > kLaunchDevicesMax)
-    return fail(Errc::kLimit,
-                "a runner has at most " + std::to_string(kLaunchDevicesMax) + " devices");
-  std::vector<int> all = {order.control_fd,  order.host_file_fd, order.runner_file_fd,
-                          order.doorbell_fd, order.log_fd,       order.module_fd};
-  all.insert(all.end(), order.device_fds.begin(), order.device_fds.end());
+  const int all[] = {order.control_fd,  order.host_file_fd, order.runner_file_fd,
+                     order.doorbell_fd, order.log_fd,       order.module_fd};
   std::vector<FileDescriptor> descriptors;
   for (const int fd : all) {
     KANTE_TRY(copy, duplicate(fd));

@@ -38,9 +38,8 @@ struct SpawnOrder {
   int host_file_fd = -1;          // Opened read-only.
   int runner_file_fd = -1;
   int doorbell_fd = -1;
-  int log_fd = -1;              // The write end of a pipe.
-  int module_fd = -1;           // Sealed bytes.
-  std::vector<int> device_fds;  // At most kLaunchDevicesMax.
+  int log_fd = -1;     // The write end of a pipe.
+  int module_fd = -1;  // Sealed bytes.
 };
 
 // A runner that executes kante-runner, confined as its tier says.

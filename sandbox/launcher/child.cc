@@ -121,8 +121,6 @@ int arrange(const ChildPlan& plan, Steps& steps) {
   for (const int fd : plan.descriptors) given.push_back(high(fd, steps));
   steps.moveReport(high(steps.reportFd(), steps));
   const int runner = high(plan.runner_fd, steps);
-  int at = kRunnerDevicesFd;
-  for (std::size_t n = 6; n < given.size(); ++n) place(given[n], at++, steps);
   place(given[4], kRunnerOutFd, steps);
   place(given[4], kRunnerErrFd, steps);
   place(given[0], kRunnerControlFd, steps);
@@ -135,7 +133,7 @@ int arrange(const ChildPlan& plan, Steps& steps) {
     place(given[5], kRunnerModuleFd, steps);
   }
   // From kHighFds on all of them close at execve.
-  steps.must(::syscall(SYS_close_range, at, kHighFds - 1, 0) == 0, "close_range");
+  steps.must(::syscall(SYS_close_range, kRunnerFdsEnd, kHighFds - 1, 0) == 0, "close_range");
   steps.must(::syscall(SYS_close_range, kHighFds, ~0U, CLOSE_RANGE_CLOEXEC) == 0, "close_range");
   return runner;
 }

@@ -46,7 +46,7 @@ void setLimits(const ChildPlan& plan, Steps& steps) {
   }
 #endif
   set(RLIMIT_STACK, in_group ? kStackBytes : kStackBytesAlone, "STACK", steps);
-  set(RLIMIT_NOFILE, kRunnerDevicesFd + order.devices + kFilesSpare, "NOFILE", steps);
+  set(RLIMIT_NOFILE, kRunnerFdsEnd + kFilesSpare, "NOFILE", steps);
   const bool shares_user = !plan.namespaces() && !plan.is_root;
   // A group counts what it refuses, so it comes first.
   const rlim_t spare = shares_user ? kOthersOfUser : in_group ? 1 : 0;

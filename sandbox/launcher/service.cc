@@ -18,7 +18,7 @@
 namespace kante::launcher {
 namespace {
 
-constexpr std::size_t kFixedDescriptors = 6;
+constexpr std::size_t kDescriptors = 6;
 constexpr std::size_t kRequestBytesMax = sizeof(Spawn);
 constexpr std::size_t kAnswersMax = 64;  // Then requests wait.
 constexpr int kRemoveAgainMs = 50;
@@ -140,7 +140,7 @@ int Service::timeoutMs() const {
 // One message; poll() says when there is another.
 void Service::read() {
   char bytes[kRequestBytesMax];
-  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * (kFixedDescriptors + kLaunchDevicesMax))];
+  alignas(cmsghdr) char control[CMSG_SPACE(sizeof(int) * kDescriptors)];
   iovec part{bytes, sizeof bytes};
   msghdr message{};
   message.msg_iov = &part;
@@ -195,8 +195,7 @@ std::string Service::refusal(const Spawn& order, std::size_t descriptors) {
   const std::string file = order.module_file;
   if (file.empty() || file != plain(file) || file[0] == '.')
     return "the module's file has no plain name";
-  if (order.devices > kLaunchDevicesMax) return "more devices than are possible";
-  if (descriptors != kFixedDescriptors + order.devices) return "descriptors are missing";
+  if (descriptors != kDescriptors) return "descriptors are missing";
   if (order.memory_mb > kMegabytesMax || order.data_mb > kMegabytesMax) return "a limit is absurd";
   if (order.tier < 1 || order.tier > 3) return "there is no tier " + std::to_string(order.tier);
   if (order.tier == 2 && order.data_mb != 0) return "tier 2 has no /data";

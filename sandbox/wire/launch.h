@@ -12,7 +12,6 @@
 namespace kante {
 
 inline constexpr std::uint32_t kLaunchVersion = 1;
-inline constexpr std::size_t kLaunchDevicesMax = 64;
 inline constexpr std::uint32_t kLaunchPidsDefault = 64;
 
 // Where the sealed bytes of the module come from in the runner: its own tmpfs, or descriptor 7.
@@ -27,11 +26,10 @@ enum class LaunchKind : std::uint32_t {
   kProbe = 1,  // host: what can you do?  A life begins: runners of the one before are ended.
   kCan,        // launcher: Can
   kSpawn,  // host: Spawn, with descriptors: control socket, host's file (read-only), runner's file,
-           // doorbell, log pipe (its write end), module bytes, then the devices
+           // doorbell, log pipe (its write end), module bytes
   kSpawned,  // launcher: Spawned, with the pidfd
   kKill,     // host: Kill
   kExited,   // launcher: Exited, once a runner that was Spawned, or that could not be
-  kUpgrade,  // host: after my exit start this other executable (descriptor beside it)
 };
 
 struct Probe {
@@ -59,7 +57,7 @@ struct Spawn {
   std::uint32_t cpu_percent = 0;  // Of one core; 0: no limit.
   std::uint32_t pids_max = 0;     // Threads and processes; 0: kLaunchPidsDefault.
   std::uint32_t data_mb = 0;      // Size of /data; 0: none.
-  std::uint32_t devices = 0;      // Descriptors after the fixed ones.
+  std::uint32_t reserved = 0;
   char name[64] = {};         // The module's name in the deployment, for cgroup and process title.
   char module_file[64] = {};  // "HASH.so": its name below /mod.
 };

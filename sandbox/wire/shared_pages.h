@@ -87,7 +87,6 @@ inline constexpr int kRunnerRunnerFileFd = 5;
 inline constexpr int kRunnerDoorbellFd = 6;  // eventfd that wakes the host's shard.
 inline constexpr int kRunnerModuleFd =
     7;  // The sealed bytes of the module, where no tmpfs holds them (tier 2).
-inline constexpr int kRunnerDevicesFd =
-    8;  // From here on: what permissions granted, in their order.
+inline constexpr int kRunnerFdsEnd = 8;  // From here on none is open.
 
 }  // namespace kante

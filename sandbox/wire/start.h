@@ -37,14 +37,11 @@ struct Start {
   StartKind kind = StartKind::kStart;
   std::uint32_t tier = 0;  // 3, 2 or 1; what must hold.
   std::uint32_t ring_bytes = 0;
-  std::uint32_t devices = 0;   // Descriptors from kRunnerDevicesFd on.
   std::uint32_t data_dir = 0;  // 1: /data is there and may be written.
   std::uint32_t files = 0;     // 1: openat stays after loading, Landlock bounds it.
   std::uint32_t threads_max = 0;
-  std::uint32_t reserved = 0;
-  char module_id[256] = {};      // The manifest's.
-  char module_path[64] = {};     // "/mod/HASH.so", or "/proc/self/fd/7" in tier 2.
-  char device_names[2048] = {};  // NUL after each, in the order of the descriptors.
+  char module_id[256] = {};   // The manifest's.
+  char module_path[64] = {};  // "/mod/HASH.so", or "/proc/self/fd/7" in tier 2.
 };
 
 struct Facts {

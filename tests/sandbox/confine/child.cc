@@ -71,7 +71,7 @@ void emptyRoot(const Preparation& how) {
 [[noreturn]] void live(const Preparation& how, Notebook& notes,
                        const std::function<void(Notebook&)>& work) {
   provideModule(how);
-  ::close_range(kRunnerDevicesFd, ~0u, 0);
+  ::close_range(kRunnerFdsEnd, ~0u, 0);
   if (how.as == As::kNobody) becomeNobody();
   how.before();
   if (how.tier == 3 || how.tier == 1) emptyRoot(how);
