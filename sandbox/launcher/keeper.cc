@@ -72,6 +72,7 @@ Keeper::Keeper(Options options)
     : options_(std::move(options)),
       executable_(::open(options_.host.c_str(), O_PATH | O_CLOEXEC)),
       service_(std::move(options_.runner), Cgroups::Role::kKeeper) {
+  ::signal(SIGPIPE, SIG_IGN);  // Whoever read its words may be gone.
   const sigset_t watched = watchedSignals();
   ::sigprocmask(SIG_BLOCK, &watched, nullptr);
   signals_ = Fd(::signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK));
@@ -90,7 +91,8 @@ int Keeper::run() {
     wait();
     if (start_at_ms_ < 0 || exit_code_ >= 0 || nowMs() < start_at_ms_) continue;
     start_at_ms_ = -1;
-    if (!startHost()) exit_code_ = 1;
+    // Out of memory or processes for the moment: no reason to give a gateway up that ran.
+    if (!startHost()) start_at_ms_ = nowMs() + std::max(backoff_.after(0), Backoff::kFirstMs);
   }
   return exit_code_;
 }
@@ -163,7 +165,7 @@ void Keeper::takeSignals() {
     if (number != SIGHUP) stopping_ = true;
     if (host_ > 0) {
       ::kill(host_, number);
-    } else if (stopping_) {
+    } else if (stopping_ && exit_code_ < 0) {
       exit_code_ = 0;  // Between two lives.
     }
   }
