@@ -247,6 +247,16 @@ kante_status Instance::call(const kante_event& event) {
   return status;
 }
 
+// A module in this process has the descriptor itself, one elsewhere a copy: ours closes.
+kante_status Instance::handOver(Event& event) {
+  if (!explanation_.empty()) explanation_.clear();
+  const kante_status status = parts_.life->onOpened(event.event, event.descriptor->get());
+  if (!is_here_ && status == KANTE_E_AGAIN) return status;
+  if (is_here_) (void)event.descriptor->release();
+  event.descriptor.reset();
+  return status;
+}
+
 kante_status Instance::callInput(const kante_event& event, std::uint8_t hops) {
   if (!explanation_.empty()) explanation_.clear();
   const bool timed = times_.sampleThis() && is_here_;
@@ -283,13 +293,12 @@ void Instance::dispatch(Event& event) {
     raw.word_count = event.message.wordCount();
   }
   if (auto* open = std::exchange(event.open, nullptr)) doneDelivered(*open);
-  if (event.descriptor) raw.arg = static_cast<std::uint64_t>(event.descriptor->get());
   if (raw.type == KANTE_EVENT_TIMER) {
     raw.arg = timerExpired(raw.id);
     if (raw.arg == 0) return;  // Cancelled meanwhile.
   }
   if (!is_here_ && !unsent_.empty()) return unsent_.push_back(std::move(event));
-  const kante_status status = call(raw);
+  const kante_status status = event.descriptor ? handOver(event) : call(raw);
   if (!is_here_) {
     if (status == KANTE_E_AGAIN) {
       no_room_ = true;
@@ -298,7 +307,6 @@ void Instance::dispatch(Event& event) {
     if (status == KANTE_PENDING && isOwed(raw.type))
       return owed_.push_back({raw.type, raw.token, std::move(event.after)});
   }
-  if (event.descriptor) (void)event.descriptor->release();  // Handed over.
   if (status != KANTE_OK && status != KANTE_E_UNSUPPORTED && !event.after) {
     errors_.fetch_add(1, std::memory_order_relaxed);
     log(3, "event " + std::to_string(raw.type) + " answered " + std::to_string(status) +

@@ -273,6 +273,7 @@ class Instance final : public ModulePort,
   void started();
   void whenGone(std::function<void()> task);
   kante_status call(const kante_event& event);
+  kante_status handOver(Event& event);
   kante_status callInput(const kante_event& event, std::uint8_t hops);
   void postEvent(Event event);
   void dispatch(Event& event);

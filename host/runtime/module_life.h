@@ -87,6 +87,13 @@ class ModuleLife {
   // and every event may be answered KANTE_E_AGAIN: it comes again, before any other, after
   // roomAgain().
   virtual kante_status onEvent(const kante_event& event) = 0;
+  // A DONE that brings this descriptor, which stays the caller's until the answer is not AGAIN.  A
+  // life in this process has taken it then, one elsewhere a copy of it.
+  virtual kante_status onOpened(const kante_event& event, int fd) {
+    kante_event with = event;
+    with.arg = static_cast<std::uint64_t>(fd);
+    return onEvent(with);
+  }
   // Its outputs lead somewhere from now on.
   virtual void routesAreThere() {}
   // After SAVE: this instance stays, its events go on.

@@ -20,7 +20,6 @@
 #include <mutex>
 #include <optional>
 #include <string>
-#include <unordered_set>
 #include <vector>
 
 #include "host/message/layout.h"
@@ -84,6 +83,7 @@ class RunnerLink final : public ModuleLife,
   kante_status create(const kante_host& host, LifeOwner& owner, kante_msg* config) override;
   kante_status onInput(const kante_event& event, std::uint8_t hops) override;
   kante_status onEvent(const kante_event& event) override;
+  kante_status onOpened(const kante_event& event, int fd) override;
   void routesAreThere() override;
   void resume() override;
   void destroy(std::function<void()> gone) override;
@@ -160,7 +160,6 @@ class RunnerLink final : public ModuleLife,
   kante_status write(const FrameOut& frame, const MessageRef& keep);
   kante_status noRoom();
   kante_status restore(const kante_event& event);
-  kante_status opened(const kante_event& event, FrameOut& frame);
   bool canWrite() const;
   void writeOwed();
   bool writeNow(const FrameOut& frame);
@@ -211,9 +210,8 @@ class RunnerLink final : public ModuleLife,
   std::uint64_t handled_ = 0;                        // As last seen.
   std::array<std::uint32_t, kInputCredit> sizes_{};  // Bytes of those between, by their number.
   std::uint64_t unhandled_bytes_ = 0;
-  std::unordered_multiset<std::uint64_t> opens_;  // Requests that bring a descriptor.
-  std::uint64_t passed_ = 0;                      // Whose descriptor is sent and whose DONE is not.
-  bool said_again_ = false;                       // roomAgain() is owed.
+  bool passed_ = false;      // A descriptor is sent and its DONE is not.
+  bool said_again_ = false;  // roomAgain() is owed.
   bool asleep_ = false;
 
   // From the runner.

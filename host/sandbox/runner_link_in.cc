@@ -195,7 +195,6 @@ void RunnerLink::request() {
     case Frame::kStorageErase: status = storage.erase(host_, text, head.token); break;
     case Frame::kOpen:
       status = extension<kante_device_v1>(*host_, KANTE_EXT_DEVICE).open(host_, text, head.token);
-      if (status == KANTE_OK) opens_.insert(head.token);
       break;
     default: {
       const auto target_bytes = static_cast<std::uint32_t>(head.arg >> 32);

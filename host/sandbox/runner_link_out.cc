@@ -87,7 +87,6 @@ kante_status RunnerLink::onEvent(const kante_event& event) {
     case KANTE_EVENT_DONE:
       frame.kind = Frame::kDone;
       frame.status = event.status;
-      if (opens_.contains(event.token)) return opened(event, frame);
       break;
     case KANTE_EVENT_WRITABLE:  // The runner has credit of its own; what was set aside goes on.
       set_aside_.retry(
@@ -108,23 +107,22 @@ kante_status RunnerLink::onEvent(const kante_event& event) {
 }
 
 // The descriptor goes first, over the control socket; the runner looks for it when it reads DONE.
-kante_status RunnerLink::opened(const kante_event& event, FrameOut& frame) {
+// Which event brings one the host alone says: tokens are the runner's to choose.
+kante_status RunnerLink::onOpened(const kante_event& event, int fd) {
   if (!canWrite()) return noRoom();
-  const bool is_there = event.status == KANTE_OK && event.msg == nullptr;
-  if (is_there && passed_ != event.token) {
-    const int fd = static_cast<int>(event.arg);
-    if (channel_->pass(fd, event.token)) {
-      passed_ = event.token;
-    } else {
-      frame.status = KANTE_E_LIMIT;  // It takes none of what it was sent.
-    }
+  FrameOut frame;
+  frame.kind = Frame::kDone;
+  frame.token = event.token;
+  frame.status = event.status;
+  if (!passed_) passed_ = channel_->pass(fd, event.token);
+  if (passed_) {
+    frame.arg = 1;
+  } else {
+    frame.status = KANTE_E_LIMIT;  // It takes none of what it was sent.
   }
-  frame.arg = is_there && frame.status == KANTE_OK ? 1 : 0;
-  const kante_status status = write(frame, MessageRef::retain(event.msg));
+  const kante_status status = write(frame, MessageRef());
   if (status != KANTE_PENDING) return status;
-  if (is_there) ::close(static_cast<int>(event.arg));  // The runner has its own.
-  opens_.erase(opens_.find(event.token));
-  passed_ = 0;
+  passed_ = false;
   return KANTE_OK;
 }
 

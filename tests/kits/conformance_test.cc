@@ -1,6 +1,7 @@
 // What every placement owes a module and the gateway.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <numeric>
@@ -69,6 +70,25 @@ TEST_P(Conformance, HasOpenedWhatItIsGranted) {
   EXPECT_TRUE(kit.sees("m", "status -5 arg 0 {\"error\":\"may not open"));
   kit.call("m", "open", "\"list:/proc/sys/kernel\"");
   EXPECT_TRUE(kit.sees("m", "\"ostype\""));
+}
+
+// What a token of its own choosing says is no reason to take a number for a descriptor.
+TEST_P(Conformance, GetsNoDescriptorOfTheHostForAnotherAnswer) {
+  RuntimeTarget target;
+  target.modules = {kit.spec("m", "asker")};
+  target.routes = {ModuleKit::route("m/out", "$upstream")};
+  target.modules[0].device_grants = {{DeviceKind::kRead, "/proc/sys/kernel"}};
+  const auto applied = kit.apply(target);
+  ASSERT_TRUE(applied.has_value()) << applied.error().text;
+  struct stat before {};
+  ASSERT_EQ(::fstat(0, &before), 0);
+  for (int i = 0; i < 20; ++i) {
+    kit.call("m", "confuse", "\"read:/etc/hostname\"");
+    struct stat after {};
+    ASSERT_EQ(::fstat(0, &after), 0) << "the host's own is closed";
+    ASSERT_EQ(after.st_ino, before.st_ino) << "and is another now";
+  }
+  EXPECT_TRUE(eventually([&] { return kit.times("m", "status -5 arg 0") >= 20; }));
 }
 
 TEST_P(Conformance, FindsNoExtensionThatDoesNotExist) {

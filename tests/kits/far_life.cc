@@ -1,8 +1,12 @@
 #include "tests/kits/far_life.h"
 
+#include <fcntl.h>
+
 #include <algorithm>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
+
+#include "host/base/fd.h"
 
 namespace kante {
 
@@ -72,6 +76,16 @@ kante_status FarLife::onInput(const kante_event& event, std::uint8_t hops) {
   }
   ++inputs_waiting_;
   return take(event, hops);
+}
+
+// The other side has a copy, as over a socket.
+kante_status FarLife::onOpened(const kante_event& event, int fd) {
+  FileDescriptor copy(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+  kante_event with = event;
+  with.arg = static_cast<std::uint64_t>(copy.get());
+  const kante_status status = onEvent(with);
+  if (status >= KANTE_OK) (void)copy.release();
+  return status;
 }
 
 kante_status FarLife::onEvent(const kante_event& event) {

@@ -30,6 +30,7 @@ class FarLife final : public ModuleLife, public std::enable_shared_from_this<Far
   kante_status create(const kante_host& host, LifeOwner& owner, kante_msg* config) override;
   kante_status onInput(const kante_event& event, std::uint8_t hops) override;
   kante_status onEvent(const kante_event& event) override;
+  kante_status onOpened(const kante_event& event, int fd) override;
   void resume() override;
   void destroy(std::function<void()> gone) override;
   int pid() const override { return pid_; }

@@ -89,6 +89,11 @@ class Asker : public kit::Module {
       const std::string what = text.substr(1, text.size() - 2);  // Without its quotation marks.
       return device_->open(host_, toStr(what), opening_ = token);
     }
+    if (name == "confuse") {  // An emit and an open() under one token.
+      const kante_status emitted = publish(0, text, token);
+      const std::string what = text.substr(1, text.size() - 2);
+      return emitted != KANTE_OK ? emitted : device_->open(host_, toStr(what), token);
+    }
     if (name == "timer") return timers_->set(host_, 5, 1'000'000, 1'000'000);
     if (name == "cancel") return timers_->cancel(host_, 5);
     if (name == "badtimer") return timers_->set(host_, 64, 1, 0);
