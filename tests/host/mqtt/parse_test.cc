@@ -278,8 +278,9 @@ TEST(MqttSubscribeTest, RefusesWhatNoClientMaySend) {
 TEST(MqttAckTest, ReadsShortAndLongForms) {
   Ack out;
   Fault fault;
+  std::string bytes;  // What `out` points into.
   const auto parse = [&](const std::string& body, Version version) {
-    const std::string bytes = packet(0x40, body);
+    bytes = packet(0x40, body);
     return parseAck(frameFrom(bytes), version, out, fault);
   };
   ASSERT_TRUE(parse(bytesOf({1, 2}), Version::k5));
