@@ -206,7 +206,7 @@ void Agent::State::collect() {
 
 Result<std::unique_ptr<Agent>> Agent::open(Parts parts) {
   std::vector<std::string> damage;
-  KANTE_TRY(journal, Journal::open(parts.journal, damage));
+  KANTE_TRY(journal, Journal::open(parts.journal, damage, parts.last_end));
   auto state = std::make_shared<State>(std::move(parts), std::move(journal));
   for (const std::string& what : damage) state->parts.log.error(kWho, what);
   if (const Journal::Entry* now = state->journal.current()) {
@@ -226,14 +226,22 @@ void Agent::start(Applied applied) {
   State& state = *state_;
   if (state.changing) return applied(fail(Errc::kState, "another change is under way"));
   if (state.journal.handover()) return state.beginAgain(std::move(applied));
-  state.startCommitted(nullptr, {}, std::move(applied));
+  std::string rolled_back;
+  if (const Journal::Entry* cut_off = state.journal.interrupted()) {
+    rolled_back = titleOf(cut_off->said.id, cut_off->said.version) + ": " + cut_off->said.reason;
+    state.parts.log.error(kWho, "rolled back " + rolled_back);
+  }
+  state.startCommitted(nullptr, rolled_back, std::move(applied));
 }
 
 // rolled_back: why what this life began with is not what runs; empty: nothing was before.
 void Agent::State::startCommitted(const Journal::Handover* handed, const std::string& rolled_back,
                                   Applied applied) {
   const Journal::Entry* now = journal.current();
-  if (now == nullptr) return applied(fail(Errc::kNotFound, "no deployment was committed yet"));
+  if (now == nullptr) {
+    if (!rolled_back.empty()) status = {"", 0, DeploymentState::kRolledBack, rolled_back};
+    return applied(fail(Errc::kNotFound, "no deployment was committed yet"));
+  }
   const auto refuse = [&](const Error& error) {
     status.state = DeploymentState::kFailed;
     status.reason = error.text;

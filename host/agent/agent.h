@@ -112,6 +112,7 @@ class Agent {
     Handover handover = {};
     // Whether a module of this bundle must not run although it was admitted; empty: none.
     std::function<bool(const std::string& digest)> barred = nullptr;
+    std::string last_end = {};  // What ended the last life of the host, as far as it is known.
   };
 
   static Result<std::unique_ptr<Agent>> open(Parts parts);

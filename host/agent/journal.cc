@@ -76,7 +76,8 @@ std::optional<Journal::Entry> decode(const std::string& text) {
 
 }  // namespace
 
-Result<Journal> Journal::open(DurableMap& map, std::vector<std::string>& damage) {
+Result<Journal> Journal::open(DurableMap& map, std::vector<std::string>& damage,
+                              const std::string& last_end) {
   KANTE_TRY(all, map.readAll());
   Journal journal(map);
   for (const auto& [key, value] : all) {
@@ -115,12 +116,12 @@ Result<Journal> Journal::open(DurableMap& map, std::vector<std::string>& damage)
     journal.current_ = 0;
   }
   journal.openHandover(all, damage);
-  journal.settleLeftovers();
+  journal.settleLeftovers(last_end);
   return journal;
 }
 
 // What was being applied when the process ended.
-void Journal::settleLeftovers() {
+void Journal::settleLeftovers(const std::string& last_end) {
   for (auto& [n, entry] : entries_) {
     const bool holds = n == current_;
     if (holds && entry.said.state != kCommitted) {
@@ -130,6 +131,8 @@ void Journal::settleLeftovers() {
     } else if (!holds && entry.said.state == kApplying && !(handover_ && handover_->n == n)) {
       entry.said.state = kRolledBack;
       entry.said.reason = "the host ended while it was being applied";
+      if (!last_end.empty()) entry.said.reason += ": " + last_end;
+      interrupted_ = n;
       (void)write(entry);
     }
   }

@@ -54,8 +54,10 @@ class Journal {
     std::set<std::string> down;  // Modules that did not run.
   };
 
-  // `map` outlives it.  `damage` gets a sentence for each record that could not be read.
-  static Result<Journal> open(DurableMap& map, std::vector<std::string>& damage);
+  // `map` outlives it.  `damage` gets a sentence for each record that could not be read. `last_end`
+  // is what ended the last life of the host, as far as anybody knows.
+  static Result<Journal> open(DurableMap& map, std::vector<std::string>& damage,
+                              const std::string& last_end = {});
 
   using Done = std::function<void(Status)>;
   std::uint64_t next() const;  // The number that the next begin() gives.
@@ -87,7 +89,9 @@ class Journal {
   // The deployment before the current one; null if there is none.
   const Entry* beforeCurrent() const;
   std::vector<HistoryEntry> history() const;  // Newest first.
-  std::set<std::string> digests() const;      // Of all committed entries that are kept.
+  // The entry that the last life was applying when it ended, now rolled back; null: none.
+  const Entry* interrupted() const { return find(interrupted_); }
+  std::set<std::string> digests() const;  // Of all committed entries that are kept.
 
  private:
   explicit Journal(DurableMap& map) : map_(&map) {}
@@ -97,7 +101,7 @@ class Journal {
                     std::vector<std::string>& damage);
   Status writeHandover(const Handover& handover);
   void writeStates(SavedStates::const_iterator next, Done done);
-  void settleLeftovers();
+  void settleLeftovers(const std::string& last_end);
   void trim();
 
   DurableMap* map_;
@@ -107,6 +111,7 @@ class Journal {
   std::set<std::string> state_keys_;                        // That are, or may be, on disk.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>();  // Answers that come late see it gone.
   std::uint64_t current_ = 0;
+  std::uint64_t interrupted_ = 0;
   std::uint64_t before_commit_ = 0;  // What current_ was before the last commit().
 };
 

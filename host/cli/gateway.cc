@@ -335,6 +335,8 @@ Status Gateway::State::openAgent() {
                        return options.config.trust.on_revoked == OnRevoked::kStop &&
                               !distrust->why(digest).empty();
                      }};
+  if (const auto& blame = crash_page->blame())
+    parts.last_end = "module " + blame->module + " brought it down: " + blame->reason;
   KANTE_TRY(opened, Agent::open(std::move(parts)));
   agent = std::move(opened);
   if (sandbox->tier() != 0) demoteBlamed(blameParts(), *agent);

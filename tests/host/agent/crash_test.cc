@@ -51,6 +51,14 @@ TEST(AgentCrash, AtAnyInstantLeavesTheOldDeploymentOrTheNew) {
     EXPECT_EQ(life.host.targets.at(0).modules.at(0).config, version == 1 ? "{}" : R"({"a":2})");
     for (const auto& entry : life.agent->history())
       EXPECT_EQ(entry.state, entry.version <= version ? "committed" : "rolled-back");
+    // What was cut off is told, and by whom.
+    const bool cut_off = life.agent->history().size() > 1 && version == 1;
+    EXPECT_EQ(life.agent->status().state,
+              cut_off ? DeploymentState::kRolledBack : DeploymentState::kCommitted);
+    EXPECT_EQ(life.agent->status().reason,
+              cut_off ? "line-4 version 2: the host ended while it was being applied: module x "
+                        "brought it down"
+                      : "");
     (version == 1 ? old_seen : new_seen) = true;
     if (version == 1) {
       EXPECT_TRUE(life.apply(kSecond));  // What was cut off can be tried again.

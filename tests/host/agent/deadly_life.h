@@ -60,7 +60,8 @@ struct Life {
     twins = Twins::open(twin_map).value();
     agent = Agent::open({*bundles, host, *twins, journal, gateway.clock, gateway.log,
                          [this] { return policyFor(*gateway.trust); }, Upstream::kServed,
-                         Agent::Handover{{}, {}, [this] { left = true; }}})
+                         Agent::Handover{{}, {}, [this] { left = true; }}, nullptr,
+                         "module x brought it down"})
                 .value();
   }
   bool apply(const std::string& text) {
