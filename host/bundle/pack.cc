@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "host/base/fd.h"
+#include "host/base/openssl.h"
 #include "host/bundle/elf_lint.h"
 #include "host/bundle/frame.h"
 #include "host/bundle/lint_file.h"
-#include "host/bundle/openssl.h"
 #include "host/bundle/payload.h"
 #include "host/bundle/signature.h"
 #include "host/bundle/tar.h"

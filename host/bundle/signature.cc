@@ -7,7 +7,7 @@
 
 #include <algorithm>
 
-#include "host/bundle/openssl.h"
+#include "host/base/openssl.h"
 
 namespace kante {
 

@@ -6,7 +6,7 @@
 
 #include "host/base/encoding.h"
 #include "host/base/fd.h"
-#include "host/bundle/openssl.h"
+#include "host/base/openssl.h"
 
 namespace kante {
 

@@ -7,7 +7,7 @@
 #include <memory>
 #include <set>
 
-#include "host/bundle/openssl.h"
+#include "host/base/openssl.h"
 #include "host/bundle/payload.h"
 #include "host/bundle/tar.h"
 

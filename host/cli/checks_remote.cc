@@ -12,7 +12,7 @@
 #include <memory>
 
 #include "host/base/fd.h"
-#include "host/bundle/openssl.h"
+#include "host/base/openssl.h"
 #include "host/bundle/trust.h"
 #include "host/cli/checks.h"
 #include "host/cli/output.h"

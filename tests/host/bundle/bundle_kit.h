@@ -8,8 +8,8 @@
 #include <vector>
 
 #include "host/base/fd.h"
+#include "host/base/openssl.h"
 #include "host/bundle/admission.h"
-#include "host/bundle/openssl.h"
 
 namespace kante::test {
 

@@ -1,4 +1,4 @@
-#include "host/bundle/openssl.h"
+#include "host/base/openssl.h"
 
 #include <openssl/err.h>
 #include <openssl/pem.h>

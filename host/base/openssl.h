@@ -1,5 +1,4 @@
-// Owners for the OpenSSL objects of this room, and its last error as text.  Included by .cc files
-// only.
+// Owners for OpenSSL's objects, and its last error as text.  Included by .cc files only.
 #pragma once
 
 #include <openssl/bio.h>
