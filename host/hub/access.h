@@ -1,4 +1,5 @@
-// Who a client of the hub is, and what it may do.  The hub asks; the registry of identities answers.
+// Who a client of the hub is, and what it may do.  The hub asks; the registry of identities
+// answers.
 //
 // Everything is denied unless an answer allows it.  Sessions ask on their shards, so an Access and
 // its principals are immutable or guard themselves, and answer without waiting: no file, no

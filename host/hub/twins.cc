@@ -14,7 +14,7 @@ namespace json = boost::json;
 
 // Of one twin as it is kept: two sections and a base, escaped at worst.
 constexpr JsonBounds kRecordBounds{1 << 20, 8};
-constexpr std::size_t kPrincipalBytesMax = 250;  // A key of the store has 256.
+constexpr std::size_t kPrincipalBytesMax = 280;  // A key of the store has 320.
 
 struct Twin {
   TwinSection desired;

@@ -24,7 +24,7 @@ class StoreCore;
 class KeyValue {
  public:
   static constexpr std::size_t kAreaBytesMax = 128;
-  static constexpr std::size_t kKeyBytesMax = 256;
+  static constexpr std::size_t kKeyBytesMax = 320;
   static constexpr std::size_t kValueBytesMax = 16u << 20;
 
   // Area: not empty, without U+0000.  Absent value: erase.

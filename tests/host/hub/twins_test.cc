@@ -254,7 +254,7 @@ TEST(Twins, TheirNumberIsBounded) {
   EXPECT_TRUE(twins->patchReported("device/1", "{}"));
   ASSERT_TRUE(twins->remove("device/1"));
   EXPECT_TRUE(twins->patchReported("device/one-more", "{}"));
-  EXPECT_EQ(twins->patchReported(std::string(251, 'x'), "{}").error().code, Errc::kInvalid);
+  EXPECT_EQ(twins->patchReported(std::string(281, 'x'), "{}").error().code, Errc::kInvalid);
 }
 
 }  // namespace
