@@ -48,6 +48,13 @@ class Principal {
   // True: a subscription may match more than the principal may have; each delivery is asked for.
   virtual bool checksDeliveries() const { return false; }
   virtual bool mayReceive(std::string_view /*topic*/) const { return true; }
+  // Direct methods and twins of principals; its own twin is granted like any other.
+  virtual bool mayCall(std::string_view /*principal*/, std::string_view /*method*/) const {
+    return false;
+  }
+  virtual bool mayUseTwin(std::string_view /*principal*/) const { return false; }
+  // Whether it may speak for a device behind it.
+  virtual bool mayActFor(std::string_view /*principal*/) const { return false; }
 };
 
 struct Admission {
