@@ -175,11 +175,12 @@ TEST_F(RegistryTest, ObserversAreToldOfEveryChangeAndWhatBecomesOfSessions) {
   ASSERT_TRUE(registry->rotate(named("a"), Registry::Keys::kPrimary, Sessions::kKeep));
   ASSERT_TRUE(registry->rotate(named("a"), Registry::Keys::kPrimary, Sessions::kEnd));
   ASSERT_TRUE(registry->remove(named("a")));
-  EXPECT_EQ(seen, (std::vector<std::string>{
-                      "device/a added", "device/a/module/m added", "device/a grants",
-                      "device/a disabled end", "device/a/module/m disabled end", "device/a enabled",
-                      "device/a/module/m enabled", "device/a credentials", "device/a credentials end",
-                      "device/a/module/m removed end", "device/a removed end"}));
+  EXPECT_EQ(seen,
+            (std::vector<std::string>{
+                "device/a added", "device/a/module/m added", "device/a grants",
+                "device/a disabled end", "device/a/module/m disabled end", "device/a enabled",
+                "device/a/module/m enabled", "device/a credentials", "device/a credentials end",
+                "device/a/module/m removed end", "device/a removed end"}));
   observation.reset();
   ASSERT_TRUE(add("b"));
   EXPECT_EQ(seen.size(), 11u);
