@@ -3,6 +3,7 @@
 // One form for both versions: what 3.1.1 does not have is absent.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string_view>
@@ -34,6 +35,9 @@ enum class PacketType : std::uint8_t {
 };
 
 enum class Qos : std::uint8_t { k0, k1, k2 };
+
+inline constexpr std::size_t kTextBytesMax = 65'535;        // Two bytes say how long it is.
+inline constexpr std::size_t kPacketBodyMax = 268'435'455;  // Four bytes of seven bits.
 
 struct Will {
   std::string_view topic;

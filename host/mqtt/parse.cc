@@ -1,12 +1,41 @@
 #include "host/mqtt/parse.h"
 
+#include <algorithm>
+#include <span>
+
 #include "host/mqtt/bytes.h"
 #include "host/mqtt/topic.h"
 
 namespace kante::mqtt {
 namespace {
 
-constexpr std::uint32_t kLengthMax = 268'435'455;  // Of a body: four bytes of length.
+// MQTT 5.0, tables 3-4 and 3-5, 3-6 and 3-7, and of 3-10 what a client says.
+constexpr Reason kOfReceipt[] = {Reason::kSuccess,
+                                 Reason::kNoMatchingSubscribers,
+                                 Reason::kUnspecified,
+                                 Reason::kImplementationSpecific,
+                                 Reason::kNotAuthorized,
+                                 Reason::kTopicNameInvalid,
+                                 Reason::kPacketIdInUse,
+                                 Reason::kQuotaExceeded,
+                                 Reason::kPayloadFormatInvalid};
+constexpr Reason kOfRelease[] = {Reason::kSuccess, Reason::kPacketIdNotFound};
+constexpr Reason kOfDisconnect[] = {Reason::kSuccess,
+                                    Reason::kDisconnectWithWill,
+                                    Reason::kUnspecified,
+                                    Reason::kMalformedPacket,
+                                    Reason::kProtocolError,
+                                    Reason::kImplementationSpecific,
+                                    Reason::kTopicNameInvalid,
+                                    Reason::kReceiveMaximumExceeded,
+                                    Reason::kTopicAliasInvalid,
+                                    Reason::kPacketTooLarge,
+                                    Reason::kMessageRateTooHigh,
+                                    Reason::kQuotaExceeded,
+                                    Reason::kAdministrativeAction,
+                                    Reason::kPayloadFormatInvalid};
+constexpr Reason kOfAuth[] = {Reason::kSuccess, Reason::kContinueAuthentication,
+                              Reason::kReAuthenticate};
 
 bool refuse(Fault& fault, Reason reason, const char* what) {
   fault = {reason, what};
@@ -26,6 +55,12 @@ bool readProperties(ByteReader& reader, Version version, PropertySet where, Prop
   if (!parseProperties(bytes, where, out, fault)) return false;
   if (out.user_properties <= user_max) return true;
   return refuse(fault, Reason::kImplementationSpecific, "too many user properties");
+}
+
+bool readReason(ByteReader& reader, std::span<const Reason> allowed, Reason& out, Fault& fault) {
+  out = static_cast<Reason>(reader.byte());
+  return std::find(allowed.begin(), allowed.end(), out) != allowed.end() ||
+         refuse(fault, Reason::kProtocolError, "a reason that this packet does not have");
 }
 
 bool checkQos(unsigned bits, Qos& out) {
@@ -145,7 +180,7 @@ Framing frameOf(std::string_view arrived, std::size_t packet_max, Frame& frame, 
     }
   }
   frame.size = at + 1 + length;
-  if (length > kLengthMax || frame.size > packet_max) {  // [MQTT-3.2.2-15] the other way round
+  if (length > kPacketBodyMax || frame.size > packet_max) {  // [MQTT-3.2.2-15] the other way round
     (void)refuse(fault, Reason::kPacketTooLarge, "a packet that is larger than allowed");
     return Framing::kRefused;
   }
@@ -218,7 +253,9 @@ bool parseAck(const Frame& frame, Version version, Ack& out, Fault& fault) {
   if (!readPacketId(reader, out.packet_id, fault)) return false;
   if (reader.empty()) return true;
   if (version == Version::k311) return malformed(fault, "bytes behind a packet identifier");
-  out.reason = static_cast<Reason>(reader.byte());
+  const bool of_receipt = frame.type == PacketType::kPuback || frame.type == PacketType::kPubrec;
+  const auto allowed = of_receipt ? std::span<const Reason>(kOfReceipt) : kOfRelease;
+  if (!readReason(reader, allowed, out.reason, fault)) return false;
   if (!reader.empty() &&
       !readProperties(reader, version, PropertySet::kPuback, out.properties, fault))
     return false;
@@ -271,7 +308,7 @@ bool parseDisconnect(const Frame& frame, Version version, Notice& out, Fault& fa
   if (frame.body.empty()) return true;
   if (version == Version::k311) return malformed(fault, "bytes in a packet that has none");
   ByteReader reader(frame.body);
-  out.reason = static_cast<Reason>(reader.byte());
+  if (!readReason(reader, kOfDisconnect, out.reason, fault)) return false;
   if (!reader.empty() &&
       !readProperties(reader, version, PropertySet::kDisconnect, out.properties, fault))
     return false;
@@ -283,10 +320,7 @@ bool parseAuth(const Frame& frame, Version version, Notice& out, Fault& fault) {
   if (version == Version::k311) return malformed(fault, "an AUTH of MQTT 5.0");
   if (frame.body.empty()) return true;
   ByteReader reader(frame.body);
-  out.reason = static_cast<Reason>(reader.byte());
-  if (out.reason != Reason::kSuccess && out.reason != Reason::kContinueAuthentication &&
-      out.reason != Reason::kReAuthenticate)
-    return refuse(fault, Reason::kProtocolError, "an AUTH with a reason that it does not have");
+  if (!readReason(reader, kOfAuth, out.reason, fault)) return false;
   if (!reader.empty() &&
       !readProperties(reader, version, PropertySet::kAuth, out.properties, fault))
     return false;

@@ -8,6 +8,7 @@ void appendU16(std::string& out, unsigned value) {
   appendByte(out, value >> 8 & 0xff);
   appendByte(out, value & 0xff);
 }
+bool fits(std::string_view text) { return text.size() <= kTextBytesMax; }
 void appendText(std::string& out, std::string_view text) {
   appendU16(out, static_cast<unsigned>(text.size()));
   out += text;
@@ -35,6 +36,11 @@ std::size_t publishBody(Version version, const PublishHead& head,
          propertiesBytes(version, properties) + head.payload_bytes;
 }
 
+// 3.1.1 has no properties that could be too long.
+bool canSay(Version version, const PropertyWriter& properties, std::size_t body_bytes) {
+  return (version != Version::k5 || properties.fits()) && body_bytes <= kPacketBodyMax;
+}
+
 }  // namespace
 
 void appendVariable(std::string& out, std::uint32_t value) {
@@ -59,31 +65,45 @@ void PropertyWriter::variable(PropertyId id, std::uint32_t value) {
   appendVariable(bytes_, value);
 }
 void PropertyWriter::text(PropertyId id, std::string_view value) {
+  if (!mqtt::fits(value)) {
+    fits_ = false;
+    return;
+  }
   appendByte(bytes_, static_cast<unsigned>(id));
   appendText(bytes_, value);
 }
 void PropertyWriter::user(std::string_view name, std::string_view value) {
+  if (!mqtt::fits(name) || !mqtt::fits(value)) {
+    fits_ = false;
+    return;
+  }
   text(PropertyId::kUserProperty, name);
   appendText(bytes_, value);
 }
 
-void writeConnack(std::string& out, Version version, bool session_present, Reason reason,
+bool writeConnack(std::string& out, Version version, bool session_present, Reason reason,
                   const PropertyWriter& properties) {
-  appendHead(out, PacketType::kConnack, 0, 2 + propertiesBytes(version, properties));
+  const std::size_t body = 2 + propertiesBytes(version, properties);
+  if (!canSay(version, properties, body)) return false;
+  appendHead(out, PacketType::kConnack, 0, body);
   // [MQTT-3.2.2-6] no session with a refusal.
   appendByte(out, session_present && reason == Reason::kSuccess ? 1 : 0);
   appendByte(out, version == Version::k5 ? static_cast<unsigned>(reason) : returnCode311(reason));
   appendProperties(out, version, properties);
+  return true;
 }
 
-void writePublishHead(std::string& out, Version version, const PublishHead& head,
+bool writePublishHead(std::string& out, Version version, const PublishHead& head,
                       const PropertyWriter& properties) {
   const unsigned flags =
       (head.dup ? 8u : 0u) | static_cast<unsigned>(head.qos) << 1 | (head.retain ? 1u : 0u);
-  appendHead(out, PacketType::kPublish, flags, publishBody(version, head, properties));
+  const std::size_t body = publishBody(version, head, properties);
+  if (!fits(head.topic) || !canSay(version, properties, body)) return false;
+  appendHead(out, PacketType::kPublish, flags, body);
   appendText(out, head.topic);
   if (head.qos != Qos::k0) appendU16(out, head.packet_id);
   appendProperties(out, version, properties);
+  return true;
 }
 
 std::size_t publishBytes(Version version, const PublishHead& head,
@@ -92,7 +112,7 @@ std::size_t publishBytes(Version version, const PublishHead& head,
   return 1 + variableBytes(body) + body;
 }
 
-void writeAck(std::string& out, Version version, PacketType type, std::uint16_t packet_id,
+bool writeAck(std::string& out, Version version, PacketType type, std::uint16_t packet_id,
               Reason reason, std::string_view reason_text) {
   const unsigned flags = type == PacketType::kPubrel ? 2 : 0;
   const bool bare = version == Version::k311 || (reason == Reason::kSuccess && reason_text.empty());
@@ -100,11 +120,13 @@ void writeAck(std::string& out, Version version, PacketType type, std::uint16_t 
   if (!reason_text.empty()) properties.text(PropertyId::kReasonString, reason_text);
   std::size_t body = 2;
   if (!bare) body += 1 + (reason_text.empty() ? 0 : propertiesBytes(version, properties));
+  if (!bare && !canSay(version, properties, body)) return false;
   appendHead(out, type, flags, body);
   appendU16(out, packet_id);
-  if (bare) return;
+  if (bare) return true;
   appendByte(out, static_cast<unsigned>(reason));
   if (!reason_text.empty()) appendProperties(out, version, properties);
+  return true;
 }
 
 void writeSubscribed(std::string& out, Version version, PacketType type, std::uint16_t packet_id,
@@ -123,20 +145,25 @@ void writeSubscribed(std::string& out, Version version, PacketType type, std::ui
 
 void writePingresp(std::string& out) { appendHead(out, PacketType::kPingresp, 0, 0); }
 
-void writeDisconnect(std::string& out, Version version, Reason reason,
+bool writeDisconnect(std::string& out, Version version, Reason reason,
                      const PropertyWriter& properties) {
-  if (version == Version::k311) return;
+  if (version == Version::k311) return true;
   const bool bare = properties.bytes().empty();
-  appendHead(out, PacketType::kDisconnect, 0,
-             1 + (bare ? 0 : propertiesBytes(version, properties)));
+  const std::size_t body = 1 + (bare ? 0 : propertiesBytes(version, properties));
+  if (!canSay(version, properties, body)) return false;
+  appendHead(out, PacketType::kDisconnect, 0, body);
   appendByte(out, static_cast<unsigned>(reason));
   if (!bare) appendProperties(out, version, properties);
+  return true;
 }
 
-void writeAuth(std::string& out, Reason reason, const PropertyWriter& properties) {
-  appendHead(out, PacketType::kAuth, 0, 1 + propertiesBytes(Version::k5, properties));
+bool writeAuth(std::string& out, Reason reason, const PropertyWriter& properties) {
+  const std::size_t body = 1 + propertiesBytes(Version::k5, properties);
+  if (!canSay(Version::k5, properties, body)) return false;
+  appendHead(out, PacketType::kAuth, 0, body);
   appendByte(out, static_cast<unsigned>(reason));
   appendProperties(out, Version::k5, properties);
+  return true;
 }
 
 }  // namespace kante::mqtt

@@ -32,7 +32,7 @@ void readAgain(const Publish& first, Version version) {
   head.packet_id = first.packet_id;
   head.payload_bytes = first.payload.size();
   std::string bytes;
-  writePublishHead(bytes, version, head, properties);
+  require(writePublishHead(bytes, version, head, properties));
   bytes += first.payload;
   Frame frame;
   Fault fault;

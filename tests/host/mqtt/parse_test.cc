@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "tests/host/mqtt/packet_bytes.h"
 
 namespace kante::mqtt {
@@ -306,6 +308,35 @@ TEST(MqttNoticeTest, ReadsDisconnectAndAuth) {
   const std::string wrong = packet(0xf0, bytesOf({0x80}));
   EXPECT_FALSE(parseAuth(frameFrom(wrong), Version::k5, out, fault));
   EXPECT_EQ(fault.reason, Reason::kProtocolError);
+}
+
+// Of all 256: those of MQTT 5.0, 3.4.2.1 to 3.7.2.1, 3.14.2.1 (a client's) and 3.15.2.1.
+TEST(MqttReasonTest, EachPacketHasItsOwn) {
+  const std::set<unsigned> receipt = {0, 0x10, 0x80, 0x83, 0x87, 0x90, 0x91, 0x97, 0x99};
+  const std::set<unsigned> release = {0, 0x92};
+  const std::set<unsigned> disconnect = {0,    4,    0x80, 0x81, 0x82, 0x83, 0x90,
+                                         0x93, 0x94, 0x95, 0x96, 0x97, 0x98, 0x99};
+  const std::set<unsigned> auth = {0, 0x18, 0x19};
+  const std::pair<unsigned, std::set<unsigned>> kinds[] = {{0x40, receipt},    {0x50, receipt},
+                                                           {0x62, release},    {0x70, release},
+                                                           {0xe0, disconnect}, {0xf0, auth}};
+  for (const auto& [first, allowed] : kinds) {
+    for (unsigned reason = 0; reason < 256; ++reason) {
+      const bool has_id = first < 0xe0;
+      const std::string bytes = packet(first, has_id ? bytesOf({1, 2, reason}) : bytesOf({reason}));
+      Fault fault;
+      Ack ack;
+      Notice notice;
+      const Frame frame = frameFrom(bytes);
+      const bool taken = has_id          ? parseAck(frame, Version::k5, ack, fault)
+                         : first == 0xe0 ? parseDisconnect(frame, Version::k5, notice, fault)
+                                         : parseAuth(frame, Version::k5, notice, fault);
+      EXPECT_EQ(taken, allowed.contains(reason)) << first << ' ' << reason;
+      if (!taken) {
+        EXPECT_EQ(fault.reason, Reason::kProtocolError);
+      }
+    }
+  }
 }
 
 }  // namespace

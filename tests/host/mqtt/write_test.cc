@@ -11,12 +11,12 @@ namespace {
 
 TEST(MqttWriteTest, ConnackSaysLessInTheOlderVersion) {
   std::string out;
-  writeConnack(out, Version::k311, true, Reason::kNotAuthorized, {});
+  ASSERT_TRUE(writeConnack(out, Version::k311, true, Reason::kNotAuthorized, {}));
   EXPECT_EQ(out, bytesOf({0x20, 2, 0, 5})) << "[MQTT-3.2.2-6]";
   out.clear();
   PropertyWriter properties;
   properties.u16(PropertyId::kReceiveMaximum, 20);
-  writeConnack(out, Version::k5, true, Reason::kSuccess, properties);
+  ASSERT_TRUE(writeConnack(out, Version::k5, true, Reason::kSuccess, properties));
   EXPECT_EQ(out, bytesOf({0x20, 6, 1, 0, 3, 0x21, 0, 20}));
 }
 
@@ -33,7 +33,7 @@ TEST(MqttWriteTest, APublishReadsBackAsItWasWritten) {
   head.payload_bytes = payload.size();
   for (const Version version : {Version::k311, Version::k5}) {
     std::string out;
-    writePublishHead(out, version, head, properties);
+    ASSERT_TRUE(writePublishHead(out, version, head, properties));
     out += payload;
     EXPECT_EQ(out.size(), publishBytes(version, head, properties));
     Publish back;
@@ -51,20 +51,20 @@ TEST(MqttWriteTest, APublishReadsBackAsItWasWritten) {
 
 TEST(MqttWriteTest, AcknowledgementsAreAsShortAsTheyCanBe) {
   std::string out;
-  writeAck(out, Version::k5, PacketType::kPuback, 7, Reason::kSuccess);
+  ASSERT_TRUE(writeAck(out, Version::k5, PacketType::kPuback, 7, Reason::kSuccess));
   EXPECT_EQ(out, bytesOf({0x40, 2, 0, 7}));
   out.clear();
-  writeAck(out, Version::k5, PacketType::kPubrel, 7, Reason::kPacketIdNotFound);
+  ASSERT_TRUE(writeAck(out, Version::k5, PacketType::kPubrel, 7, Reason::kPacketIdNotFound));
   EXPECT_EQ(out, bytesOf({0x62, 3, 0, 7, 0x92}));
   out.clear();
-  writeAck(out, Version::k5, PacketType::kPuback, 7, Reason::kNotAuthorized, "no");
+  ASSERT_TRUE(writeAck(out, Version::k5, PacketType::kPuback, 7, Reason::kNotAuthorized, "no"));
   Ack back;
   Fault fault;
   ASSERT_TRUE(parseAck(frameFrom(out), Version::k5, back, fault)) << fault.what;
   EXPECT_EQ(back.reason, Reason::kNotAuthorized);
   EXPECT_EQ(*back.properties.reason_string, "no");
   out.clear();
-  writeAck(out, Version::k311, PacketType::kPuback, 7, Reason::kNotAuthorized, "no");
+  ASSERT_TRUE(writeAck(out, Version::k311, PacketType::kPuback, 7, Reason::kNotAuthorized, "no"));
   EXPECT_EQ(out, bytesOf({0x40, 2, 0, 7}));
 }
 
@@ -83,9 +83,9 @@ TEST(MqttWriteTest, SubackTellsEachFilter) {
 
 TEST(MqttWriteTest, OnlyVersion5IsToldWhyItEnds) {
   std::string out;
-  writeDisconnect(out, Version::k311, Reason::kSessionTakenOver, {});
+  ASSERT_TRUE(writeDisconnect(out, Version::k311, Reason::kSessionTakenOver, {}));
   EXPECT_EQ(out, "");
-  writeDisconnect(out, Version::k5, Reason::kSessionTakenOver, {});
+  ASSERT_TRUE(writeDisconnect(out, Version::k5, Reason::kSessionTakenOver, {}));
   EXPECT_EQ(out, bytesOf({0xe0, 1, 0x8e}));
 }
 
@@ -102,6 +102,52 @@ TEST(MqttWriteTest, LengthsTakeAsManyBytesAsTheyNeed) {
     appendVariable(out, value);
     EXPECT_EQ(out, bytes) << value;
   }
+}
+
+TEST(MqttWriteTest, ATextThatNoPacketCanSayIsNotWritten) {
+  const std::string longest(kTextBytesMax, 't');
+  const std::string longer = longest + 't';
+  std::string out;
+  PublishHead head;
+  head.topic = longest;
+  ASSERT_TRUE(writePublishHead(out, Version::k311, head, {}));
+  Publish back;
+  Fault fault;
+  ASSERT_TRUE(parsePublish(frameFrom(out), Version::k311, back, fault)) << fault.what;
+  EXPECT_EQ(back.topic, longest);
+  out.clear();
+  head.topic = longer;
+  EXPECT_FALSE(writePublishHead(out, Version::k311, head, {}));
+  EXPECT_FALSE(writeAck(out, Version::k5, PacketType::kPuback, 7, Reason::kSuccess, longer));
+  head.topic = "a";
+  for (const bool as_value : {false, true}) {
+    PropertyWriter properties;
+    properties.user(longest, longest);
+    EXPECT_TRUE(properties.fits());
+    const std::string before = properties.bytes();
+    properties.user(as_value ? "name" : longer, as_value ? longer : "value");
+    EXPECT_FALSE(properties.fits());
+    EXPECT_EQ(properties.bytes(), before) << "nothing of it";
+    EXPECT_FALSE(writePublishHead(out, Version::k5, head, properties));
+    EXPECT_FALSE(writeConnack(out, Version::k5, false, Reason::kSuccess, properties));
+    EXPECT_FALSE(writeDisconnect(out, Version::k5, Reason::kSuccess, properties));
+    EXPECT_FALSE(writeAuth(out, Reason::kSuccess, properties));
+    properties.clear();
+    EXPECT_TRUE(properties.fits());
+  }
+  EXPECT_EQ(out, "");
+}
+
+TEST(MqttWriteTest, APacketThatIsTooLongIsNotWritten) {
+  std::string out;
+  PublishHead head;
+  head.topic = "a";
+  head.payload_bytes = kPacketBodyMax - 3;
+  EXPECT_TRUE(writePublishHead(out, Version::k311, head, {}));
+  out.clear();
+  ++head.payload_bytes;
+  EXPECT_FALSE(writePublishHead(out, Version::k311, head, {}));
+  EXPECT_EQ(out, "");
 }
 
 }  // namespace
