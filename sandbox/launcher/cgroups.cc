@@ -126,6 +126,12 @@ int Group::cloneInto() const {
   return parts_.size() == 1 && parts_[0].controller.empty() ? parts_[0].directory.get() : -1;
 }
 
+std::vector<int> Group::descriptors() const {
+  std::vector<int> out;
+  for (const Part& part : parts_) out.push_back(part.directory.get());
+  return out;
+}
+
 // A thread that moves itself needs no lock of the whole machine; to move another process takes
 // one, and 15 ms.
 std::string Group::enter() const {

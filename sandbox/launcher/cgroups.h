@@ -28,6 +28,8 @@ class Group {
   bool made() const { return !parts_.empty(); }
   // To be given to clone3; -1 where version 1 is, which a process can only enter by itself.
   int cloneInto() const;
+  // What enter() needs open.
+  std::vector<int> descriptors() const;
   // This process, which has one thread.  Empty, or what went wrong.
   std::string enter() const;
   // Every process in it: at once with version 2, one by one with version 1.

@@ -12,6 +12,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 
@@ -28,6 +29,26 @@ constexpr const char* kSpaces[6] = {"user", "mnt", "pid", "net", "ipc", "uts"}; 
 constexpr int kHighFds = 200;             // Above whatever a runner is given.
 constexpr const char* kOomScore = "500";  // Before the host, if memory is short.
 
+// A copy of what the launcher has open would keep it open once the launcher is gone: the host would
+// not hear of that, nor would this process or another one that is on its way.
+void keepOnly(const ChildPlan& plan, Steps& steps) {
+  std::vector<int> kept = plan.descriptors;
+  kept.push_back(plan.sync_fd);
+  if (plan.runner_fd >= 0) kept.push_back(plan.runner_fd);
+  if (plan.group != nullptr) {
+    for (const int fd : plan.group->descriptors()) kept.push_back(fd);
+  }
+  std::sort(kept.begin(), kept.end());
+  steps.at("closing what is the launcher's");
+  int next = STDERR_FILENO + 1;
+  for (const int fd : kept) {
+    if (fd > next) steps.must(::syscall(SYS_close_range, next, fd - 1, 0) == 0, "close_range");
+    next = std::max(next, fd + 1);
+  }
+  steps.must(::syscall(SYS_close_range, next, ~0U, 0) == 0, "close_range");
+}
+
+// Also where the launcher was gone before it could be watched: only it has the other end.
 void waitForGo(const ChildPlan& plan) {
   char byte = 0;
   ssize_t got = 0;
@@ -98,7 +119,7 @@ void dropRest(Steps& steps) {
   steps.must(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0, "no_new_privs");
 }
 
-// Last, because a change of ids clears it.
+// Again and last, because a change of ids clears it.
 void dieWithLauncher(Steps& steps) {
   steps.at("ending with the launcher");
   steps.must(::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) == 0);
@@ -174,6 +195,8 @@ std::uint64_t cloneFlags(const ChildPlan& plan) {
 
 void becomeRunner(const ChildPlan& plan) {
   Steps steps(plan.sync_fd);
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+  keepOnly(plan, steps);
   waitForGo(plan);
   if (plan.group != nullptr) {
     const std::string failed = plan.group->enter();

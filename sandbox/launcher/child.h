@@ -35,6 +35,7 @@ inline constexpr uid_t kInnerId = 1000;
 // Flags of clone3 for it.  The cgroup namespace follows once the process is in its group.
 std::uint64_t cloneFlags(const ChildPlan& plan);
 
+// Whatever else the launcher has open is closed first.
 [[noreturn]] void becomeRunner(const ChildPlan& plan);
 
 }  // namespace kante::launcher

@@ -1,17 +1,23 @@
 // The launcher's parts that need no runner.
+#include <fcntl.h>
 #include <gmock/gmock.h>
+#include <poll.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 
 #include "sandbox/launcher/cgroups.h"
+#include "sandbox/launcher/child.h"
 #include "sandbox/launcher/clone.h"
 #include "sandbox/launcher/keeper.h"
 #include "sandbox/launcher/libraries.h"
 #include "tests/sandbox/launcher/rig.h"
+#include "tests/support/eventually.h"
 
 namespace kante::launcher {
 namespace {
@@ -207,6 +213,64 @@ TEST(RealGroups, WhatAKilledLauncherLeftIsRemovedAndOthersAreNot) {
   EXPECT_EQ(of_child, 0U);
   EXPECT_GT(of_own, 0U);
   EXPECT_TRUE(own.remove());
+}
+
+struct Sockets {
+  Sockets() {
+    int ends[2];
+    KANTE_ASSERT(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) == 0);
+    one = Fd(ends[0]);
+    other = Fd(ends[1]);
+  }
+  Fd one, other;
+};
+
+// Numbers that no closing of a few leaves out: a launcher of many runners has such.
+constexpr int kLowest = 3;
+constexpr int kHigh = 240;
+
+class ChildTest : public ::testing::TestWithParam<int> {
+ protected:
+  // A launcher that dies before it told its child to go on.  Returns the child.
+  pid_t startAndLose(int service) {
+    Sockets told;
+    const pid_t launcher = ::fork();
+    if (launcher == 0) {
+      Sockets sync;
+      const int ours = ::fcntl(sync.one.get(), F_DUPFD_CLOEXEC, GetParam());
+      const int host = ::fcntl(service, F_DUPFD_CLOEXEC, GetParam());
+      sync.one.reset();
+      ::close(service);
+      ChildPlan plan;
+      plan.order.tier = 2;
+      plan.sync_fd = sync.other.get();
+      int group = -1;
+      Fd pidfd;
+      const pid_t child = cloneProcess(0, group, pidfd);
+      if (child == 0) becomeRunner(plan);
+      const bool is_there = child > 0 && ours > 0 && host > 0;
+      ::_exit(is_there && ::send(told.one.get(), &child, sizeof child, 0) > 0 ? 0 : 1);
+    }
+    int status = 1;
+    EXPECT_EQ(::waitpid(launcher, &status, 0), launcher);
+    EXPECT_EQ(status, 0);
+    pid_t child = -1;
+    EXPECT_EQ(::recv(told.other.get(), &child, sizeof child, MSG_DONTWAIT), ssize_t{sizeof child});
+    return child;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Number, ChildTest, ::testing::Values(kLowest, kHigh));
+
+TEST_P(ChildTest, EndsWithItsLauncherWhoseSocketsItHasNot) {
+  Sockets service;
+  const pid_t child = startAndLose(service.other.get());
+  service.other.reset();
+  pollfd polled{service.one.get(), POLLIN, 0};
+  EXPECT_EQ(::poll(&polled, 1, 20'000), 1) << "the host hears that the launcher is gone";
+  ASSERT_GT(child, 0);
+  const bool is_gone = eventually([child] { return ::kill(child, 0) != 0; });
+  EXPECT_TRUE(is_gone);
+  if (!is_gone) ::kill(child, SIGKILL);
 }
 
 }  // namespace
