@@ -60,15 +60,9 @@ std::string realPath(const std::string& path) {
 
 std::string lastOf(const std::string& path) { return path.substr(path.rfind('/') + 1); }
 
-}  // namespace
-
 // "\tlibc.so.6 => /lib/x86_64-linux-gnu/libc.so.6 (0x…)", "\t/lib64/ld-linux-x86-64.so.2 (0x…)",
 // "\tlinux-vdso.so.1 (0x…)"
-std::string findLibraries(int runner_fd, Libraries& out) {
-  std::string answer;
-  const std::string failed = ask(runner_fd, answer);
-  if (!failed.empty()) return failed;
-  out.files.clear();
+std::string readAnswer(const std::string& answer, Libraries& out) {
   std::string beside_libc;
   for (const std::string& line : split(answer, '\n')) {
     const auto begin = line.find_first_not_of(" \t");
@@ -93,6 +87,23 @@ std::string findLibraries(int runner_fd, Libraries& out) {
     if (!known && !from.empty()) out.files.push_back({from, to});
   }
   return {};
+}
+
+}  // namespace
+
+std::string findLibraries(int runner_fd, Libraries& out) {
+  out.files.clear();
+  std::string answer;
+  std::string failed = ask(runner_fd, answer);
+  if (failed.empty()) failed = readAnswer(answer, out);
+  if (!failed.empty()) out.files.clear();
+  return failed;
+}
+
+bool areThere(const Libraries& libraries) {
+  return !libraries.files.empty() &&
+         std::all_of(libraries.files.begin(), libraries.files.end(),
+                     [](const auto& file) { return ::access(file.from.c_str(), R_OK) == 0; });
 }
 
 }  // namespace kante::launcher

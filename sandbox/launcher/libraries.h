@@ -17,7 +17,10 @@ struct Libraries {
                                                   // elsewhere.
 };
 
-// Asks the loader, which knows the paths that it would take.  Empty, or what went wrong.
+// Asks the loader, which knows the paths that it would take.  Empty, or what went wrong: then there
+// are none.
 std::string findLibraries(int runner_fd, Libraries& out);
+// Every one of them still; false where there are none.
+bool areThere(const Libraries& libraries);
 
 }  // namespace kante::launcher

@@ -84,14 +84,11 @@ void Service::enterGroups() {
   cgroups_->removeLeftovers();
 }
 
+// Libraries are found again where one of them has gone, as it does with an update of the system.
 std::string Service::prepare() {
   enterGroups();
-  if (!prepared_) {
-    prepared_ = true;
-    unprepared_ = runner_ ? findLibraries(runner_.get(), libraries_)
-                          : "kante-runner does not lie beside kante-launcher; install it there";
-  }
-  return unprepared_;
+  if (!runner_) return "kante-runner does not lie beside kante-launcher; install it there";
+  return areThere(libraries_) ? std::string() : findLibraries(runner_.get(), libraries_);
 }
 
 // A child that does all that a runner does before it executes.  Empty, or what failed.
@@ -131,6 +128,7 @@ std::string Service::trial(ChildPlan plan) {
 
 const Can& Service::can() {
   if (knows_) return can_;
+  can_ = Can();
   learn();
   knows_ = true;
   ::dl_iterate_phdr(dropPages, nullptr);

@@ -11,6 +11,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <utility>
 
 #include "sandbox/launcher/clone.h"
 #include "sandbox/launcher/steps.h"
@@ -174,6 +175,7 @@ void Service::take(const char* bytes, std::size_t size, std::vector<Fd> descript
       kill(*runner);
     }
     answers_.clear();
+    if (std::exchange(told_, true) && can_.namespaces == 0) knows_ = false;
     const Can& now = can();
     return answer(&now, sizeof now);
   }

@@ -51,7 +51,8 @@ class Service {
 
   // Finds its place for groups, and itself goes there if it must; before any child is started.
   void enterGroups();
-  // Tries what this machine allows; once.
+  // Tries what this machine allows; once, and again for each host where it was less than all:
+  // memory or descriptors may only have been short.
   const Can& can();
 
  private:
@@ -71,21 +72,19 @@ class Service {
   void kill(Runner& runner);
   void drain(Runner& runner);
   void answer(const void* bytes, std::size_t size, Fd descriptor = Fd());
-  void exitOf(const Runner& runner, Exited& out);
   void send();
   void learn();
   std::string trial(ChildPlan plan);
-  std::string prepare();
+  std::string prepare();  // Empty, or why nothing can be started.
 
   Fd runner_;
   Cgroups::Role role_;
   std::unique_ptr<Cgroups> cgroups_;
   Ids ids_;
   Libraries libraries_;
-  bool prepared_ = false;
-  std::string unprepared_;  // Why nothing can be started.
   Can can_;
   bool knows_ = false;
+  bool told_ = false;          // A host, what it knows.
   std::uint32_t started_ = 0;  // So far; the host's ids begin anew with each life.
   Fd socket_;
   std::deque<Answer> answers_;

@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -16,6 +17,7 @@
 #include "sandbox/launcher/clone.h"
 #include "sandbox/launcher/keeper.h"
 #include "sandbox/launcher/libraries.h"
+#include "sandbox/launcher/service.h"
 #include "tests/sandbox/launcher/rig.h"
 #include "tests/support/eventually.h"
 
@@ -23,6 +25,7 @@ namespace kante::launcher {
 namespace {
 
 using ::testing::HasSubstr;
+using ::testing::Not;
 namespace fs = std::filesystem;
 
 TEST(Backoff, StartsAtOnceThenAfterPausesThatDoubleToAMaximum) {
@@ -54,7 +57,9 @@ TEST(Libraries, AreThoseOfTheLoaderWithoutLinksAndWhatModulesMayHave) {
   }
   EXPECT_TRUE(has_loader);
   EXPECT_TRUE(has_math) << "a module may want it even if the runner does not";
+  EXPECT_TRUE(areThere(found));
   EXPECT_NE(findLibraries(-1, found), "");
+  EXPECT_FALSE(areThere(found)) << "none of those of before is left";
 }
 
 // A hierarchy of plain files: what is written where.
@@ -271,6 +276,56 @@ TEST_P(ChildTest, EndsWithItsLauncherWhoseSocketsItHasNot) {
   const bool is_gone = eventually([child] { return ::kill(child, 0) != 0; });
   EXPECT_TRUE(is_gone);
   if (!is_gone) ::kill(child, SIGKILL);
+}
+
+Can asks(Service& service, int host) {
+  const Probe probe;
+  EXPECT_EQ(::send(host, &probe, sizeof probe, 0), ssize_t{sizeof probe});
+  std::vector<pollfd> polled;
+  service.addTo(polled);
+  EXPECT_EQ(::poll(polled.data(), polled.size(), 20'000), 1);
+  service.onPoll(polled);
+  Can can;
+  EXPECT_EQ(::recv(host, &can, sizeof can, MSG_DONTWAIT), ssize_t{sizeof can});
+  return can;
+}
+
+// Descriptors are short for the first host, as memory might be: enough are left for the pipe from
+// the loader, too few for a trial.
+void serveTwoHosts() {
+  Sockets sockets;
+  Service service(Fd(::open(KANTE_PROBE_RUNNER, O_RDONLY | O_CLOEXEC)), Cgroups::Role::kHelper);
+  service.enterGroups();
+  service.attach(std::move(sockets.other));
+  constexpr int kOpen = 100;
+  rlimit limit{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
+  const rlimit all = limit;
+  int last = 0;
+  while (last < kOpen) last = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
+  limit.rlim_cur = kOpen + 3;
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
+  const Can first = asks(service, sockets.one.get());
+  EXPECT_EQ(first.namespaces, 0U);
+  EXPECT_THAT(first.better, HasSubstr("no namespaces (clone: Too many open files)"));
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &all), 0);
+  const Can second = asks(service, sockets.one.get());
+  EXPECT_THAT(second.better, Not(HasSubstr("Too many open files")));
+  if (sandboxMustWork()) {
+    EXPECT_EQ(second.tier, 3U) << second.better;
+  }
+}
+
+TEST(Probe, WhatFailedIsTriedAgainForTheNextHost) {
+  if (!kLaunchPrivateRoot) GTEST_SKIP() << "a sanitizer forks, which needs no descriptor";
+  const pid_t child = ::fork();
+  if (child == 0) {
+    serveTwoHosts();
+    ::_exit(::testing::Test::HasFailure() ? 1 : 0);
+  }
+  int status = 1;
+  ::waitpid(child, &status, 0);
+  EXPECT_EQ(status, 0) << "see above";
 }
 
 }  // namespace

@@ -96,10 +96,12 @@ std::string ProbeRunner::log() {
   return out;
 }
 
-void LauncherTest::SetUp() {
+void LauncherTest::SetUp() { open(KANTE_PROBE_RUNNER); }
+
+void LauncherTest::open(const std::string& runner) {
   LauncherClient::Options options;
   options.launcher = KANTE_LAUNCHER;
-  options.runner = KANTE_PROBE_RUNNER;
+  options.runner = runner;
   options.on_lost = [this](const std::string& why) { lost = why; };
   auto opened = LauncherClient::open(control, std::move(options));
   ASSERT_TRUE(opened) << opened.error().text;

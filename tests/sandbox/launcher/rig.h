@@ -49,6 +49,7 @@ class ProbeRunner {
 class LauncherTest : public ::testing::Test {
  protected:
   void SetUp() override;
+  void open(const std::string& runner);
   // The tier, or a reason to skip that is said.
   bool has(std::uint32_t tier) const;
   SpawnOrder order(std::uint32_t tier) const;

@@ -256,6 +256,32 @@ TEST_F(Tier3Test, ItsProcessorIsShared) {
   EXPECT_GE(std::stoi(runner.ask("spin 100")), 400);
 }
 
+// As an update of the system does it.
+TEST_F(Tier3Test, ALibraryThatWasReplacedUnderAnotherNameIsFoundAgain) {
+  namespace fs = std::filesystem;
+  char name[] = "/tmp/kante-update-XXXXXX";
+  ASSERT_NE(::mkdtemp(name), nullptr);
+  const fs::path folder = name;
+  fs::permissions(folder, fs::perms(0755));
+  const std::string library = fs::path(KANTE_PROBE_LIBRARY).filename();
+  fs::copy_file(KANTE_PROBE_LINKED, folder / "runner");
+  fs::copy_file(KANTE_PROBE_LIBRARY, folder / "one");
+  fs::create_symlink("one", folder / library);
+  open(folder / "runner");
+  const auto starts = [this] {
+    ProbeRunner runner(control);
+    runner.spawn(*client, order(3));
+    return runner.runs();
+  };
+  EXPECT_TRUE(starts());
+  fs::copy_file(KANTE_PROBE_LIBRARY, folder / "two");
+  fs::remove(folder / library);
+  fs::create_symlink("two", folder / library);
+  fs::remove(folder / "one");
+  EXPECT_TRUE(starts());
+  fs::remove_all(folder);
+}
+
 TEST_F(LauncherTest, WhatItCannotGiveSaysWhatToChange) {
   const Can& can = client->can();
   const bool all = can.tier == 3 && can.limits != LimitKind::kRlimit;
