@@ -115,9 +115,26 @@ std::string limit(int dir_fd, const std::string& controller, const GroupLimits& 
   return {};
 }
 
-bool isAlive(const std::string& pid) {
-  if (pid.empty() || pid.find_first_not_of("0123456789") != std::string::npos) return true;
-  return ::access(("/proc/" + pid).c_str(), F_OK) == 0;
+bool isNumber(const std::string& text) {
+  return !text.empty() && text.find_first_not_of("0123456789") == std::string::npos;
+}
+
+// When the process began, in ticks since the machine did; empty: there is none.
+std::string startOf(const std::string& pid) {
+  constexpr std::size_t kStart = 19;  // Behind the name, which may have anything in it.
+  const std::string stat = readSmallFile(AT_FDCWD, "/proc/" + pid + "/stat");
+  const auto name_end = stat.rfind(") ");
+  if (name_end == std::string::npos) return {};
+  const std::vector<std::string> fields = split(stat.substr(name_end + 2), ' ');
+  return fields.size() > kStart ? fields[kStart] : std::string();
+}
+
+// "PID-START"; what is no such name is somebody else's.
+bool isAlive(const std::string& launcher) {
+  const auto dash = launcher.find('-');
+  const std::string pid = launcher.substr(0, dash);
+  const std::string start = dash == std::string::npos ? "" : launcher.substr(dash + 1);
+  return !isNumber(pid) || !isNumber(start) || startOf(pid) == start;
 }
 
 }  // namespace
@@ -174,11 +191,10 @@ Group::Counts Group::counts() const {
 }
 
 bool Group::remove() {
-  for (Part& part : parts_) {
-    part.directory.reset();
+  for (; !parts_.empty(); parts_.pop_back()) {
+    const Part& part = parts_.back();
     if (::rmdir((part.parent + "/" + part.name).c_str()) != 0 && errno == EBUSY) return false;
   }
-  parts_.clear();
   return true;
 }
 
@@ -261,8 +277,7 @@ std::string Cgroups::enterVersion1(const std::vector<Home>& homes) {
 std::string Cgroups::make(std::uint32_t id, const std::string& name, const GroupLimits& limits,
                           Group& out) const {
   if (kind_ == LimitKind::kRlimit) return {};
-  const std::string group =
-      kPrefix + std::to_string(::getpid()) + "." + std::to_string(id) + "." + name;
+  const std::string group = kPrefix + launcher() + "." + std::to_string(id) + "." + name;
   std::string failed;
   for (const Home& home : homes_) {
     const std::string path = home.directory + "/" + group;
@@ -282,6 +297,11 @@ std::string Cgroups::make(std::uint32_t id, const std::string& name, const Group
   }
   if (!failed.empty()) out.remove();
   return failed;
+}
+
+std::string Cgroups::launcher() {
+  const std::string pid = std::to_string(::getpid());
+  return pid + "-" + startOf(pid);
 }
 
 void Cgroups::removeLeftovers() const {

@@ -1,8 +1,9 @@
 // Limits of runners by control groups: one group a runner, beside the launcher's own.
 //
 // Version 2 where its controllers are, else version 1; neither: the caller is left with rlimits,
-// and missing() says what would have to change.  A group is named kante.PID.ID.NAME after the
-// launcher that made it, so that a later launcher can remove what a killed one left behind.
+// and missing() says what would have to change.  A group is named kante.PID-START.ID.NAME after the
+// launcher that made it and when that began, so that a later launcher can remove what a killed one
+// left behind, and none takes a group for its own because it has the number of another.
 #pragma once
 
 #include <sys/types.h>
@@ -40,8 +41,9 @@ class Group {
     std::uint64_t memory_peak = 0;
   };
   Counts counts() const;
-  // False: something is in it still.
+  // False: something is in it still, and kill() works on it still.
   bool remove();
+  const std::string& name() const { return parts_.front().name; }
 
  private:
   friend class Cgroups;
@@ -77,6 +79,8 @@ class Cgroups {
                    Group& out) const;
   // Groups of launchers that are no more.
   void removeLeftovers() const;
+  // "PID-START" of this process.
+  static std::string launcher();
 
  private:
   struct Home {

@@ -87,7 +87,7 @@ int Keeper::run() {
   if (!startHost()) return 1;
   // While the host opens its files.
   (void)service_.can();
-  while (exit_code_ < 0 || service_.hasRunners()) {
+  while (exit_code_ < 0 || service_.hasLeft()) {
     wait();
     if (start_at_ms_ < 0 || exit_code_ >= 0 || nowMs() < start_at_ms_) continue;
     start_at_ms_ = -1;

@@ -34,7 +34,7 @@ int serve(Fd socket, Fd runner) {
   if (!signals) return 1;
   Service service(std::move(runner), Cgroups::Role::kHelper);
   service.attach(std::move(socket));
-  while (service.attached() || service.hasRunners()) {
+  while (service.attached() || service.hasLeft()) {
     std::vector<pollfd> polled = {{signals.get(), POLLIN, 0}};
     service.addTo(polled);
     if (::poll(polled.data(), polled.size(), service.timeoutMs()) < 0) continue;

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <cstring>
 #include <utility>
 
@@ -120,11 +121,21 @@ void Service::onPoll(const std::vector<pollfd>& polled) {
     runner->failure = "it was not ready after " + std::to_string(kPrepareMsMax / 1000) + " s";
     kill(*runner);
   }
-  const auto gone = [](Group& group) {
-    group.kill();
-    return group.remove();
+  removeGroups();
+}
+
+// What is killed may take a moment to go, or, in a broken file system, for ever.
+void Service::removeGroups() {
+  const std::int64_t now = nowMs();
+  const auto is_done = [now](Removing& each) {
+    each.group.kill();
+    if (each.group.remove()) return true;
+    if (now < each.until_ms) return false;
+    std::fprintf(stderr, "kante-launcher: something in the control group %s does not end\n",
+                 each.group.name().c_str());
+    return true;
   };
-  removing_.erase(std::remove_if(removing_.begin(), removing_.end(), gone), removing_.end());
+  removing_.erase(std::remove_if(removing_.begin(), removing_.end(), is_done), removing_.end());
 }
 
 int Service::timeoutMs() const {
@@ -354,7 +365,8 @@ bool Service::reaped(pid_t pid, int status, const rusage& used) {
   }
   if (!runner.forgotten) answer(&exited, sizeof exited);
   runner.group.kill();  // What it may have left behind.
-  if (!runner.group.remove()) removing_.push_back(std::move(runner.group));
+  if (!runner.group.remove())
+    removing_.push_back({std::move(runner.group), nowMs() + kRemoveMsMax});
   runners_.erase(found);
   return true;
 }

@@ -47,7 +47,8 @@ class Service {
   int timeoutMs() const;
   // False: none of its children.
   bool reaped(pid_t pid, int status, const rusage& used);
-  bool hasRunners() const { return !runners_.empty(); }
+  // Runners, or groups of some that are not empty yet.
+  bool hasLeft() const { return !runners_.empty() || !removing_.empty(); }
 
   // Finds its place for groups, and itself goes there if it must; before any child is started.
   void enterGroups();
@@ -56,7 +57,13 @@ class Service {
   const Can& can();
 
  private:
+  static constexpr int kRemoveMsMax = 5'000;  // Then a group is left behind.
+
   struct Runner;
+  struct Removing {
+    Group group;
+    std::int64_t until_ms = 0;
+  };
   struct Answer {
     std::vector<char> bytes;
     Fd descriptor;  // Goes with it, if any.
@@ -68,6 +75,7 @@ class Service {
   std::string refusal(const Spawn& order, std::size_t descriptors);
   std::uint32_t freeSlot() const;
   std::string start(Runner& runner, ChildPlan& plan);
+  void removeGroups();
   void killOf(std::uint32_t id);
   void kill(Runner& runner);
   void drain(Runner& runner);
@@ -89,7 +97,7 @@ class Service {
   Fd socket_;
   std::deque<Answer> answers_;
   std::vector<std::unique_ptr<Runner>> runners_;
-  std::vector<Group> removing_;  // Groups that were not empty yet.
+  std::vector<Removing> removing_;  // Groups that were not empty yet.
 };
 
 }  // namespace kante::launcher

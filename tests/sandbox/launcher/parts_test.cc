@@ -91,7 +91,7 @@ class FakeGroups : public ::testing::Test {
   std::string version2(const std::string& at = "/") {
     return "30 20 0:26 " + at + " " + root_.string() + " rw shared:4 - cgroup2 cgroup2 rw\n";
   }
-  std::string trial() { return "kante." + std::to_string(::getpid()) + ".0.trial"; }
+  std::string trial() { return "kante." + Cgroups::launcher() + ".0.trial"; }
 
   fs::path root_;
 };
@@ -111,7 +111,7 @@ TEST_F(FakeGroups, AKeeperMovesItselfAsideToShareOutItsControllers) {
   EXPECT_EQ(read("service/kante.launcher/cgroup.procs"), "0");
   EXPECT_EQ(read("service/cgroup.subtree_control"), "+memory +pids +cpu");
 
-  const std::string name = "service/kante." + std::to_string(::getpid()) + ".7.filter";
+  const std::string name = "service/kante." + Cgroups::launcher() + ".7.filter";
   makeGroup(name, files);
   Group group;
   ASSERT_EQ(groups.make(7, "filter", {32, 50, 24}, group), "");
@@ -153,6 +153,25 @@ TEST_F(FakeGroups, NoMountIsSaidToo) {
   const Cgroups groups = open(Cgroups::Role::kHelper, "", "");
   EXPECT_EQ(groups.kind(), LimitKind::kRlimit);
   EXPECT_EQ(groups.missing(), "control groups of version 2 are not mounted");
+}
+
+TEST_F(FakeGroups, OfALauncherThatHadThisNumberIsALeftoverAndNotOurs) {
+  write("service/cgroup.controllers", "cpu memory pids\n");
+  write("service/cgroup.type", "domain\n");
+  write("service/cgroup.subtree_control", "");
+  const std::vector<const char*> files = {"memory.max", "cpu.max", "pids.max"};
+  makeGroup("service/" + trial(), files);
+  const Cgroups groups = open(Cgroups::Role::kHelper, version2(), "0::/service\n");
+  ASSERT_EQ(groups.kind(), LimitKind::kCgroup2) << groups.missing();
+  const std::string pid = std::to_string(::getpid());
+  const fs::path service = root_ / "service";
+  for (const std::string& name :
+       {pid + "-1.3.left", Cgroups::launcher() + ".4.own", std::string("x")})
+    fs::create_directories(service / ("kante." + name));
+  groups.removeLeftovers();
+  EXPECT_FALSE(fs::exists(service / ("kante." + pid + "-1.3.left")));
+  EXPECT_TRUE(fs::exists(service / ("kante." + Cgroups::launcher() + ".4.own")));
+  EXPECT_TRUE(fs::exists(service / "kante.x"));
 }
 
 // Without controllers too, which this machine may have given to version 1.
@@ -211,8 +230,8 @@ TEST(RealGroups, WhatAKilledLauncherLeftIsRemovedAndOthersAreNot) {
          end;
          at != end; at.increment(none)) {
       const std::string name = at->path().filename();
-      of_child += name.rfind("kante." + std::to_string(child) + ".", 0) == 0 ? 1 : 0;
-      of_own += name.rfind("kante." + std::to_string(::getpid()) + ".1.own", 0) == 0 ? 1 : 0;
+      of_child += name.rfind("kante." + std::to_string(child) + "-", 0) == 0 ? 1 : 0;
+      of_own += name.rfind("kante." + Cgroups::launcher() + ".1.own", 0) == 0 ? 1 : 0;
     }
   }
   EXPECT_EQ(of_child, 0U);
@@ -229,6 +248,30 @@ struct Sockets {
   }
   Fd one, other;
 };
+
+TEST(RealGroups, WhatIsInOneThatCouldNotBeRemovedCanStillBeKilled) {
+  const Cgroups groups(Cgroups::Role::kHelper);
+  if (groups.kind() == LimitKind::kRlimit) return;  // See above.
+  Group group;
+  ASSERT_EQ(groups.make(1, "stray", {16, 10, 8}, group), "");
+  Sockets entered;
+  const pid_t child = ::fork();
+  if (child == 0) {
+    const bool is_in = group.enter().empty();
+    (void)::send(entered.one.get(), &is_in, sizeof is_in, 0);
+    for (;;) ::pause();
+  }
+  bool is_in = false;
+  ASSERT_EQ(::recv(entered.other.get(), &is_in, sizeof is_in, 0), ssize_t{sizeof is_in});
+  EXPECT_TRUE(is_in);
+  EXPECT_FALSE(group.remove());
+  group.kill();
+  int status = 0;
+  EXPECT_TRUE(eventually([&] { return ::waitpid(child, &status, WNOHANG) == child; }));
+  EXPECT_TRUE(WIFSIGNALED(status));
+  EXPECT_TRUE(eventually([&] { return group.remove(); }));
+  ::kill(child, SIGKILL);
+}
 
 // Numbers that no closing of a few leaves out: a launcher of many runners has such.
 constexpr int kLowest = 3;

@@ -356,6 +356,18 @@ TEST_F(LauncherTest, NothingIsLeftOfAClientThatGoes) {
   }
 }
 
+TEST_F(LauncherTest, NeitherIsAnythingOfWhatItsRunnersLeftBehind) {
+  if (client->can().limits == LimitKind::kRlimit || !has(2))
+    return;  // Nothing holds them together.
+  ProbeRunner runner(control);
+  runner.spawn(*client, order(2));
+  ASSERT_TRUE(runner.runs());
+  EXPECT_EQ(runner.ask("children 12"), "12");
+  const std::string group = "/sys/fs/cgroup/pids" + groupOf(runner.spawned().pid);
+  client.reset();
+  EXPECT_NE(::access(group.c_str(), F_OK), 0) << group;
+}
+
 // As the usual profile of a container engine does.
 void forbidAsContainersDo() {
   constexpr std::uint32_t kNr = offsetof(seccomp_data, nr);
