@@ -47,6 +47,9 @@ std::vector<char*> pointers(const std::vector<std::string>& texts) {
 
 NextLife::NextLife(std::vector<std::string> arguments)
     : arguments_(std::move(arguments)), inherited_(openDescriptors()) {
+  for (const int fd : inherited_) {
+    if (fd > STDERR_FILENO) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+  }
   for (char** variable = environ; variable != nullptr && *variable != nullptr; ++variable) {
     environment_.emplace_back(*variable);
   }
@@ -57,7 +60,7 @@ void NextLife::takeSignals() { setMask(SIG_UNBLOCK); }
 
 Error NextLife::begin() const {
   for (const int fd : openDescriptors()) {
-    if (!inherited_.contains(fd)) ::fcntl(fd, F_SETFD, FD_CLOEXEC);
+    ::fcntl(fd, F_SETFD, inherited_.contains(fd) ? 0 : FD_CLOEXEC);
   }
   const std::vector<char*> arguments = pointers(arguments_);
   const std::vector<char*> environment = pointers(environment_);

@@ -12,7 +12,9 @@ namespace kante::cli {
 
 class NextLife {
  public:
-  // Before anything is opened or changed: remembers what this process was given.
+  // Before anything is opened or changed: remembers what this process was given.  Of its
+  // descriptors only the standard ones go on to what it, or a module in it, starts: whoever has the
+  // keeper's socket can ask for runners, and end them.
   explicit NextLife(std::vector<std::string> arguments);
 
   // The stop signals wait from here until takeSignals() of the next life, so that none is lost or
