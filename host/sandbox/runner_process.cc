@@ -235,7 +235,6 @@ void RunnerProcess::hello(const Hello& said) {
   Start start{};
   start.tier = order_.tier;
   start.ring_bytes = order_.ring_bytes;
-  start.threads_max = order_.pids_max;
   start.data_dir = order_.data_mb != 0 ? 1 : 0;
   order_.module_id.copy(start.module_id, sizeof start.module_id - 1);
   const std::string path = hasNamespaces(order_.tier)
@@ -265,6 +264,8 @@ void RunnerProcess::compare() {
 }
 
 void RunnerProcess::loaded(const Loaded& said) {
+  if (said.has_filter2 != 1)
+    return kill("its runner is not confined as promised: it is without the filter after loading");
   LoadedRunner out;
   out.pid = spawned_->pid;
   out.limits = spawned_->limits;

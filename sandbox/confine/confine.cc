@@ -29,9 +29,7 @@ std::string closeMemoryFiles() {
 
 #if !defined(KANTE_SANITIZED)
 
-Files filesOf(const Start& start) {
-  return start.files != 0 || start.data_dir != 0 ? Files::kGranted : Files::kNone;
-}
+Files filesOf(const Start& start) { return start.data_dir != 0 ? Files::kGranted : Files::kNone; }
 
 int addLibrary(dl_phdr_info* info, std::size_t, void* grants) {
   if (info->dlpi_name != nullptr && info->dlpi_name[0] == '/')

@@ -19,7 +19,7 @@
 
 namespace kante {
 
-inline constexpr std::uint32_t kWireVersion = 1;       // Host and runner are shipped together.
+inline constexpr std::uint32_t kWireVersion = 2;       // Host and runner are shipped together.
 inline constexpr std::size_t kSharedPageBytes = 8192;  // In front of each ring.
 inline constexpr std::uint32_t kRingBytesDefault = 256u << 10;
 inline constexpr std::uint32_t kRingBytesMin = 64u << 10;

@@ -38,10 +38,8 @@ struct Start {
   std::uint32_t tier = 0;  // 3, 2 or 1; what must hold.
   std::uint32_t ring_bytes = 0;
   std::uint32_t data_dir = 0;  // 1: /data is there and may be written.
-  std::uint32_t files = 0;     // 1: openat stays after loading, Landlock bounds it.
-  std::uint32_t threads_max = 0;
-  char module_id[256] = {};   // The manifest's.
-  char module_path[64] = {};  // "/mod/HASH.so", or "/proc/self/fd/7" in tier 2.
+  char module_id[256] = {};    // The manifest's.
+  char module_path[64] = {};   // "/mod/HASH.so", or "/proc/self/fd/7" in tier 2.
 };
 
 struct Facts {
@@ -74,7 +72,7 @@ struct Loaded {
   StartKind kind = StartKind::kLoaded;
   std::uint32_t inputs = 0;  // Lengths of the lists in `names`, inputs first.
   std::uint32_t outputs = 0;
-  std::uint32_t has_filter2 = 0;
+  std::uint32_t has_filter2 = 0;  // 1, or the host ends it.
   char version[64] = {};
   char names[32768] = {};  // NUL after each.
 };

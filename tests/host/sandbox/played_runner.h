@@ -63,6 +63,7 @@ class PlayedRunner {
   }
   static std::unique_ptr<Loaded> loaded() {
     auto said = std::make_unique<Loaded>();
+    said->has_filter2 = 1;
     said->inputs = 1;
     said->outputs = 2;
     const char names[] = "in\0out\0alert";

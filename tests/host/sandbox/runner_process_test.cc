@@ -75,6 +75,18 @@ TEST_F(RunnerProcessTest, HalfAStructIsOutOfTurn) {
   expectEnd("start failed", "spoke out of turn on its control socket (4 bytes)");
 }
 
+TEST_F(RunnerProcessTest, ALoadedModuleWithoutTheSecondFilterIsNotTaken) {
+  PlayedRunner& runner = begin();
+  runner.say(PlayedRunner::hello());
+  (void)runner.hear<Start>();
+  runner.say(PlayedRunner::facts());
+  (void)runner.hear<Load>();
+  auto said = PlayedRunner::loaded();
+  said->has_filter2 = 0;
+  runner.say(*said);
+  expectEnd("start failed", "it is without the filter after loading");
+}
+
 TEST_F(RunnerProcessTest, NamesThatAreNoneAreRefused) {
   PlayedRunner& runner = begin();
   runner.say(PlayedRunner::hello());
