@@ -1,5 +1,6 @@
 #include "host/sandbox/launcher_client.h"
 
+#include <fmt/format.h>
 #include <poll.h>
 #include <spawn.h>
 #include <sys/socket.h>
@@ -139,6 +140,14 @@ std::vector<char> bytesOf(const T& message) {
   return {from, from + sizeof message};
 }
 
+std::string otherVersion(const NotUnderstood& said) {
+  return fmt::format(
+      "it speaks version {} of its protocol and this host version {}: install kante, "
+      "kante-launcher "
+      "and kante-runner of one release and restart the service",
+      said.version, kLaunchVersion);
+}
+
 }  // namespace
 
 struct LauncherClient::State : std::enable_shared_from_this<State> {
@@ -155,6 +164,7 @@ struct LauncherClient::State : std::enable_shared_from_this<State> {
   void listen();
   void hear();
   void take(Heard heard);
+  void complain(const Heard& heard);
   void lose();
   void endHelper();
   void failLater(const OnExited& on_exited, std::uint32_t id, const std::string& why);
@@ -252,6 +262,9 @@ Status LauncherClient::State::learn() {
     KANTE_TRY(heard, receiveMessage(stream.native_handle(), 0));
     if (heard.bytes.empty()) return fail(Errc::kUnavailable, "it ended at once");
     if (read(heard, LaunchKind::kCan, can)) return {};
+    NotUnderstood said;
+    if (read(heard, LaunchKind::kNotUnderstood, said))
+      return fail(Errc::kUnsupported, otherVersion(said));
   }
 }
 
@@ -339,7 +352,19 @@ void LauncherClient::State::take(Heard heard) {
     runners.erase(found);
     exited.text[sizeof exited.text - 1] = '\0';
     if (on_exited) on_exited(exited);
+  } else if (options.log != nullptr) {
+    complain(heard);
   }
+}
+
+// Nothing that a launcher of the same version says.
+void LauncherClient::State::complain(const Heard& heard) {
+  NotUnderstood said;
+  const std::string what =
+      read(heard, LaunchKind::kNotUnderstood, said)
+          ? fmt::format("did not understand a message of kind {} and {} bytes", said.of, said.bytes)
+          : fmt::format("said {} bytes that are none of its messages", heard.bytes.size());
+  options.log->error("sandbox", "kante-launcher " + what);
 }
 
 void LauncherClient::State::lose() {

@@ -21,8 +21,8 @@ namespace kante::launcher {
 namespace {
 
 constexpr std::size_t kDescriptors = 6;
-constexpr std::size_t kRequestBytesMax = sizeof(Spawn);
-constexpr std::size_t kAnswersMax = 64;  // Then requests wait.
+constexpr std::size_t kRequestBytesMax = sizeof(Spawn) + 1;  // What is longer is seen to be.
+constexpr std::size_t kAnswersMax = 64;                      // Then requests wait.
 constexpr int kRemoveAgainMs = 50;
 constexpr std::uint32_t kMegabytesMax = 1U << 20;
 
@@ -178,9 +178,11 @@ void Service::read() {
 
 void Service::take(const char* bytes, std::size_t size, std::vector<Fd> descriptors) {
   LaunchKind kind{};
-  if (size < sizeof kind) return;
-  std::memcpy(&kind, bytes, sizeof kind);
-  if (kind == LaunchKind::kProbe) {
+  if (size >= sizeof kind) std::memcpy(&kind, bytes, sizeof kind);
+  if (kind == LaunchKind::kProbe && size == sizeof(Probe)) {
+    Probe said;
+    std::memcpy(&said, bytes, sizeof said);
+    if (said.version != kLaunchVersion) return notUnderstood(kind, size);
     for (const auto& runner : runners_) {  // Of the life before.
       runner->forgotten = true;
       kill(*runner);
@@ -198,8 +200,16 @@ void Service::take(const char* bytes, std::size_t size, std::vector<Fd> descript
   if (kind == LaunchKind::kKill && size == sizeof(Kill)) {
     Kill order;
     std::memcpy(&order, bytes, sizeof order);
-    killOf(order.id);
+    return killOf(order.id);
   }
+  notUnderstood(kind, size);
+}
+
+void Service::notUnderstood(LaunchKind kind, std::size_t size) {
+  NotUnderstood said;
+  said.of = static_cast<std::uint32_t>(kind);
+  said.bytes = static_cast<std::uint32_t>(size);
+  answer(&said, sizeof said);
 }
 
 // Why it is not even tried; empty: it is.

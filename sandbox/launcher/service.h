@@ -71,6 +71,7 @@ class Service {
 
   void read();
   void take(const char* bytes, std::size_t size, std::vector<Fd> descriptors);
+  void notUnderstood(LaunchKind kind, std::size_t size);
   void spawn(const Spawn& order, std::vector<Fd> descriptors);
   std::string refusal(const Spawn& order, std::size_t descriptors);
   std::uint32_t freeSlot() const;

@@ -11,7 +11,9 @@
 
 namespace kante {
 
-inline constexpr std::uint32_t kLaunchVersion = 1;
+// Raised with every change of a struct below or of what it means.  Probe and NotUnderstood alone
+// stay as they are in all versions, so that a host and a launcher of two releases can say so.
+inline constexpr std::uint32_t kLaunchVersion = 2;
 inline constexpr std::uint32_t kLaunchPidsDefault = 64;
 
 // Where the sealed bytes of the module come from in the runner: its own tmpfs, or descriptor 7.
@@ -27,14 +29,22 @@ enum class LaunchKind : std::uint32_t {
   kCan,        // launcher: Can
   kSpawn,  // host: Spawn, with descriptors: control socket, host's file (read-only), runner's file,
            // doorbell, log pipe (its write end), module bytes
-  kSpawned,  // launcher: Spawned, with the pidfd
-  kKill,     // host: Kill
-  kExited,   // launcher: Exited, once a runner that was Spawned, or that could not be
+  kSpawned,        // launcher: Spawned, with the pidfd
+  kKill,           // host: Kill
+  kExited,         // launcher: Exited, once a runner that was Spawned, or that could not be
+  kNotUnderstood,  // launcher: NotUnderstood, to what is no message of its version
 };
 
 struct Probe {
   LaunchKind kind = LaunchKind::kProbe;
   std::uint32_t version = kLaunchVersion;
+};
+
+struct NotUnderstood {
+  LaunchKind kind = LaunchKind::kNotUnderstood;
+  std::uint32_t version = kLaunchVersion;  // The launcher's.
+  std::uint32_t of = 0;                    // The kind that came …
+  std::uint32_t bytes = 0;                 // … and how long it was.
 };
 
 enum class LimitKind : std::uint32_t { kRlimit = 1, kCgroup1 = 2, kCgroup2 = 3 };

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <csignal>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 
@@ -321,16 +322,46 @@ TEST_P(ChildTest, EndsWithItsLauncherWhoseSocketsItHasNot) {
   if (!is_gone) ::kill(child, SIGKILL);
 }
 
-Can asks(Service& service, int host) {
-  const Probe probe;
-  EXPECT_EQ(::send(host, &probe, sizeof probe, 0), ssize_t{sizeof probe});
+template <typename Answer>
+Answer hears(Service& service, int host, const void* bytes, std::size_t size) {
+  EXPECT_EQ(::send(host, bytes, size, 0), static_cast<ssize_t>(size));
   std::vector<pollfd> polled;
   service.addTo(polled);
   EXPECT_EQ(::poll(polled.data(), polled.size(), 20'000), 1);
   service.onPoll(polled);
-  Can can;
-  EXPECT_EQ(::recv(host, &can, sizeof can, MSG_DONTWAIT), ssize_t{sizeof can});
-  return can;
+  Answer answer;
+  EXPECT_EQ(::recv(host, &answer, sizeof answer, MSG_DONTWAIT), ssize_t{sizeof answer});
+  return answer;
+}
+
+Can asks(Service& service, int host) {
+  const Probe probe;
+  return hears<Can>(service, host, &probe, sizeof probe);
+}
+
+TEST(Service, SaysWhatItDoesNotUnderstand) {
+  Sockets sockets;
+  Service service(Fd(), Cgroups::Role::kHelper);
+  service.attach(std::move(sockets.other));
+  Probe probe;
+  probe.version = kLaunchVersion + 1;
+  std::vector<char> longer(sizeof(Spawn) + 8);
+  const Spawn spawn;
+  std::memcpy(longer.data(), &spawn, sizeof spawn);
+  const char few[2] = {1, 0};
+  const std::pair<const void*, std::size_t> messages[] = {
+      {&probe, sizeof probe}, {longer.data(), longer.size()}, {few, sizeof few}};
+  const std::pair<LaunchKind, std::size_t> expected[] = {{LaunchKind::kProbe, sizeof probe},
+                                                         {LaunchKind::kSpawn, sizeof spawn + 1},
+                                                         {LaunchKind{}, 2}};
+  for (std::size_t n = 0; n < std::size(messages); ++n) {
+    const auto [bytes, size] = messages[n];
+    const auto answer = hears<NotUnderstood>(service, sockets.one.get(), bytes, size);
+    EXPECT_EQ(answer.kind, LaunchKind::kNotUnderstood) << n;
+    EXPECT_EQ(answer.version, kLaunchVersion) << n;
+    EXPECT_EQ(answer.of, static_cast<std::uint32_t>(expected[n].first)) << n;
+    EXPECT_EQ(answer.bytes, expected[n].second) << n;
+  }
 }
 
 // Descriptors are short for the first host, as memory might be: enough are left for the pipe from

@@ -434,6 +434,30 @@ TEST(LauncherOpening, AMissingLauncherIsNamed) {
   EXPECT_EQ(opened.error().text, "/nowhere/kante-launcher: No such file or directory");
 }
 
+// This test plays the keeper of another release.
+TEST(LauncherOpening, AnotherVersionOfItIsSaidWithBothVersionsAndWhatToDo) {
+  int ends[2];
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+  const FileDescriptor keeper(ends[0]);
+  const FileDescriptor host(ends[1]);
+  NotUnderstood said;
+  said.version = 77;
+  said.of = static_cast<std::uint32_t>(LaunchKind::kProbe);
+  ASSERT_EQ(::send(keeper.get(), &said, sizeof said, 0), ssize_t{sizeof said});
+  ::setenv("KANTE_KEEPER", std::to_string(::getppid()).c_str(), 1);
+  ::setenv("KANTE_LAUNCHER_FD", std::to_string(host.get()).c_str(), 1);
+  boost::asio::io_context control;
+  const auto opened = LauncherClient::open(control, {});
+  ::unsetenv("KANTE_KEEPER");
+  ::unsetenv("KANTE_LAUNCHER_FD");
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().text,
+            "kante-launcher: it speaks version 77 of its protocol and this host version " +
+                std::to_string(kLaunchVersion) +
+                ": install kante, kante-launcher and kante-runner of one release and restart the "
+                "service");
+}
+
 TEST(LauncherOpening, AMissingRunnerIsSaidWithWhereItBelongs) {
   boost::asio::io_context control;
   LauncherClient::Options options;
