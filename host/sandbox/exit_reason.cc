@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "host/runtime/event_name.h"
+#include "host/sandbox/said.h"
 #include "sandbox/confine/confine.h"
 #include "sandbox/wire/start.h"
 
@@ -66,8 +67,7 @@ LifeEnd endOf(const Exited& exited, const RunnerReport& report, std::uint32_t me
   if (!killed_for.empty()) {
     end.reason = killed_for + refused;
   } else if (exited.exit_code == 0 && exited.signal == 0 && exited.text[0] != '\0') {
-    end.reason = "could not be started: " +
-                 std::string(exited.text, ::strnlen(exited.text, sizeof exited.text));
+    end.reason = "could not be started: " + saidText(exited.text, sizeof exited.text);
   } else if (exited.out_of_memory > 0) {
     end.reason = fmt::format("memory limit {} MB reached", memory_mb);
   } else if (exited.signal == SIGSYS) {

@@ -11,37 +11,9 @@
 #include <boost/asio/post.hpp>
 #include <cstring>
 
-#include "host/base/encoding.h"
-#include "host/runtime/loaded_module.h"
+#include "host/sandbox/said.h"
 
 namespace kante {
-
-namespace {
-
-std::string textOf(const char* text, std::size_t size) {
-  return std::string(text, ::strnlen(text, size));
-}
-
-// As many names as were announced, each ended by a NUL, nothing behind them.
-Result<std::vector<std::string>> namesFrom(const char*& at, const char* end, std::uint32_t count,
-                                           const char* what) {
-  std::vector<std::string> names;
-  if (count > kWireOutputsMax) {
-    return fail(Errc::kLimit, fmt::format("has {} {}, a sandboxed module may have {}", count, what,
-                                          kWireOutputsMax));
-  }
-  for (std::uint32_t i = 0; i < count; ++i) {
-    const char* stop =
-        static_cast<const char*>(std::memchr(at, 0, static_cast<std::size_t>(end - at)));
-    if (stop == nullptr || !isName(std::string(at, stop)))
-      return fail(Errc::kCorrupt, fmt::format("reports {} that are no names", what));
-    names.emplace_back(at, stop);
-    at = stop + 1;
-  }
-  return names;
-}
-
-}  // namespace
 
 Result<std::shared_ptr<RunnerChannel>> RunnerChannel::make(const std::string& name,
                                                            std::uint32_t ring_bytes) {
@@ -210,7 +182,7 @@ void RunnerProcess::spoke(const char* bytes, std::size_t size) {
   } else if (kind == StartKind::kRefused && size == sizeof(Refused) && stage_ < Stage::kLoaded) {
     Refused said;
     std::memcpy(&said, bytes, sizeof said);
-    kill(textOf(said.text, sizeof said.text));
+    kill(saidText(said.text, sizeof said.text));
   } else {
     kill(fmt::format("spoke out of turn on its control socket ({} bytes)", size));
   }
@@ -269,15 +241,11 @@ void RunnerProcess::loaded(const Loaded& said) {
   LoadedRunner out;
   out.pid = spawned_->pid;
   out.limits = spawned_->limits;
-  out.version = textOf(said.version, sizeof said.version);
-  const char* at = said.names;
-  const char* const end = said.names + sizeof said.names;
-  auto inputs = namesFrom(at, end, said.inputs, "inputs");
-  if (inputs.has_error()) return kill(inputs.error().text);
-  auto outputs = namesFrom(at, end, said.outputs, "outputs");
-  if (outputs.has_error()) return kill(outputs.error().text);
-  out.inputs = std::move(*inputs);
-  out.outputs = std::move(*outputs);
+  auto names = namesIn(said);
+  if (names.has_error()) return kill(names.error().text);
+  out.version = std::move(names->version);
+  out.inputs = std::move(names->inputs);
+  out.outputs = std::move(names->outputs);
   deadline_.cancel();
   stage_ = Stage::kLoaded;
   channel_->files.closeFiles();

@@ -48,6 +48,16 @@ TEST_F(RunnerProcessTest, ARefusalOfTheRunnerIsTold) {
   expectEnd("start failed", "the library does not load: no such symbol");
 }
 
+// It stands in answers of the API and on terminals.
+TEST_F(RunnerProcessTest, ARefusalIsTextWhateverTheRunnerSays) {
+  PlayedRunner& runner = begin();
+  runner.say(PlayedRunner::hello());
+  Refused said;
+  std::strcpy(said.text, "a\x1b[2J\xc3\xa4\xc3\xff\n.");
+  runner.say(said);
+  expectEnd("start failed", "a?[2J\xc3\xa4???.");
+}
+
 TEST_F(RunnerProcessTest, WhatTheKernelSaysCountsAndNotWhatTheRunnerSays) {
 #ifdef KANTE_SANITIZED
   GTEST_SKIP() << "nothing is compared in builds with sanitizers";
