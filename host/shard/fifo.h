@@ -3,8 +3,8 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
 #include <utility>
-#include <vector>
 
 namespace kante {
 
@@ -14,15 +14,15 @@ class Fifo {
   bool empty() const { return head_ == tail_; }
   std::size_t size() const { return tail_ - head_; }
   T& front() { return *at(0); }
-  T* at(std::size_t i) { return &slots_[(head_ + i) & (slots_.size() - 1)]; }
+  T* at(std::size_t i) { return &slots_[(head_ + i) & mask_]; }
   void push(T&& item) {
     growIfFull();
-    slots_[tail_++ & (slots_.size() - 1)] = std::move(item);
+    slots_[tail_++ & mask_] = std::move(item);
   }
-  T pop() { return std::move(slots_[head_++ & (slots_.size() - 1)]); }
+  T pop() { return std::move(slots_[head_++ & mask_]); }
   void pushFront(T&& item) {
     growIfFull();
-    slots_[--head_ & (slots_.size() - 1)] = std::move(item);
+    slots_[--head_ & mask_] = std::move(item);
   }
   void erase(std::size_t i) {
     for (; i > 0; --i) *at(i) = std::move(*at(i - 1));
@@ -31,18 +31,25 @@ class Fifo {
 
  private:
   void growIfFull() {
-    if (size() != slots_.size()) [[likely]] {
+    if (size() <= mask_ && slots_ != nullptr) [[likely]] {
       return;
     }
-    std::vector<T> larger(slots_.empty() ? 16 : slots_.size() * 2);
+    grow();
+  }
+
+  void grow() {
     const std::size_t count = size();
+    const std::size_t slots = slots_ == nullptr ? 16 : count * 2;
+    auto larger = std::make_unique<T[]>(slots);
     for (std::size_t i = 0; i < count; ++i) larger[i] = std::move(*at(i));
-    slots_.swap(larger);
+    slots_ = std::move(larger);
+    mask_ = slots - 1;
     head_ = 0;
     tail_ = count;
   }
 
-  std::vector<T> slots_;
+  std::unique_ptr<T[]> slots_;
+  std::size_t mask_ = 0;  // Slots less one; a vector's size would be a division by that of T.
   std::size_t head_ = 0;
   std::size_t tail_ = 0;
 };
