@@ -2,10 +2,12 @@
 // which outlives the router.  All run on the control thread.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "host/base/result.h"
 #include "host/placement/module_spec.h"
@@ -22,8 +24,10 @@ class EventLog;
 class Log;
 class Methods;
 class ModuleHost;
+class Registry;
 class Router;
 class Store;
+class TrustedClock;
 class Twins;
 struct StatusParts;
 
@@ -33,8 +37,10 @@ void addStatusEndpoints(Router& router, const StatusParts& parts);
 // change, done or refused.
 void addDeploymentEndpoints(Router& router, Agent& agent, BundleStore& bundles,
                             std::function<void()> changed);
-// /v1/twins, /v1/twins/PRINCIPAL, /v1/methods/PRINCIPAL/NAME
-void addHubEndpoints(Router& router, Twins& twins, Methods& methods, const ModuleHost& modules);
+// /v1/twins, /v1/twins/PRINCIPAL, /v1/methods/PRINCIPAL/NAME.  `registered`: whether there is such
+// a device.
+void addHubEndpoints(Router& router, Twins& twins, Methods& methods, const ModuleHost& modules,
+                     std::function<bool(const std::string& principal)> registered);
 // /v1/queues, /v1/queues/NAME
 void addQueueEndpoints(Router& router, Store& store, Log& log, boost::asio::io_context& control);
 
@@ -45,6 +51,25 @@ void addModuleEndpoints(Router& router, ModuleHost& modules, Log& log,
 using MoveModule = std::function<void(const std::string& module, std::optional<Placement> placement,
                                       const std::string& who, std::function<void(Status)> done)>;
 void addMoveEndpoint(Router& router, ModuleHost& modules, MoveModule move);
+// /v1/devices, /v1/devices/PRINCIPAL[/keys | /sas]
+struct DeviceApiParts {
+  Registry& registry;
+  const TrustedClock& clock;
+  Log& log;
+  std::string hostname;  // In connection strings and tokens.
+};
+void addDeviceEndpoints(Router& router, DeviceApiParts parts);
+// /v1/identity: the gateway's own.
+struct IdentityView {
+  struct Certificate {
+    std::string pem, fingerprint;  // Empty: there is none.
+    std::int64_t not_after_s = 0;
+  };
+  std::string gateway;
+  std::vector<std::string> names;  // Of the hub; the first is its host name.
+  Certificate ca, hub;
+};
+void addIdentityEndpoint(Router& router, std::function<Result<IdentityView>()> view);
 // /v1/events
 void addEventEndpoints(Router& router, EventLog& events);
 

@@ -2,6 +2,7 @@
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
 #include <charconv>
+#include <functional>
 
 #include "host/api/endpoints.h"
 #include "host/api/error_reply.h"
@@ -17,7 +18,11 @@ namespace {
 
 namespace json = boost::json;
 
-bool isPrincipal(const std::string& principal, const Twins& twins, const ModuleHost& modules) {
+using Registered = std::function<bool(const std::string& principal)>;
+
+bool isPrincipal(const std::string& principal, const Twins& twins, const ModuleHost& modules,
+                 const Registered& registered) {
+  if (registered(principal)) return true;
   const auto known = twins.principals();
   if (std::find(known.begin(), known.end(), principal) != known.end()) return true;
   const auto all = modules.modules();
@@ -42,9 +47,11 @@ HttpResponse twinReply(const Twins& twins, const std::string& principal) {
   return response;
 }
 
-void patchTwin(const ExchangePtr& exchange, Twins& twins, const ModuleHost& modules) {
+void patchTwin(const ExchangePtr& exchange, Twins& twins, const ModuleHost& modules,
+               const Registered& registered) {
   const std::string principal = exchange->request().param("principal");
-  if (!isPrincipal(principal, twins, modules)) return exchange->respond(unknown(principal));
+  if (!isPrincipal(principal, twins, modules, registered))
+    return exchange->respond(unknown(principal));
   const auto version = twins.patchDesired(principal, exchange->request().body);
   if (!version) return exchange->respond(errorReply(version.error()));
   twins.sync([exchange, principal, &twins](Status synced) {
@@ -83,23 +90,25 @@ void invoke(const ExchangePtr& exchange, Methods& methods) {
 
 }  // namespace
 
-void addHubEndpoints(Router& router, Twins& twins, Methods& methods, const ModuleHost& modules) {
+void addHubEndpoints(Router& router, Twins& twins, Methods& methods, const ModuleHost& modules,
+                     std::function<bool(const std::string& principal)> registered) {
   router.add(HttpMethod::kGet, "/v1/twins", Audience::kOperators, BodyRule::none(),
              [&twins](const ExchangePtr& exchange) {
                const auto known = twins.principals();
                exchange->respond(jsonReply(json::array(known.begin(), known.end())));
              });
   router.add(HttpMethod::kGet, "/v1/twins/{principal...}", Audience::kOperators, BodyRule::none(),
-             [&twins, &modules](const ExchangePtr& exchange) {
+             [&twins, &modules, registered](const ExchangePtr& exchange) {
                const std::string& principal = exchange->request().param("principal");
-               exchange->respond(isPrincipal(principal, twins, modules)
+               exchange->respond(isPrincipal(principal, twins, modules, registered)
                                      ? twinReply(twins, principal)
                                      : unknown(principal));
              });
-  router.add(
-      HttpMethod::kPatch, "/v1/twins/{principal...}", Audience::kOperators,
-      BodyRule::text(2 * Twins::kSectionBytesMax),
-      [&twins, &modules](const ExchangePtr& exchange) { patchTwin(exchange, twins, modules); });
+  router.add(HttpMethod::kPatch, "/v1/twins/{principal...}", Audience::kOperators,
+             BodyRule::text(2 * Twins::kSectionBytesMax),
+             [&twins, &modules, registered](const ExchangePtr& exchange) {
+               patchTwin(exchange, twins, modules, registered);
+             });
   router.add(HttpMethod::kPost, "/v1/methods/{principal...}/{name}", Audience::kOperators,
              BodyRule::text(Methods::kPayloadBytesMax),
              [&methods](const ExchangePtr& exchange) { invoke(exchange, methods); });

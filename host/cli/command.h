@@ -34,11 +34,13 @@ void addDeployCommands(CLI::App& app, Context& context);  // deploy apply | patc
 void addRouteCommands(CLI::App& app, Context& context);   // route list
 void addTwinCommands(CLI::App& app, Context& context);    // twin get | patch
 void addInvokeCommand(CLI::App& app, Context& context);
-void addQueueCommands(CLI::App& app, Context& context);   // queue list | inspect | purge
-void addModuleCommands(CLI::App& app, Context& context);  // module list | logs | restart | …
-void addDemoCommand(CLI::App& app, Context& context);     // demo
-void addKeyCommands(CLI::App& app, Context& context);     // key init
-void addBundleCommands(CLI::App& app, Context& context);  // bundle pack | verify | inspect
+void addQueueCommands(CLI::App& app, Context& context);     // queue list | inspect | purge
+void addDeviceCommands(CLI::App& app, Context& context);    // device add | list | show | …
+void addIdentityCommands(CLI::App& app, Context& context);  // identity show
+void addModuleCommands(CLI::App& app, Context& context);    // module list | logs | restart | …
+void addDemoCommand(CLI::App& app, Context& context);       // demo
+void addKeyCommands(CLI::App& app, Context& context);       // key init
+void addBundleCommands(CLI::App& app, Context& context);    // bundle pack | verify | inspect
 void addRouteTestCommand(CLI::App& route,
                          Context& context);  // route test; route is the `route` family
 void addModuleNewCommand(CLI::App& module, Context& context);    // module new

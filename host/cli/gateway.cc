@@ -21,6 +21,7 @@
 #include "host/bundle/bundle_store.h"
 #include "host/bundle/distrust.h"
 #include "host/cli/blame.h"
+#include "host/cli/gateway_identity.h"
 #include "host/cli/gateway_sandbox.h"
 #include "host/cli/host_lock.h"
 #include "host/cli/state_watch.h"
@@ -185,6 +186,7 @@ struct Gateway::State {
   std::unique_ptr<Twins> twins;
   std::unique_ptr<Methods> methods;
   std::unique_ptr<HubServices> services;
+  std::unique_ptr<GatewayIdentity> identity;
   std::unique_ptr<DeviceOpener> devices;
   std::unique_ptr<CrashPage> crash_page;
   std::unique_ptr<MqttUplink> uplink;
@@ -242,6 +244,9 @@ Status Gateway::State::openDisk() {
   twins = std::move(all_twins);
   methods = std::make_unique<Methods>(control);
   services = std::make_unique<HubServices>(*twins, *methods, store->keyValue(), later);
+  KANTE_TRY(identities,
+            GatewayIdentity::open(config, {log, events, wall, store->keyValue(), *twins, later}));
+  identity = std::move(identities);
   return {};
 }
 
@@ -365,7 +370,10 @@ Status Gateway::State::openApi() {
                   });
   addEventEndpoints(router, events);
   addDeploymentEndpoints(router, *agent, *bundles, [this] { watch->look(); });
-  addHubEndpoints(router, *twins, *methods, *modules);
+  addHubEndpoints(router, *twins, *methods, *modules, [this](const std::string& principal) {
+    return identity->isRegistered(principal);
+  });
+  identity->addEndpoints(router);
   addQueueEndpoints(router, *store, log, control);
   addDashboard(router);
   watch = std::make_unique<StateWatch>(

@@ -29,10 +29,13 @@ struct Family {
   void (*add)(CLI::App& app, Context& context);
 };
 constexpr Family kFamilies[] = {
-    {"demo", addDemoCommand},      {"run", addRunCommand},        {"check", addCheckCommand},
-    {"status", addStatusCommand},  {"top", addTopCommand},        {"events", addEventsCommand},
-    {"module", addModuleCommands}, {"deploy", addDeployCommands}, {"route", addRouteCommands},
-    {"twin", addTwinCommands},     {"invoke", addInvokeCommand},  {"queue", addQueueCommands},
+    {"demo", addDemoCommand},      {"run", addRunCommand},
+    {"check", addCheckCommand},    {"status", addStatusCommand},
+    {"top", addTopCommand},        {"events", addEventsCommand},
+    {"module", addModuleCommands}, {"deploy", addDeployCommands},
+    {"route", addRouteCommands},   {"twin", addTwinCommands},
+    {"invoke", addInvokeCommand},  {"queue", addQueueCommands},
+    {"device", addDeviceCommands}, {"identity", addIdentityCommands},
     {"key", addKeyCommands},       {"bundle", addBundleCommands},
 };
 

@@ -132,6 +132,8 @@ std::uint64_t RegisteredAccess::refused(Refusal why) const {
 }
 
 void RegisteredAccess::collect(MetricWriter& metrics) const {
+  metrics.gauge("kante_devices", "Registered identities", {},
+                static_cast<double>(registry_.size()));
   for (std::size_t i = 0; i < refused_.size(); ++i) {
     const auto why = static_cast<Refusal>(i);
     metrics.counter("kante_authentication_refused_total", "Clients that were not let in",

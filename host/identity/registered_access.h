@@ -36,7 +36,7 @@ class RegisteredAccess final : public hub::Access {
   hub::Admission verify(const PrincipalName& principal, std::string_view token,
                         std::string_view resource) const;
 
-  void collect(MetricWriter& metrics) const;
+  void collect(MetricWriter& metrics) const;  // Control thread.
 
   enum class Refusal : std::uint8_t {
     kName,     // No user name, or none of anybody.
