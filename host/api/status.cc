@@ -12,6 +12,7 @@
 #include "host/base/events.h"
 #include "host/base/trusted_clock.h"
 #include "host/bundle/distrust.h"
+#include "host/identity/registered_access.h"
 #include "host/placement/module_host.h"
 #include "host/store/store.h"
 #include "host/uplink/uplink.h"
@@ -337,6 +338,7 @@ std::string metricsText(const StatusParts& parts) {
             static_cast<double>(deployment.version));
   parts.modules.collect(out);
   if (parts.store != nullptr) parts.store->collect(out);
+  if (parts.access != nullptr) parts.access->collect(out);
   if (parts.uplink != nullptr) {
     parts.uplink->collect(out);
   } else {

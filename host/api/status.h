@@ -14,6 +14,7 @@ class Clock;
 class Distrust;
 class EventLog;
 class ModuleHost;
+class RegisteredAccess;
 class Store;
 class TrustedClock;
 class Uplink;
@@ -39,9 +40,10 @@ struct StatusParts {
   Store* store = nullptr;    // Null: keeps nothing.
   Uplink* uplink = nullptr;  // Null: kind "none".
   const ApiServer* server = nullptr;
-  Distrust* distrust = nullptr;            // Null: signers are not judged again.
-  const TrustedClock* wall = nullptr;      // Null: the wall clock is not judged.
-  const SandboxStatus* sandbox = nullptr;  // Null: nobody asked for one.
+  Distrust* distrust = nullptr;              // Null: signers are not judged again.
+  const TrustedClock* wall = nullptr;        // Null: the wall clock is not judged.
+  const SandboxStatus* sandbox = nullptr;    // Null: nobody asked for one.
+  const RegisteredAccess* access = nullptr;  // Null: no devices.
 };
 
 // Messages that were dropped since the start, by reason, wherever that was.

@@ -360,7 +360,7 @@ Status Gateway::State::openApi() {
   api = std::make_unique<ApiServer>(control, router, log, std::move(where));
   status.emplace(StatusParts{config.gateway.id, clock, started_boot_ns, *modules, *agent, events,
                              store.get(), uplink.get(), api.get(), &*distrust, &wall,
-                             &sandbox->status()});
+                             &sandbox->status(), &identity->access()});
   addStatusEndpoints(router, *status);
   addModuleEndpoints(router, *modules, log, control);
   addMoveEndpoint(router, *modules,

@@ -125,6 +125,13 @@ class Devices(unittest.TestCase):
         events = self.host.json("events", "-n", "1")
         self.assertIn("its sessions end", json.dumps(events))
 
+    def test_metrics_count_devices_and_refusals(self):
+        self.host.run("device", "add", "car-7")
+        text = subprocess.run(["curl", "-s", "--unix-socket", str(self.host.socket), "http://localhost/metrics"],
+                              capture_output=True, text=True, check=True).stdout
+        self.assertIn("\nkante_devices 1\n", text)
+        self.assertIn('kante_authentication_refused_total{reason="signature"} 0', text)
+
     def test_grants_are_shown_explained_and_changed(self):
         self.host.run("device", "add", "car-7", "--grant", "publish:factory/{id}/#")
         explained = self.host.run("device", "grants", "car-7", "--explain", "factory/car-7/temp")
