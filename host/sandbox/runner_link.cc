@@ -114,6 +114,7 @@ void RunnerLink::destroy(std::function<void()> gone) {
   gone_ = std::move(gone);
   const bool asked = isOpen();
   phase_ = Phase::kEnding;
+  loseSetAside();  // Its instance has no routes any more.
   if (!asked) return kill("was stopped before it was ready");
   boost::asio::post(parts_.control, [process = process_] { process->expectEnd(); });
   owed_.destroy = true;
@@ -145,7 +146,7 @@ void RunnerLink::ended(const Exited& exited, const std::string& killed_for) {
   const LifeEnd end = endOf(exited, report, parts_.order.memory_mb, killed_for);
   readTheRest();
   leaveShard();
-  for (std::size_t lost = set_aside_.clear(); lost > 0; --lost) ++counts_.lost;
+  loseSetAside();
   pid_.store(0, std::memory_order_relaxed);
   const Phase before = std::exchange(phase_, Phase::kGone);
   const std::shared_ptr<RunnerLink> self = std::exchange(self_, nullptr);
@@ -164,9 +165,12 @@ void RunnerLink::ended(const Exited& exited, const std::string& killed_for) {
   }
 }
 
+void RunnerLink::loseSetAside() { counts_.lost += set_aside_.clear(); }
+
 // What it had published when it ended still counts, as far as it is right.
 void RunnerLink::readTheRest() {
   if (!rings_ || broken_) return;
+  reads_all_ = true;
   noteHandled();
   while (readFrames()) {
   }
@@ -244,7 +248,7 @@ bool RunnerLink::run(Shard&) {
 bool RunnerLink::hasWork() const {
   if (broken_ || !isOpen()) return false;
   const RunnerPage& peer = rings_->peer;
-  if (peer.end.head.load(std::memory_order_acquire) != seen_head_) return true;
+  if (peer.end.head.load(std::memory_order_acquire) != seen_head_ && mayRead()) return true;
   const bool wants_room = said_again_ || !owed_.empty() || rings_->writer.unfinished();
   if (wants_room && peer.end.tail.load(std::memory_order_acquire) != seen_tail_) return true;
   return (asleep_ || wants_room) && unhandled() > 0 &&
@@ -257,7 +261,7 @@ void RunnerLink::fallAsleep() {
   const bool wants_room =
       said_again_ || !owed_.empty() || rings_->writer.unfinished() || unhandled() > 0;
   asleep_ = true;
-  rings_->own_sleep.announce(wants_room ? kWantsData | kWantsSpace : kWantsData);
+  rings_->own_sleep.announce((mayRead() ? kWantsData : 0) | (wants_room ? kWantsSpace : 0));
 }
 
 void RunnerLink::wakeUp() {

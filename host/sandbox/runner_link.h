@@ -151,6 +151,7 @@ class RunnerLink final : public ModuleLife,
   void loaded(LoadedRunner runner);
   void ended(const Exited& exited, const std::string& killed_for);
   void readTheRest();
+  void loseSetAside();
   void leaveShard();
   void breach(const std::string& what);
   void gone();
@@ -174,11 +175,14 @@ class RunnerLink final : public ModuleLife,
   std::uint64_t unhandled() const { return sent_ - handled_; }
 
   // From the runner (runner_link_in.cc)
+  // Room for what cannot be passed on is bounded, and what a life that ends says is not set aside.
+  bool mayRead() const { return !set_aside_.isFull() || reads_all_; }
   bool readFrames();
   void handle();
   void created();
   void emit();
   bool route(SetAside::Emit& emit);
+  bool isAskedFor(Frame kind);
   void barrier();
   void pass(SetAside::Barrier& barrier);
   void request();
@@ -217,6 +221,9 @@ class RunnerLink final : public ModuleLife,
   // From the runner.
   FrameIn frame_;
   SetAside set_aside_;
+  bool reads_all_ = false;        // What has no room is lost anyway: the runner is dead.
+  std::uint32_t saves_due_ = 0;   // SAVEs whose end is still to come …
+  std::uint32_t states_due_ = 0;  // … and whose SAVED may.
   bool has_routes_ = false;
   std::uint64_t seen_head_ = 0;        // The runner's head up to which everything was read …
   std::uint64_t seen_tail_ = 0;        // … and its tail when there was no room.

@@ -1,6 +1,8 @@
 // From the runner to its host: frames as calls of the instance's host table.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "host/sandbox/runner_link.h"
 
 namespace kante {
@@ -21,17 +23,17 @@ const Table& extension(const kante_host& host, const char* id) {
 // True: there is more.
 bool RunnerLink::readFrames() {
   const std::uint64_t head = rings_->peer.end.head.load(std::memory_order_acquire);
-  if (head == seen_head_ || broken_) return false;
+  if (head == seen_head_ || broken_ || !mayRead()) return false;
   bool more = false;
   owner_->together([this, head, &more] {
-    for (std::uint32_t n = 0; n < kSlice && !broken_; ++n) {
+    for (std::uint32_t n = 0; n < kSlice && !broken_ && mayRead(); ++n) {
       switch (rings_->reader.next(frame_)) {
         case FrameReader::Got::kNothing: seen_head_ = head; return;
         case FrameReader::Got::kBroken: return breach(*rings_->reader.broken());
         case FrameReader::Got::kFrame: handle(); break;
       }
     }
-    more = !broken_;
+    more = !broken_ && mayRead();
   });
   return more;
 }
@@ -138,8 +140,21 @@ void RunnerLink::refuse(kante_status status) {
 
 // ---- what must not overtake emits
 
+// One end for each SAVE, and one state at most; a state that comes late comes before the end of the
+// next SAVE.
+bool RunnerLink::isAskedFor(Frame kind) {
+  if (kind == Frame::kSaved) return states_due_ > 0 && states_due_-- > 0;
+  if (kind != Frame::kEventEnded) return true;
+  if (saves_due_ == 0) return false;
+  --saves_due_;
+  states_due_ = std::min(states_due_, 1u);
+  return true;
+}
+
 void RunnerLink::barrier() {
-  SetAside::Barrier barrier{frame_.kind, frame_.head, std::string(frame_.text),
+  if (!isAskedFor(frame_.kind)) return breach("it answers a SAVE that nobody asked for");
+  SetAside::Barrier barrier{frame_.kind, frame_.head,
+                            std::string(frame_.text.substr(0, SetAside::kTextMax)),
                             std::move(frame_.state)};
   if (set_aside_.empty()) return pass(barrier);
   if (!set_aside_.add(std::move(barrier))) breach("it settles more than it was given");

@@ -103,6 +103,10 @@ kante_status RunnerLink::onEvent(const kante_event& event) {
   const kante_status status = write(frame, MessageRef::retain(event.msg));
   const bool is_answered = event.type == KANTE_EVENT_METHOD || event.type == KANTE_EVENT_HEALTH ||
                            event.type == KANTE_EVENT_SAVE;
+  if (status == KANTE_PENDING && event.type == KANTE_EVENT_SAVE) {
+    ++saves_due_;
+    ++states_due_;
+  }
   return status == KANTE_PENDING && !is_answered ? KANTE_OK : status;
 }
 

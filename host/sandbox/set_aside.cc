@@ -8,6 +8,7 @@ bool SetAside::add(Emit emit) {
   if (waiting_[emit.output] >= kOutputCredit) return false;
   ++waiting_[emit.output];
   ++emits_;
+  bytes_ += emit.message.bytes();
   items_.push_back({true, std::move(emit), {}});
   return true;
 }
@@ -27,10 +28,12 @@ void SetAside::retry(std::uint32_t output, const std::function<bool(Emit&)>& rou
   bool has_room = true;
   for (Item& item : items) {
     if (item.is_emit) {
+      const std::size_t bytes = item.emit.message.bytes();
       if (item.emit.output == output && has_room) has_room = route(item.emit);
       if (item.emit.output == output && has_room) {
         --waiting_[output];
         --emits_;
+        bytes_ -= bytes;
         continue;
       }
     } else if (left.empty()) {
@@ -46,6 +49,7 @@ void SetAside::retry(std::uint32_t output, const std::function<bool(Emit&)>& rou
 std::size_t SetAside::clear() {
   items_.clear();
   waiting_.fill(0);
+  bytes_ = 0;
   barriers_ = 0;
   return std::exchange(emits_, 0);
 }

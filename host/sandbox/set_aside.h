@@ -3,7 +3,8 @@
 //
 // In order of coming.  An emit waits for its own output alone; a barrier (a settlement, DRAINED,
 // SAVED, the end of SAVE) waits for everything before it.  Bounded by the output credit and by
-// kBarriersMax; a runner that goes beyond it breaks the protocol.
+// kBarriersMax, beyond which a runner breaks the protocol, and by kBytesMax: while isFull(), the
+// link reads nothing more of its runner, so what comes on top is one message.
 #pragma once
 
 #include <array>
@@ -22,6 +23,8 @@ class SetAside {
  public:
   // More than the inputs that a host lets be unsettled.
   static constexpr std::size_t kBarriersMax = 16'384;
+  static constexpr std::size_t kBytesMax = 16u << 20;  // Of messages.
+  static constexpr std::size_t kTextMax = 512;         // Of a barrier; the rest is cut off.
 
   struct Emit {
     std::uint32_t output = 0;
@@ -38,7 +41,7 @@ class SetAside {
   };
 
   bool empty() const { return items_.empty(); }
-  std::size_t emits() const { return emits_; }
+  bool isFull() const { return bytes_ >= kBytesMax; }
   bool waits(std::uint32_t output) const { return waiting_[output] != 0; }
 
   // False: more than there can be.
@@ -61,6 +64,7 @@ class SetAside {
   std::deque<Item> items_;
   std::array<std::uint16_t, kWireOutputsMax> waiting_{};  // Emits, by output.
   std::size_t emits_ = 0;
+  std::size_t bytes_ = 0;
   std::size_t barriers_ = 0;
 };
 

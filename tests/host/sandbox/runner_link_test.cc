@@ -315,6 +315,78 @@ TEST_F(RunnerLinkTest, SettlingWithoutEndIsTheEnd) {
   expectEnd("died", "settles more than it was given");
 }
 
+TEST_F(RunnerLinkTest, AStateThatNobodyAskedForIsTheEnd) {
+  PlayedRunner& runner = beginActive();
+  told_.no_room = true;
+  runner.emit(0, "1");
+  EXPECT_EQ(event(KANTE_EVENT_SAVE, 0, 9), KANTE_PENDING);
+  EXPECT_EQ(runner.read().kind, Frame::kSave);
+  const std::uint64_t state = 1;
+  runner.write(stateFrame(Frame::kSaved, 9, 5, &state, sizeof state));
+  runner.write(Frame::kLog, 0, 0, "once", 3);
+  expectTold("log 3 once");
+  runner.write(stateFrame(Frame::kSaved, 9, 5, &state, sizeof state));
+  expectEnd("died", "it answers a SAVE that nobody asked for");
+}
+
+TEST_F(RunnerLinkTest, TheEndOfASaveThatNobodyAskedForIsTheEnd) {
+  PlayedRunner& runner = beginActive();
+  runner.write(Frame::kEventEnded, 9, KANTE_OK, {}, KANTE_EVENT_SAVE);
+  expectEnd("died", "it answers a SAVE that nobody asked for");
+  EXPECT_EQ(told_.find("ended 9"), "");
+}
+
+TEST_F(RunnerLinkTest, AStateMayComeAfterTheEndOfItsSave) {
+  PlayedRunner& runner = beginActive();
+  const std::uint64_t state = 0x2121212121212121;
+  for (const std::uint64_t token : {9u, 10u}) {  // The first one's after the second one's SAVE.
+    EXPECT_EQ(event(KANTE_EVENT_SAVE, 0, token), KANTE_PENDING);
+    EXPECT_EQ(runner.read().kind, Frame::kSave);
+    if (token == 10) runner.write(stateFrame(Frame::kSaved, 9, 5, &state, sizeof state));
+    runner.write(Frame::kEventEnded, token, KANTE_OK, {}, KANTE_EVENT_SAVE);
+    expectTold("ended 9 " + std::to_string(token) + " 0 ");
+  }
+  runner.write(stateFrame(Frame::kSaved, 10, 5, &state, sizeof state));
+  expectTold("saved 9 5 !!!!!!!!");
+  expectTold("saved 10 5 !!!!!!!!");
+  EXPECT_EQ(told_.find("died"), "");
+}
+
+// Nothing is lost, and the shard rests meanwhile.
+TEST_F(RunnerLinkTest, ReadsNoMoreThanItMaySetAsideUntilThereIsRoom) {
+  PlayedRunner& runner = beginActive();
+  told_.no_room = true;
+  const std::string mebibyte = "\"" + std::string(1'000'000, 'x') + "\"";
+  constexpr std::size_t kSent = SetAside::kBytesMax / 1'000'000 + 1;
+  for (std::size_t i = 0; i < kSent; ++i) runner.emit(0, mebibyte);
+  runner.write(Frame::kLog, 0, 0, "behind it", 3);
+  const std::uint64_t vain = link_->counts().vain_rings.value();
+  EXPECT_TRUE(eventually([&] {
+    runner.ringDoorbell();
+    return link_->counts().vain_rings.value() > vain;
+  }));
+  EXPECT_FALSE(told_.has("log 3 behind it"));
+  told_.no_room = false;
+  EXPECT_EQ(event(KANTE_EVENT_WRITABLE, 0), KANTE_OK);
+  expectTold("log 3 behind it");
+  EXPECT_EQ(told_.count("emit 0 1000002 bytes hops 1 token 0"), kSent);
+}
+
+TEST_F(RunnerLinkTest, EndsARunnerOfWhichItReadsNoMore) {
+  PlayedRunner& runner = beginActive();
+  told_.no_room = true;
+  for (std::size_t i = 0; i < SetAside::kBytesMax / 1'000'000 + 1; ++i)
+    runner.emit(0, "\"" + std::string(1'000'000, 'x') + "\"");
+  std::atomic<bool> gone{false};
+  on([&] { link_->destroy([&] { gone = true; }); });
+  EXPECT_EQ(runner.read().kind, Frame::kDestroy);
+  runner.write(Frame::kLog, 0, 0, "last words", 2);
+  expectTold("log 2 last words");
+  exit({});
+  EXPECT_TRUE(eventually([&] { return gone.load(); }));
+  EXPECT_EQ(link_->counts().lost.value(), SetAside::kBytesMax / 1'000'000 + 1);
+}
+
 TEST_F(RunnerLinkTest, AnEmptyCreditBeforeItsRoutesIsNoCredit) {
   PlayedRunner& runner = begin();
   runner.converse();
