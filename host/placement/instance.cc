@@ -292,7 +292,8 @@ void Instance::dispatch(Event& event) {
     raw.words = event.message.words();
     raw.word_count = event.message.wordCount();
   }
-  if (auto* open = std::exchange(event.open, nullptr)) doneDelivered(*open);
+  if (auto* open = std::exchange(event.open, nullptr))
+    doneDelivered(*open, event.message ? event.message.bytes() : 0);
   if (raw.type == KANTE_EVENT_TIMER) {
     raw.arg = timerExpired(raw.id);
     if (raw.arg == 0) return;  // Cancelled meanwhile.

@@ -51,7 +51,9 @@ class Instance final : public ModulePort,
       1024;  // Emitted by the module's own threads, not routed yet.
   static constexpr std::size_t kForeignBytesMax = 16u << 20;
   static constexpr std::uint32_t kTimers = 64;
-  static constexpr std::uint32_t kRequestsMax = 1024;    // Unanswered tokens of one instance.
+  static constexpr std::uint32_t kRequestsMax = 1024;  // Unanswered tokens of one instance,
+  // … what they sent along, and, again as much, what they are answered with until it is delivered.
+  static constexpr std::uint64_t kRequestBytesMax = 16u << 20;
   static constexpr std::uint32_t kAgainFirstMs = 100;    // Rest after KANTE_E_AGAIN from an INPUT,
   static constexpr std::uint32_t kAgainLastMs = 30'000;  // doubling up to this.
 
@@ -315,7 +317,7 @@ class Instance final : public ModulePort,
                    const std::shared_ptr<Commits>& commits);
   void block(std::uint32_t output, const Target& target, std::uint32_t bytes);
   void unblock(std::uint32_t output);
-  void doneDelivered(std::atomic<std::uint32_t>& open);
+  void doneDelivered(std::atomic<std::uint32_t>& open, std::uint64_t bytes);
   std::uint8_t hopsOf(kante_msg* message) const;
   kante_status emitForeign(std::uint32_t output, MessageRef message, std::uint8_t hops,
                            std::uint64_t token);
@@ -329,12 +331,15 @@ class Instance final : public ModulePort,
   void settleNow(std::uint64_t token, kante_status status, const std::string& reason);
 
   // Extensions (instance_port.cc)
-  bool takeRequest();
-  kante_status request(std::uint64_t token, std::function<void(ModuleServices::Answer)> ask);
+  bool takeRequest(std::uint64_t bytes);
+  static bool takeBytes(std::atomic<std::uint64_t>& of, std::uint64_t bytes);
+  kante_status request(std::uint64_t token, const MessageRef& message,
+                       std::function<void(ModuleServices::Answer)> ask);
+  void answered(std::uint64_t token, kante_status status, MessageRef result, std::uint64_t arg,
+                FileDescriptor descriptor);
   void opened(std::uint64_t token, kante_status status, DeviceOpener::Opened what,
               const std::string& why);
-  void done(std::uint64_t token, kante_status status, MessageRef result, std::uint64_t arg,
-            std::atomic<std::uint32_t>& open);
+  void done(std::uint64_t token, kante_status status);
   void armTimer(std::uint32_t id);
   std::uint64_t timerExpired(std::uint32_t id);
 
@@ -419,7 +424,9 @@ class Instance final : public ModulePort,
   std::atomic<std::uint64_t> errors_{0};
   std::atomic<std::uint32_t> open_dones_{
       0};                                   // Emits with a token whose DONE was not delivered yet.
-  std::atomic<std::uint32_t> requests_{0};  // Tokens of extensions that are not answered yet.
+  std::atomic<std::uint32_t> requests_{0};  // Tokens of extensions that are not answered yet …
+  std::atomic<std::uint64_t> request_bytes_{0};  // … what they sent along …
+  std::atomic<std::uint64_t> result_bytes_{0};   // … and what is not delivered of their answers.
 };
 
 }  // namespace kante

@@ -16,7 +16,7 @@ struct Instance::Commits {
   void close() {
     if (open.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
     const kante_status status = lost.load() ? KANTE_E_LIMIT : KANTE_OK;
-    instance->done(token, status, MessageRef(), 0, instance->open_dones_);
+    instance->done(token, status);
   }
 };
 
@@ -285,7 +285,8 @@ void Instance::unblock(std::uint32_t output) {
   if (has_foreign_.load(std::memory_order_relaxed)) shard().runLater(*this);
 }
 
-void Instance::doneDelivered(std::atomic<std::uint32_t>& open) {
+void Instance::doneDelivered(std::atomic<std::uint32_t>& open, std::uint64_t bytes) {
+  if (&open == &requests_) result_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
   const std::uint32_t left = open.fetch_sub(1, std::memory_order_relaxed) - 1;
   if (&open != &open_dones_ || left > kDonesMax / 2) return;
   for (std::uint32_t i = 0; i < outputs_.size(); ++i) {

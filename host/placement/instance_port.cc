@@ -8,41 +8,73 @@
 
 namespace kante {
 
-void Instance::done(std::uint64_t token, kante_status status, MessageRef result, std::uint64_t arg,
-                    std::atomic<std::uint32_t>& open) {
-  onShard([this, token, status, result = std::move(result), arg, &open]() mutable {
+void Instance::done(std::uint64_t token, kante_status status) {
+  onShard([this, token, status] {
     Event event;
-    event.open = &open;
+    event.open = &open_dones_;
     event.event.type = KANTE_EVENT_DONE;
     event.event.token = token;
     event.event.status = status;
-    event.event.arg = arg;
-    event.message = std::move(result);
     postEvent(std::move(event));
   });
 }
 
 // Bounded: answers must be delivered before much more may be asked.
-bool Instance::takeRequest() {
-  if (requests_.fetch_add(1, std::memory_order_relaxed) < kRequestsMax) return true;
+bool Instance::takeRequest(std::uint64_t bytes) {
+  if (requests_.fetch_add(1, std::memory_order_relaxed) < kRequestsMax &&
+      takeBytes(request_bytes_, bytes))
+    return true;
   requests_.fetch_sub(1, std::memory_order_relaxed);
   return false;
 }
 
-kante_status Instance::request(std::uint64_t token,
+bool Instance::takeBytes(std::atomic<std::uint64_t>& of, std::uint64_t bytes) {
+  if (of.fetch_add(bytes, std::memory_order_relaxed) + bytes <= kRequestBytesMax) return true;
+  of.fetch_sub(bytes, std::memory_order_relaxed);
+  return false;
+}
+
+// `message` is what goes along with it.
+kante_status Instance::request(std::uint64_t token, const MessageRef& message,
                                std::function<void(ModuleServices::Answer)> ask) {
-  if (!takeRequest()) return KANTE_E_AGAIN;
-  parts_.control([self = shared_from_this(), token, ask = std::move(ask)] {
-    ask([self, token](kante_status status, MessageRef result, std::uint64_t arg) {
-      if (token != 0) return self->done(token, status, std::move(result), arg, self->requests_);
+  const std::uint64_t bytes = message ? message.bytes() : 0;
+  if (!takeRequest(bytes)) return KANTE_E_AGAIN;
+  parts_.control([self = shared_from_this(), token, bytes, ask = std::move(ask)] {
+    ask([self, token, bytes](kante_status status, MessageRef result, std::uint64_t arg) {
+      self->request_bytes_.fetch_sub(bytes, std::memory_order_relaxed);
+      if (token != 0) return self->answered(token, status, std::move(result), arg, {});
       self->requests_.fetch_sub(1, std::memory_order_relaxed);
     });
   });
   return KANTE_OK;
 }
 
+// Control thread.  A result for which there is no room is left out.  A descriptor whose event is
+// never handed over closes with it.
+void Instance::answered(std::uint64_t token, kante_status status, MessageRef result,
+                        std::uint64_t arg, FileDescriptor descriptor) {
+  if (result && !takeBytes(result_bytes_, result.bytes())) {
+    result = MessageRef();
+    status = KANTE_E_LIMIT;
+  }
+  auto shared = descriptor ? std::make_shared<FileDescriptor>(std::move(descriptor)) : nullptr;
+  onShard(
+      [this, token, status, arg, result = std::move(result), shared = std::move(shared)]() mutable {
+        Event event;
+        event.open = &requests_;
+        event.event.type = KANTE_EVENT_DONE;
+        event.event.token = token;
+        event.event.status = status;
+        event.event.arg = arg;
+        event.message = std::move(result);
+        event.descriptor = std::move(shared);
+        postEvent(std::move(event));
+      });
+}
+
 kante_status Instance::report(kante_msg* patch, std::uint64_t token) {
-  return request(token, [this, message = MessageRef::retain(patch)](ModuleServices::Answer answer) {
+  const MessageRef message = MessageRef::retain(patch);
+  return request(token, message, [this, message](ModuleServices::Answer answer) {
     parts_.services.report(parts_.spec.name, message, std::move(answer));
   });
 }
@@ -63,29 +95,31 @@ kante_status Instance::reply(std::uint64_t token, std::int32_t code, kante_msg* 
 }
 
 kante_status Instance::storageGet(std::string_view key, std::uint64_t token) {
-  return request(token, [this, name = std::string(key)](ModuleServices::Answer answer) {
+  return request(token, {}, [this, name = std::string(key)](ModuleServices::Answer answer) {
     parts_.services.storageGet(parts_.spec.name, name, std::move(answer));
   });
 }
 
 kante_status Instance::storagePut(std::string_view key, kante_msg* value, std::uint64_t token) {
-  return request(token, [this, name = std::string(key),
-                         message = MessageRef::retain(value)](ModuleServices::Answer answer) {
-    parts_.services.storagePut(parts_.spec.name, name, message, std::move(answer));
-  });
+  const MessageRef message = MessageRef::retain(value);
+  return request(token, message,
+                 [this, name = std::string(key), message](ModuleServices::Answer answer) {
+                   parts_.services.storagePut(parts_.spec.name, name, message, std::move(answer));
+                 });
 }
 
 kante_status Instance::storageErase(std::string_view key, std::uint64_t token) {
-  return request(token, [this, name = std::string(key)](ModuleServices::Answer answer) {
+  return request(token, {}, [this, name = std::string(key)](ModuleServices::Answer answer) {
     parts_.services.storageErase(parts_.spec.name, name, std::move(answer));
   });
 }
 
 kante_status Instance::invoke(std::string_view target, std::string_view name, kante_msg* arguments,
                               std::uint32_t timeout_ms, std::uint64_t token) {
-  return request(token,
+  const MessageRef message = MessageRef::retain(arguments);
+  return request(token, message,
                  [this, to = std::string(target), method_name = std::string(name), timeout_ms,
-                  message = MessageRef::retain(arguments)](ModuleServices::Answer answer) {
+                  message](ModuleServices::Answer answer) {
                    if (!parts_.granted(to, method_name))
                      return answer(KANTE_E_DENIED, MessageRef(), 0);
                    parts_.services.invoke(parts_.spec.name, to, method_name, message, timeout_ms,
@@ -95,7 +129,7 @@ kante_status Instance::invoke(std::string_view target, std::string_view name, ka
 
 kante_status Instance::open(std::string_view what, std::uint64_t token) {
   if (!parts_.open) return KANTE_E_UNSUPPORTED;
-  if (!takeRequest()) return KANTE_E_AGAIN;
+  if (!takeRequest(0)) return KANTE_E_AGAIN;
   parts_.control([self = shared_from_this(), token, wanted = std::string(what)] {
     self->parts_.open(wanted, [self, token](kante_status status, DeviceOpener::Opened what_opened,
                                             const std::string& why) {
@@ -105,7 +139,6 @@ kante_status Instance::open(std::string_view what, std::uint64_t token) {
   return KANTE_OK;
 }
 
-// A descriptor whose event is never handed over closes with it.
 void Instance::opened(std::uint64_t token, kante_status status, DeviceOpener::Opened what,
                       const std::string& why) {
   boost::json::value body = nullptr;
@@ -118,18 +151,7 @@ void Instance::opened(std::uint64_t token, kante_status status, DeviceOpener::Op
   if (!body.is_null()) {
     if (auto text = jsonMessage(boost::json::serialize(body))) message = std::move(*text);
   }
-  auto descriptor = what.fd ? std::make_shared<FileDescriptor>(std::move(what.fd)) : nullptr;
-  onShard([this, token, status, message = std::move(message),
-           descriptor = std::move(descriptor)]() mutable {
-    Event event;
-    event.open = &requests_;
-    event.event.type = KANTE_EVENT_DONE;
-    event.event.token = token;
-    event.event.status = status;
-    event.message = std::move(message);
-    event.descriptor = std::move(descriptor);
-    postEvent(std::move(event));
-  });
+  answered(token, status, std::move(message), 0, std::move(what.fd));
 }
 
 kante_status Instance::defer(std::uint32_t) { return KANTE_E_LIMIT; }

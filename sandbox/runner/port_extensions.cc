@@ -39,9 +39,14 @@ void RemotePort::explain(kante_status code, std::string_view text) {
 // Bounded: answers must be delivered before much more may be asked.
 kante_status RemotePort::request(std::uint64_t token, const FrameOut& frame, kante_msg* message) {
   const Call call(*this);
-  if (requests_.size() >= kRequestCredit || (token == 0 && outbox_.kept() >= kKeptMax))
+  const std::size_t bytes = message == nullptr ? 0 : std::size_t{message->words} * 8;
+  if (requests_.size() >= kRequestCredit || request_bytes_ + bytes > kRequestBytesCredit ||
+      (token == 0 && outbox_.kept() >= kKeptMax))
     return KANTE_E_AGAIN;
-  if (token != 0) requests_.insert(token);
+  if (token != 0) {
+    requests_.emplace(token, bytes);
+    request_bytes_ += bytes;
+  }
   FrameOut out = frame;
   out.token = token;
   if (message != nullptr) {

@@ -246,7 +246,10 @@ void RemotePort::beginDrain() {
 bool RemotePort::requestDone(std::uint64_t token) {
   const Call call(*this);
   const auto at = requests_.find(token);
-  if (at != requests_.end()) requests_.erase(at);
+  if (at != requests_.end()) {
+    request_bytes_ -= at->second;
+    requests_.erase(at);
+  }
   const auto open = opens_.find(token);
   if (open == opens_.end()) return false;
   opens_.erase(open);

@@ -12,6 +12,7 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <unordered_map>
 #include <unordered_set>
 #include <vector>
 
@@ -147,10 +148,13 @@ class RemotePort final : public ModulePort {
   RateLimit log_limit_;
   std::uint64_t samples_left_out_ = 0;
   std::uint64_t current_token_ = 0;  // Of the input that is being handled; 0: settled, or none.
-  std::unordered_set<std::uint64_t> open_tokens_;    // Inputs that were answered KANTE_PENDING.
-  std::unordered_set<std::uint64_t> open_calls_;     // Methods without a reply.
-  std::unordered_multiset<std::uint64_t> requests_;  // Unanswered; at most kRequestCredit.
-  std::unordered_multiset<std::uint64_t> opens_;     // Of these, those of open().
+  std::unordered_set<std::uint64_t> open_tokens_;  // Inputs that were answered KANTE_PENDING.
+  std::unordered_set<std::uint64_t> open_calls_;   // Methods without a reply.
+  // Unanswered, and the bytes of what they sent along; at most kRequestCredit and
+  // kRequestBytesCredit.
+  std::unordered_multimap<std::uint64_t, std::size_t> requests_;
+  std::size_t request_bytes_ = 0;
+  std::unordered_multiset<std::uint64_t> opens_;  // Of these, those of open().
   std::uint64_t save_token_ = 0;
   bool said_ready_ = false;
   enum class Drain : std::uint8_t { kNo, kSent, kDone } drain_ = Drain::kNo;

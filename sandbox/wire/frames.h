@@ -101,5 +101,6 @@ inline constexpr std::size_t kInputBytesCredit =
     4u << 20;  // Of their messages; beyond it there is one alone.
 inline constexpr std::uint32_t kOutputCredit = 512;  // Emits of one output that are not routed yet.
 inline constexpr std::uint32_t kRequestCredit = 1024;  // Tokens of extensions that wait for DONE.
+inline constexpr std::size_t kRequestBytesCredit = 16u << 20;  // Of what they sent along.
 
 }  // namespace kante

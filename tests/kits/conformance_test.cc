@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <filesystem>
+#include <fstream>
 #include <numeric>
 #include <set>
 
@@ -323,6 +325,61 @@ TEST_P(Conformance, SaysAgainToTooManyOpenRequests) {
   });
   kit.onControl([&] { kit.services.hold_answers = false; });
   EXPECT_TRUE(kit.sees("m", "done "));
+}
+
+TEST_P(Conformance, SaysAgainToRequestsThatAreTooLargeTogether) {
+  kit.onControl([&] { kit.services.hold_answers = true; });
+  run("asker");
+  (void)kit.call("m", "large");
+  EXPECT_TRUE(kit.sees("m", "asked 15")) << "of a mebibyte and its envelope, in 16 MiB";
+  EXPECT_TRUE(kit.sees("m", "large answered -3"));
+  const auto held = [&] {
+    std::size_t count = 0;
+    kit.onControl([&] { count = kit.services.held.size(); });
+    return count;
+  };
+  ASSERT_TRUE(eventually([&] { return held() == 15; }));
+  kit.onControl([&] {
+    for (const auto& answer : std::exchange(kit.services.held, {}))
+      answer(KANTE_OK, MessageRef(), 0);
+  });
+  EXPECT_TRUE(kit.sees("m", "done 2000014 status 0"));
+  (void)kit.call("m", "large");
+  EXPECT_TRUE(eventually([&] { return held() == 15; })) << "as many as before";
+}
+
+TEST_P(Conformance, LeavesOutResultsThatAreTooLargeTogether) {
+  if (GetParam().lives == PlacementUnderTest::Lives::kInRunners) GTEST_SKIP();  // Needs a file.
+  kit.onControl([&] { kit.services.hold_answers = true; });
+  run("asker");
+  (void)kit.call("m", "many");
+  ASSERT_TRUE(eventually([&] {
+    std::size_t count = 0;
+    kit.onControl([&] { count = kit.services.held.size(); });
+    return count == 1024;
+  }));
+  char dir[] = "/tmp/kit-XXXXXX";
+  ASSERT_NE(::mkdtemp(dir), nullptr);
+  const std::string path = std::string(dir) + "/go";
+  kit.onControl([&] {  // While it is busy.
+    (*kit.services.methods.at("m").lock())(1, "until", *jsonMessage("\"" + path + "\""));
+    const MessageRef large = *jsonMessage("\"" + std::string((1u << 20) - 2, 'x') + "\"");
+    for (int i = 0; i < 20; ++i) {
+      kit.services.held.front()(KANTE_OK, large, 0);
+      kit.services.held.pop_front();
+    }
+  });
+  std::ofstream(path) << "go";
+  EXPECT_TRUE(kit.sees("m", "until answered 0"));
+  std::filesystem::remove_all(dir);
+  EXPECT_TRUE(kit.sees("m", "done 1000014 status 0"));
+  EXPECT_TRUE(kit.sees("m", "done 1000015 status -6"));
+  EXPECT_TRUE(kit.sees("m", "done 1000019 status -6"));
+  kit.onControl([&] {
+    kit.services.held.front()(KANTE_OK, *jsonMessage("1"), 0);
+    kit.services.held.clear();
+  });
+  EXPECT_TRUE(kit.sees("m", "done 1000020 status 0"));
 }
 
 // An answer may come when the one who asked is gone, and its host with it.

@@ -101,6 +101,12 @@ class Asker : public kit::Module {
     if (name == "badoutput") return publish(9, text);
     if (name == "reserved") return reserved();
     if (name == "many") return many();
+    if (name == "large") return large();
+    if (name == "until") {
+      while (::access(text.substr(1, text.size() - 2).c_str(), F_OK) != 0)
+        std::this_thread::yield();
+      return KANTE_OK;
+    }
     if (name == "chatty") {
       for (int i = 0; i < 1000; ++i) log("chatter");
       return KANTE_OK;
@@ -123,6 +129,17 @@ class Asker : public kit::Module {
       }
     }
     return KANTE_OK;
+  }
+  // The same of large ones.
+  kante_status large() {
+    kante_msg* message = make(std::string(1u << 20, 'x'));
+    kante_status status = KANTE_OK;
+    std::uint64_t asked = 0;
+    for (; status == KANTE_OK && asked < 1000; ++asked)
+      status = twin_->report(host_, message, 2'000'000 + asked);
+    log("asked " + std::to_string(asked - 1));
+    host_->msg_release(message);
+    return status;
   }
   kante_status reserved() {
     const kante_property property{toStr("kante-seq"), toStr("1")};
