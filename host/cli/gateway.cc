@@ -284,7 +284,8 @@ Status Gateway::State::openModules() {
     upstream = std::make_unique<StoreSink>(door, *queue);
   }
   sandbox->settle(*twins);
-  devices = std::make_unique<DeviceOpener>(control, log, config.gateway.data_dir);
+  KANTE_TRY(opener, DeviceOpener::make(control, log, data_dir.get()));
+  devices = std::move(opener);
   ModuleHostOptions host;
   host.gateway_id = config.gateway.id;
   host.shards = config.gateway.shards;

@@ -34,8 +34,8 @@ bool isOfAProcess(std::string_view path) {
 int flagsOf(How how) {
   constexpr int kAll = O_CLOEXEC | O_NOCTTY | O_NONBLOCK;
   switch (how) {
-    case How::kWrite: return kAll | O_WRONLY | O_CREAT | O_TRUNC;
-    case How::kAppend: return kAll | O_WRONLY | O_CREAT | O_APPEND;
+    case How::kWrite: return kAll | O_WRONLY | O_TRUNC;
+    case How::kAppend: return kAll | O_WRONLY | O_APPEND;
     case How::kList: return kAll | O_RDONLY | O_DIRECTORY;
     case How::kDevice: return kAll | O_RDWR;
     default: return kAll | O_RDONLY;
@@ -133,11 +133,23 @@ kante_status statusOf(const Error& error) {
 
 }  // namespace
 
-DeviceOpener::DeviceOpener(boost::asio::io_context& control, Log& log,
-                           const std::string& private_dir)
-    : control_(control), log_(log) {
-  if (private_dir.empty()) return;
-  if (const auto dir = openDirectory(private_dir)) private_dir_ = nameInKernel(dir->get());
+Result<std::unique_ptr<DeviceOpener>> DeviceOpener::make(boost::asio::io_context& control, Log& log,
+                                                         int private_dir) {
+  std::unique_ptr<DeviceOpener> out(new DeviceOpener(control, log));
+  if (private_dir < 0) return out;
+  out->private_dir_ = FileDescriptor(::fcntl(private_dir, F_DUPFD_CLOEXEC, 0));
+  if (!out->private_dir_) return failErrno("the data directory");
+  if (nameInKernel(out->private_dir_.get()).empty())
+    return fail(Errc::kUnavailable,
+                "the name of the data directory cannot be read from /proc/self/fd, so modules "
+                "could not be kept out of it: mount /proc");
+  return out;
+}
+
+bool DeviceOpener::isPrivate(const std::string& name) const {
+  if (!private_dir_) return false;
+  const DeviceGrant own{DeviceKind::kRead, nameInKernel(private_dir_.get())};
+  return name.empty() || own.target.empty() || covers(own, {own.kind, name});
 }
 
 std::shared_ptr<DeviceOpener::Session> DeviceOpener::session(std::string module) {
@@ -169,20 +181,17 @@ void DeviceOpener::open(const std::shared_ptr<Session>& session,
   }
 }
 
-// Below what is granted no link leads out of it; to what is granted itself one may lead.
-Result<FileDescriptor> DeviceOpener::openPath(const DeviceGrant& grant,
-                                              const DeviceWish& wish) const {
-  const std::string& path = wish.grant.target;
-  if (isOfAProcess(path)) return fail(Errc::kDenied, path + " is about one process: not granted");
-  constexpr mode_t kMode = 0640;
-  const int flags = flagsOf(wish.how);
-  if (path == grant.target) return openAt(AT_FDCWD, path, flags, kMode);
-  KANTE_TRY(base, openDirectory(grant.target));
+namespace {
+
+// What lies at `path`, not opened yet.  Below what is granted no link leads out of it; to what is
+// granted itself one may lead.
+Result<FileDescriptor> find(const DeviceGrant& grant, const std::string& path, int flags) {
+  if (path == grant.target) return openAt(AT_FDCWD, path, flags | O_PATH);
+  KANTE_TRY(base, openAt(AT_FDCWD, grant.target, O_PATH | O_DIRECTORY));
   std::size_t from = grant.target.size();
   while (from < path.size() && path[from] == '/') ++from;
   open_how how{};
-  how.flags = static_cast<std::uint64_t>(flags);
-  how.mode = (flags & O_CREAT) != 0 ? kMode : 0;
+  how.flags = static_cast<std::uint64_t>(flags) | O_PATH | O_CLOEXEC;
   how.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS;
   const std::string rest = from < path.size() ? path.substr(from) : ".";
   const long fd = ::syscall(SYS_openat2, base.get(), rest.c_str(), &how, sizeof how);
@@ -192,19 +201,63 @@ Result<FileDescriptor> DeviceOpener::openPath(const DeviceGrant& grant,
   return failErrno(path);
 }
 
+Error isOfOneProcess(const std::string& path) {
+  return {Errc::kDenied, path + " is about one process: not granted"};
+}
+
+Error isTheGateways(const std::string& path) {
+  return {Errc::kDenied, path + " belongs to the gateway: not granted"};
+}
+
+}  // namespace
+
+// Opening may change it (a file loses what it holds, a device moves), so it is looked at first.
+Result<FileDescriptor> DeviceOpener::openPath(const DeviceGrant& grant,
+                                              const DeviceWish& wish) const {
+  const std::string& path = wish.grant.target;
+  if (isOfAProcess(path)) return isOfOneProcess(path);
+  auto found = find(grant, path, 0);
+  const bool may_make = wish.how == How::kWrite || wish.how == How::kAppend;
+  if (!found && found.error().code == Errc::kNotFound && may_make) return makeFile(grant, wish);
+  if (!found) return found.error();
+  const std::string name = nameInKernel(found->get());
+  if (isOfAProcess(name)) return isOfOneProcess(path);
+  if (isPrivate(name)) return isTheGateways(path);
+  struct stat facts {};
+  if (::fstat(found->get(), &facts) != 0) return failErrno(path);
+  if (!isRight(wish.how, facts.st_mode))
+    return fail(Errc::kInvalid, path + " " + wantedKind(wish.how));
+  const std::string same = "/proc/self/fd/" + std::to_string(found->get());
+  FileDescriptor fd(::open(same.c_str(), flagsOf(wish.how) | O_CLOEXEC));
+  if (!fd) return failErrno(path);
+  return fd;
+}
+
+// What is not there: a link that leads nowhere is, so it is not followed.
+Result<FileDescriptor> DeviceOpener::makeFile(const DeviceGrant& grant,
+                                              const DeviceWish& wish) const {
+  const std::string& path = wish.grant.target;
+  const std::size_t last = path.rfind('/') + 1;
+  if (last == path.size()) return fail(Errc::kNotFound, path + ": there is no such directory");
+  const std::string parent = last == 1 ? "/" : path.substr(0, last - 1);
+  const bool is_below = covers(grant, {grant.kind, parent});
+  KANTE_TRY(folder, find(is_below ? grant : DeviceGrant{grant.kind, parent}, parent, O_DIRECTORY));
+  const std::string name = nameInKernel(folder.get());
+  if (isOfAProcess(name)) return isOfOneProcess(path);
+  if (isPrivate(name)) return isTheGateways(path);
+  constexpr mode_t kMode = 0640;
+  FileDescriptor fd(::openat(folder.get(), path.c_str() + last,
+                             flagsOf(wish.how) | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, kMode));
+  if (!fd) return failErrno(path);
+  return fd;
+}
+
 void DeviceOpener::openFile(const DeviceGrant& grant, const DeviceWish& wish,
                             const Answer& answer) const {
   const auto refuse = [&](const Error& error) { answer(statusOf(error), {}, error.text); };
   auto fd = openPath(grant, wish);
   if (!fd) return refuse(fd.error());
   const std::string& path = wish.grant.target;
-  const DeviceGrant own{wish.grant.kind, private_dir_};
-  if (!private_dir_.empty() && covers(own, {own.kind, nameInKernel(fd->get())}))
-    return refuse(fail(Errc::kDenied, path + " belongs to the gateway: not granted"));
-  struct stat found {};
-  if (::fstat(fd->get(), &found) != 0) return refuse(failErrno(path));
-  if (!isRight(wish.how, found.st_mode))
-    return refuse(fail(Errc::kInvalid, path + " " + wantedKind(wish.how)));
   if (wish.how == How::kList) {
     auto names = namesIn(std::move(*fd), path);
     if (!names) return refuse(names.error());

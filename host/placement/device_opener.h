@@ -29,8 +29,10 @@ class DeviceOpener {
   static constexpr std::size_t kAcceptsMax = 256;   // Waiting for peers, of one listener.
   static constexpr std::size_t kNamesMax = 4096;    // Of a directory that is listed.
 
-  // private_dir: the gateway's data directory; empty: none.
-  DeviceOpener(boost::asio::io_context& control, Log& log, const std::string& private_dir);
+  // private_dir: the gateway's data directory, of which a copy is kept; -1: none.  Fails where the
+  // kernel does not tell its name, without which nothing could be kept out of it.
+  static Result<std::unique_ptr<DeviceOpener>> make(boost::asio::io_context& control, Log& log,
+                                                    int private_dir);
 
   // What one instance listens to.  Its end closes that, on whatever thread; what still waits is
   // answered KANTE_E_CANCELED.
@@ -51,14 +53,17 @@ class DeviceOpener {
     kante_status status;
     std::string why;
   };
+  DeviceOpener(boost::asio::io_context& control, Log& log) : control_(control), log_(log) {}
+  bool isPrivate(const std::string& name) const;
   Result<FileDescriptor> openPath(const DeviceGrant& grant, const DeviceWish& wish) const;
+  Result<FileDescriptor> makeFile(const DeviceGrant& grant, const DeviceWish& wish) const;
   void openFile(const DeviceGrant& grant, const DeviceWish& wish, const Answer& answer) const;
   void connect(const DeviceWish& wish, Answer answer);
   void listen(Session& session, const DeviceWish& wish, Answer answer);
 
   boost::asio::io_context& control_;
   Log& log_;
-  std::string private_dir_;  // As the kernel names it.
+  FileDescriptor private_dir_;
 };
 
 }  // namespace kante

@@ -168,7 +168,7 @@ ModuleKit::ModuleKit(const PlacementUnderTest& placement, const Options& options
   host.services = &services;
   host.crash_page = crash_page.get();
   host.upstream = &upstream;
-  devices_ = std::make_unique<DeviceOpener>(io_, log, "");
+  devices_ = std::move(*DeviceOpener::make(io_, log, -1));
   host.devices = devices_.get();
   if (!options.data_dir.empty()) {
     StoreOptions where;

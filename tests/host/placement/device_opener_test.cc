@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <gmock/gmock.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <pty.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -12,7 +13,7 @@
 
 #include <filesystem>
 #include <fstream>
-#include <optional>
+#include <memory>
 
 #include "host/placement/device_sockets.h"
 
@@ -37,7 +38,8 @@ class DeviceOpenerTest : public ::testing::Test {
     write("granted/a.txt", "inside");
     write("outside.txt", "outside");
     write("private/key", "secret");
-    opener_.emplace(control_, log_, dir_ + "/private");
+    opener_ =
+        std::move(*DeviceOpener::make(control_, log_, openDirectory(dir_ + "/private")->get()));
     session_ = opener_->session("m");
   }
   ~DeviceOpenerTest() override { std::filesystem::remove_all(dir_); }
@@ -73,7 +75,7 @@ class DeviceOpenerTest : public ::testing::Test {
   boost::asio::io_context control_;
   Log log_{Log::Format::kSilent, LogLevel::kDebug};
   std::string dir_;
-  std::optional<DeviceOpener> opener_;
+  std::unique_ptr<DeviceOpener> opener_;
   std::shared_ptr<DeviceOpener::Session> session_;
 };
 
@@ -133,6 +135,58 @@ TEST_F(DeviceOpenerTest, GivesNothingThatBelongsToTheGatewayWhateverIsGranted) {
   EXPECT_EQ(open(all, "read:/proc/" + std::to_string(::getpid()) + "/environ").status,
             KANTE_E_DENIED);
   EXPECT_EQ(open({{DeviceKind::kRead, "/proc"}}, "read:/proc/meminfo").status, KANTE_OK);
+}
+
+TEST_F(DeviceOpenerTest, ChangesNothingThatItDoesNotGive) {
+  const std::vector<DeviceGrant> all{{DeviceKind::kWrite, "/"}};
+  const std::string key = dir_ + "/private/key";
+  for (const char* how : {"write:", "append:"}) {
+    EXPECT_EQ(open(all, how + key).status, KANTE_E_DENIED);
+    EXPECT_EQ(open({{DeviceKind::kWrite, key}}, how + key).status, KANTE_E_DENIED);
+    EXPECT_EQ(open(all, how + dir_ + "/private/new").status, KANTE_E_DENIED);
+    const std::string only = dir_ + "/private/other";
+    EXPECT_EQ(open({{DeviceKind::kWrite, only}}, how + only).status, KANTE_E_DENIED);
+  }
+  EXPECT_EQ(std::filesystem::file_size(key), 6u);
+  EXPECT_EQ(std::distance(std::filesystem::directory_iterator(dir_ + "/private"), {}), 1);
+  // A link that leads nowhere makes nothing where it leads.
+  std::filesystem::create_symlink(dir_ + "/made", dir_ + "/granted/nowhere");
+  EXPECT_NE(open(folder(DeviceKind::kWrite), "write:" + dir_ + "/granted/nowhere").status,
+            KANTE_OK);
+  EXPECT_NE(
+      open({{DeviceKind::kWrite, dir_ + "/granted/nowhere"}}, "write:" + dir_ + "/granted/nowhere")
+          .status,
+      KANTE_OK);
+  EXPECT_FALSE(std::filesystem::exists(dir_ + "/made"));
+  EXPECT_NE(open(folder(DeviceKind::kWrite), "write:" + dir_ + "/granted/new/").status, KANTE_OK);
+}
+
+TEST_F(DeviceOpenerTest, TruncatesWhatItGivesToWriteAndMakesWhatIsGrantedByName) {
+  const auto again = open(folder(DeviceKind::kWrite), "write:" + dir_ + "/granted/a.txt");
+  ASSERT_EQ(again.status, KANTE_OK) << again.why;
+  EXPECT_EQ(std::filesystem::file_size(dir_ + "/granted/a.txt"), 0u);
+  const std::string only = dir_ + "/granted/sub/only.txt";
+  EXPECT_EQ(open({{DeviceKind::kWrite, only}}, "write:" + only).status, KANTE_OK);
+  EXPECT_TRUE(std::filesystem::exists(only));
+  EXPECT_EQ(open(folder(DeviceKind::kWrite), "write:" + dir_ + "/granted/none/x").status,
+            KANTE_E_NOT_FOUND);
+}
+
+// The other end of a pipe would see that somebody opened it.
+TEST_F(DeviceOpenerTest, OpensNothingToSeeWhatItIs) {
+  const std::string path = dir_ + "/granted/pipe";
+  ASSERT_EQ(::mkfifo(path.c_str(), 0600), 0);
+  EXPECT_EQ(open(folder(DeviceKind::kRead), "read:" + path).status, KANTE_E_INVALID);
+  const FileDescriptor reader(::open(path.c_str(), O_RDONLY | O_NONBLOCK | O_CLOEXEC));
+  EXPECT_EQ(open(folder(DeviceKind::kWrite), "write:" + path).status, KANTE_E_INVALID);
+  pollfd seen{reader.get(), POLLIN, 0};
+  EXPECT_EQ(::poll(&seen, 1, 0), 0) << "no writer has come and gone";
+}
+
+TEST_F(DeviceOpenerTest, DoesNotBeginWhereItCouldNotKeepModulesOutOfTheGatewaysOwn) {
+  const auto made = DeviceOpener::make(control_, log_, 9999);
+  ASSERT_TRUE(made.has_error());
+  EXPECT_THAT(made.error().text, HasSubstr("the data directory"));
 }
 
 TEST_F(DeviceOpenerTest, TakesNoDeviceForAFileNorAFileForADevice) {
