@@ -283,11 +283,12 @@ void LocalModuleHost::beginFresh(const std::string& fresh_name,
 }
 
 // By the grants of now, whenever it asks.
-std::function<void(const std::string&, DeviceOpener::Answer)> LocalModuleHost::opener(
-    const std::string& module) {
-  if (options_.devices == nullptr) return {};
-  return [this, module, session = options_.devices->session(module)](const std::string& what,
-                                                                     DeviceOpener::Answer answer) {
+void LocalModuleHost::addOpener(Instance::Parts& parts) {
+  if (options_.devices == nullptr) return;
+  const std::string module = parts.spec.name;
+  const std::shared_ptr<DeviceOpener::Session> session = options_.devices->session(module);
+  parts.close_opened = [session] { DeviceOpener::end(*session); };
+  parts.open = [this, module, session](const std::string& what, DeviceOpener::Answer answer) {
     const ModuleSlot* slot = find(module);
     options_.devices->open(session,
                            slot != nullptr ? slot->spec.device_grants : std::vector<DeviceGrant>(),
@@ -323,13 +324,15 @@ Result<std::shared_ptr<Instance>> LocalModuleHost::makeInstance(
         const ModuleSlot* slot = find(module);
         return slot != nullptr && methodGranted(slot->spec.method_grants, target, method);
       },
-      opener(module),
+      {},
+      {},
       [this, module](const std::string& kind, const std::string& text) {
         event(kind, module, text);
       },
       [this, module](const MessageRef& message, const Hop& hop, const std::string& why) {
         setAside(module, message, hop, why);
       }};
+  addOpener(parts);
   callbacks.died = [this, module](const Instance* who, const LifeEnd& end) {
     lifeDied(module, who, end);
   };

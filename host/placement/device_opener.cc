@@ -156,6 +156,8 @@ std::shared_ptr<DeviceOpener::Session> DeviceOpener::session(std::string module)
   return std::make_shared<Session>(control_, std::move(module));
 }
 
+void DeviceOpener::end(Session& session) { session.end(); }
+
 void DeviceOpener::open(const std::shared_ptr<Session>& session,
                         const std::vector<DeviceGrant>& grants, const std::string& what,
                         Answer answer) {

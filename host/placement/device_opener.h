@@ -34,10 +34,11 @@ class DeviceOpener {
   static Result<std::unique_ptr<DeviceOpener>> make(boost::asio::io_context& control, Log& log,
                                                     int private_dir);
 
-  // What one instance listens to.  Its end closes that, on whatever thread; what still waits is
-  // answered KANTE_E_CANCELED.
+  // What one instance listens to, until it is ended; what still waits then is answered
+  // KANTE_E_CANCELED.
   class Session;
   std::shared_ptr<Session> session(std::string module);
+  static void end(Session& session);
 
   struct Opened {
     FileDescriptor fd;               // None for a list.

@@ -106,14 +106,21 @@ void connectTo(asio::io_context& control, const DeviceWish& wish, std::int64_t p
 DeviceOpener::Session::~Session() {
   if (listeners_.empty()) return;
   // Its instance may end on a shard; acceptors live on the control thread.
-  asio::post(control_, [listeners = std::move(listeners_)] {
-    for (const auto& [at, listener] : listeners) {
-      boost::system::error_code ignored;
-      listener->acceptor.close(ignored);
-      for (const Answer& answer : std::exchange(listener->waiting, {}))
-        answer(KANTE_E_CANCELED, {}, "the module was ended");
-    }
-  });
+  asio::post(control_, [listeners = std::move(listeners_)] { close(listeners); });
+}
+
+void DeviceOpener::Session::end() {
+  ended_ = true;
+  close(std::exchange(listeners_, {}));
+}
+
+void DeviceOpener::Session::close(Listeners listeners) {
+  for (const auto& [at, listener] : listeners) {
+    boost::system::error_code ignored;
+    listener->acceptor.close(ignored);
+    for (const Answer& answer : std::exchange(listener->waiting, {}))
+      answer(KANTE_E_CANCELED, {}, "the module was ended");
+  }
 }
 
 void DeviceOpener::Session::accept(const DeviceWish& wish, Answer answer) {
@@ -121,6 +128,7 @@ void DeviceOpener::Session::accept(const DeviceWish& wish, Answer answer) {
   const auto refuse = [&](kante_status status, const std::string& why) {
     answer(status, {}, "cannot listen to " + at + ": " + why);
   };
+  if (ended_) return refuse(KANTE_E_CANCELED, "the module was ended");
   auto known = listeners_.find(at);
   if (known == listeners_.end()) {
     if (listeners_.size() == kListenersMax) return refuse(KANTE_E_LIMIT, "16 ports are the most");

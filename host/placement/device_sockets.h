@@ -16,7 +16,7 @@ namespace kante {
 void connectTo(boost::asio::io_context& control, const DeviceWish& wish, std::int64_t patience_ms,
                DeviceOpener::Answer answer);
 
-// Control thread, but for the destructor.
+// Control thread, but for the destructor.  Its owner ends it.
 class DeviceOpener::Session {
  public:
   Session(boost::asio::io_context& control, std::string module)
@@ -28,6 +28,7 @@ class DeviceOpener::Session {
   const std::string& module() const { return module_; }
   // The next peer; the first call for a port begins to listen to it.
   void accept(const DeviceWish& wish, Answer answer);
+  void end();
 
  private:
   struct Listener {
@@ -36,11 +37,14 @@ class DeviceOpener::Session {
     std::deque<Answer> waiting;
     bool accepting = false;
   };
+  using Listeners = std::map<std::string, std::shared_ptr<Listener>>;  // By address and port.
   static void acceptNext(const std::shared_ptr<Listener>& listener);
+  static void close(Listeners listeners);
 
   boost::asio::io_context& control_;
   const std::string module_;
-  std::map<std::string, std::shared_ptr<Listener>> listeners_;  // By address and port.
+  Listeners listeners_;
+  bool ended_ = false;
 };
 
 }  // namespace kante

@@ -160,6 +160,7 @@ void Instance::close() {
   for (Owed& owed : std::exchange(owed_, {})) {
     if (owed.after) owed.after(KANTE_E_CANCELED, "the module was ended");
   }
+  if (parts_.close_opened) parts_.control(parts_.close_opened);
   for (Output& output : outputs_) output.routes = nullptr;
   table_.reset();
   const std::lock_guard lock(foreign_mutex_);

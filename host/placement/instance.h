@@ -70,6 +70,8 @@ class Instance final : public ModulePort,
     std::function<bool(const std::string& target, const std::string& method)> granted;
     // Opens what lies outside; null: nothing is opened.  Control thread.
     std::function<void(const std::string& what, DeviceOpener::Answer answer)> open;
+    // It is over, and what was opened to wait for others closes.  Control thread.
+    std::function<void()> close_opened;
     // Something that people want to know; control thread.
     std::function<void(const std::string& kind, const std::string& text)> event;
     // A message from memory that a life elsewhere ended with: to quarantine.  Control thread.

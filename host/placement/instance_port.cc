@@ -131,10 +131,13 @@ kante_status Instance::open(std::string_view what, std::uint64_t token) {
   if (!parts_.open) return KANTE_E_UNSUPPORTED;
   if (!takeRequest(0)) return KANTE_E_AGAIN;
   parts_.control([self = shared_from_this(), token, wanted = std::string(what)] {
-    self->parts_.open(wanted, [self, token](kante_status status, DeviceOpener::Opened what_opened,
-                                            const std::string& why) {
-      self->opened(token, status, std::move(what_opened), why);
-    });
+    // An answer may be long in coming, and what waits for it belongs to the instance.
+    self->parts_.open(
+        wanted, [weak = self->weak_from_this(), token](
+                    kante_status status, DeviceOpener::Opened what_opened, const std::string& why) {
+          if (const auto alive = weak.lock())
+            alive->opened(token, status, std::move(what_opened), why);
+        });
   });
   return KANTE_OK;
 }

@@ -105,8 +105,7 @@ class LocalModuleHost final : public ModuleHost {
   static void waitForRest(const std::shared_ptr<boost::asio::steady_timer>& timer,
                           const std::weak_ptr<Instance>& weak, std::uint32_t ms);
   void beginFresh(const std::string& name, std::shared_ptr<const Instance::State> state);
-  std::function<void(const std::string& what, DeviceOpener::Answer answer)> opener(
-      const std::string& module);
+  void addOpener(Instance::Parts& parts);
   Result<std::shared_ptr<Instance>> makeInstance(const ModuleSpec& spec,
                                                  std::shared_ptr<const LoadedModule> library,
                                                  Instance::Callbacks callbacks);

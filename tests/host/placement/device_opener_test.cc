@@ -246,9 +246,15 @@ TEST_F(DeviceOpenerTest, ConnectsAndListens) {
   ASSERT_EQ(::write(mine.opened.fd.get(), "hello", 5), 5);
   EXPECT_EQ(readAll(peer->opened.fd.get()), "hello");
   const auto waiting = begin(grants, "listen:" + at);
-  session_.reset();
-  finish(*waiting);
+  DeviceOpener::end(*session_);
   EXPECT_EQ(waiting->status, KANTE_E_CANCELED);
+  EXPECT_EQ(open(grants, "listen:" + at).status, KANTE_E_CANCELED);
+  session_ = opener_->session("m");
+  const auto next = begin(grants, "listen:" + at);
+  EXPECT_EQ(next->status, KANTE_PENDING) << next->why;  // The port is free at once.
+  session_.reset();
+  finish(*next);
+  EXPECT_EQ(next->status, KANTE_E_CANCELED);
 }
 
 }  // namespace

@@ -1,6 +1,9 @@
 // Lives elsewhere that end alone: what comes after, and what the others notice of it (nothing).
 #include <gtest/gtest.h>
+#include <netinet/in.h>
 #include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <filesystem>
@@ -96,6 +99,33 @@ TEST_F(Supervise, GivesBackTheCreditOfWhatADeadLifeHeld) {
   }
   ASSERT_TRUE(eventually([&] { return kit.upstream.count() == 100; }));
   EXPECT_EQ(kit.upstream.numbers("module/r/out"), upTo(100));
+}
+
+TEST_F(Supervise, FreesThePortsOfALifeThatEnded) {
+  const FileDescriptor probe(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  socklen_t size = sizeof address;
+  auto* const raw = reinterpret_cast<sockaddr*>(&address);
+  {
+    const FileDescriptor once(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    ASSERT_EQ(::bind(once.get(), raw, size), 0);
+    ASSERT_EQ(::getsockname(once.get(), raw, &size), 0);
+  }
+  const std::string at = "127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+  RuntimeTarget target;
+  target.modules = {kit.spec("m", "asker", R"({"open":"listen:)" + at + "\"}")};
+  target.modules[0].device_grants = {{DeviceKind::kListen, at}};
+  applied(target);
+  for (std::uint32_t life = 1; life <= 3; ++life) {
+    kit.far.of("m")->die({"killed from outside", By::kOutside, false});
+    ASSERT_TRUE(runsAgain("m", life));
+  }
+  ASSERT_EQ(::connect(probe.get(), raw, size), 0);
+  ASSERT_EQ(::write(probe.get(), "hello", 5), 5);
+  EXPECT_TRUE(kit.sees("m", "opened and read hello"));
+  EXPECT_FALSE(kit.saw("m", "in use"));
 }
 
 TEST_F(Supervise, WaitsBeforeItBeginsAShortLifeAgain) {

@@ -1,5 +1,6 @@
 // Does with its extensions what a METHOD says, by the method's name and the text of its arguments,
-// and logs what DONE says of it.
+// and logs what DONE says of it.  Configuration:
+//   open "WHAT", invoke "TARGET"   asks for it in create()
 #include <unistd.h>
 
 #include <thread>
@@ -23,6 +24,10 @@ class Asker : public kit::Module {
     timers_ = extension<kante_timers_v1>(KANTE_EXT_TIMERS);
     metrics_ = extension<kante_metrics_v1>(KANTE_EXT_METRICS);
     device_ = extension<kante_device_v1>(KANTE_EXT_DEVICE);
+    if (const std::string what = text("open"); !what.empty())
+      log("open answered " +
+          std::to_string(device_->open(host_, toStr(what), opening_ = ++token_)));
+    if (const std::string target = text("invoke"); !target.empty()) act("invoke " + target, "1");
   }
 
   kante_status event(const kante_event& event) override {

@@ -30,6 +30,12 @@ class Module {
     const std::size_t at = config_.find("\"" + name + "\":");
     return at == std::string::npos ? otherwise : std::atoll(config_.c_str() + at + name.size() + 3);
   }
+  std::string text(const std::string& name) const {
+    const std::size_t at = config_.find("\"" + name + "\":\"");
+    if (at == std::string::npos) return "";
+    const std::size_t from = at + name.size() + 4;
+    return config_.substr(from, config_.find('"', from) - from);
+  }
   bool has(const std::string& name) const {
     return config_.find("\"" + name + "\"") != std::string::npos;
   }
