@@ -165,7 +165,9 @@ void RunnerLink::pass(SetAside::Barrier& barrier) {
   switch (barrier.kind) {
     case Frame::kSettle:
       if (head.status < KANTE_OK) host_->explain(host_, head.status, strOf(barrier.text));
-      (void)host_->settle(host_, head.token, head.status);
+      if (host_->settle(host_, head.token, head.status) != KANTE_OK && head.id == 1 &&
+          phase_ == Phase::kActive)
+        return breach("it gives its inputs back for one that it was not handling");
       if (head.id == 1 && isOpen()) {  // What is behind it does not overtake it.
         noteHandled();
         inputsGivenBack();

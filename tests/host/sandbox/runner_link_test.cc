@@ -315,6 +315,17 @@ TEST_F(RunnerLinkTest, SettlingWithoutEndIsTheEnd) {
   expectEnd("died", "settles more than it was given");
 }
 
+// Or it could have them brought again and again, and none would ever count as tried.
+TEST_F(RunnerLinkTest, GivingInputsBackForWhatItWasNotHandlingIsTheEnd) {
+  PlayedRunner& runner = beginActive();
+  told_.settled = KANTE_E_NOT_FOUND;
+  runner.write(Frame::kSettle, 11, KANTE_E_INVALID);
+  expectTold("settle 11 -1");
+  runner.write(Frame::kSettle, 12, KANTE_E_INVALID, {}, 1);
+  expectEnd("died", "it gives its inputs back for one that it was not handling");
+  EXPECT_FALSE(told_.has("recalled"));
+}
+
 TEST_F(RunnerLinkTest, AStateThatNobodyAskedForIsTheEnd) {
   PlayedRunner& runner = beginActive();
   told_.no_room = true;

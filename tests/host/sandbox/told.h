@@ -35,8 +35,9 @@ class Told final : public LifeOwner, public ModulePort {
                                 : static_cast<std::size_t>(found - told_.begin());
   }
 
-  std::atomic<bool> no_room{false};            // For what is emitted.
-  std::atomic<kante_status> answer{KANTE_OK};  // To every request.
+  std::atomic<bool> no_room{false};             // For what is emitted.
+  std::atomic<kante_status> answer{KANTE_OK};   // To every request …
+  std::atomic<kante_status> settled{KANTE_OK};  // … and settlement.
   std::atomic<std::uint64_t> handled{0};
 
   // ---- LifeOwner ----
@@ -76,7 +77,7 @@ class Told final : public LifeOwner, public ModulePort {
   }
   kante_status settle(std::uint64_t token, kante_status status) override {
     tell("settle " + std::to_string(token) + " " + std::to_string(status));
-    return KANTE_OK;
+    return settled;
   }
   void drained() override { tell("drained"); }
   void log(std::uint32_t level, std::string_view text) override {
