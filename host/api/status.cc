@@ -24,7 +24,7 @@ namespace json = boost::json;
 namespace {
 
 constexpr const char* kDropReasons[] = {"ttl",    "overflow", "stalled", "store_full", "budget",
-                                        "denied", "no_route", "loop",    "quarantine"};
+                                        "denied", "no_route", "loop",    "quarantine", "ended"};
 constexpr double kStoreNearlyFull = 0.9;
 
 double uptime(const StatusParts& parts) {

@@ -79,6 +79,7 @@ class Guest final : public LifeOwner, public ModulePort {
     message = MessageRef();
     return answer(token, KANTE_OK);
   }
+  void lost(std::uint32_t, const MessageRef&) override {}  // There is room for all.
   void together(const std::function<void()>& work) override { work(); }
   void eventEnded(std::uint32_t type, std::uint64_t, kante_status status,
                   const std::string&) override {

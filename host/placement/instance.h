@@ -177,6 +177,7 @@ class Instance final : public ModulePort,
   void inputsRecalled() override { takeBackInputs(); }
   kante_status emitted(std::uint32_t output, MessageRef& message, std::uint8_t hops,
                        std::uint64_t token) override;
+  void lost(std::uint32_t output, const MessageRef& message) override;
   void eventEnded(std::uint32_t type, std::uint64_t token, kante_status status,
                   const std::string& text) override;
   void violated(const std::string& what) override;
@@ -393,6 +394,7 @@ class Instance final : public ModulePort,
   bool save_owed_ = false;                   // Its end.
   bool resume_wanted_ = false;               // As soon as it has ended.
   bool ends_now_ = false;                    // What was emitted goes out beyond its credit.
+  std::uint64_t lost_ = 0;                   // Emits that waited for room when it died.
   std::vector<std::uint32_t> writable_;      // Outputs of which the life is still to hear.
   std::map<std::uint32_t, std::unique_ptr<Timer>> timers_;
   std::uint64_t timer_serial_ = 0;

@@ -135,6 +135,20 @@ kante_status Instance::emitted(std::uint32_t output, MessageRef& message, std::u
   return route(output, message, hops, token, ends_now_ ? Credit::kIgnored : Credit::kNeeded);
 }
 
+// Counted where it would have been counted as delivered.
+void Instance::lost(std::uint32_t output, const MessageRef& message) {
+  ++lost_;
+  const OutputRoutes* routes = output < outputs_.size() ? outputs_[output].routes : nullptr;
+  if (routes == nullptr) {
+    dropped_no_route_.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  const std::vector<Target>& targets =
+      routes->unconditional ? routes->always : conditionalTargets(outputs_[output], message);
+  for (const Target& target : targets)
+    count(table_->counts(target.route).dropped, DropReason::kEnded);
+}
+
 void Instance::violated(const std::string& what) {
   log(3, what);
   parts_.control(
@@ -181,6 +195,11 @@ void Instance::answerOpenCalls(const std::string& why) {
 void Instance::died(const LifeEnd& end) {
   if (phase_ == Phase::kEnded) return;
   if (phase_ != Phase::kActive) return fail({Errc::kState, end.reason});
+  if (lost_ > 0) {
+    parts_.log.warn(who_, std::to_string(lost_) +
+                              " messages that it sent waited for room when it "
+                              "ended, and are lost (dropped, reason ended)");
+  }
   if (ownsLane()) parts_.lane->release(*this);
   blameInput(end);
   answerOpenCalls("the module ended before it answered: " + end.reason);

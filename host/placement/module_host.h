@@ -58,7 +58,8 @@ struct ApplyReport {
   std::vector<std::string> started, stopped, replaced, untouched;  // Module names.
 };
 
-// Reasons of DESIGN.md: ttl overflow stalled store_full budget denied no_route loop quarantine.
+// Reasons of DESIGN.md: ttl overflow stalled store_full budget denied no_route loop quarantine, and
+// ended.
 using DropCounts = std::map<std::string, std::uint64_t>;
 
 class ModuleHost {

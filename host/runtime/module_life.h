@@ -55,6 +55,8 @@ class LifeOwner {
   // reference on KANTE_OK only.
   virtual kante_status emitted(std::uint32_t output, MessageRef& message, std::uint8_t hops,
                                std::uint64_t token) = 0;
+  // One that was told KANTE_E_AGAIN, when the life has ended or is about to.
+  virtual void lost(std::uint32_t output, const MessageRef& message) = 0;
   // Runs `work`; what the module emits and settles in it is committed together.
   virtual void together(const std::function<void()>& work) = 0;
   // What RESTORE, METHOD, HEALTH or SAVE would have returned, after PENDING (token of METHOD and

@@ -165,7 +165,14 @@ void RunnerLink::ended(const Exited& exited, const std::string& killed_for) {
   }
 }
 
-void RunnerLink::loseSetAside() { counts_.lost += set_aside_.clear(); }
+void RunnerLink::lose(const SetAside::Emit& emit) {
+  ++counts_.lost;
+  owner_->lost(emit.output, emit.message);
+}
+
+void RunnerLink::loseSetAside() {
+  set_aside_.clear([this](SetAside::Emit& emit) { lose(emit); });
+}
 
 // What it had published when it ended still counts, as far as it is right.
 void RunnerLink::readTheRest() {

@@ -152,6 +152,7 @@ class RunnerLink final : public ModuleLife,
   void ended(const Exited& exited, const std::string& killed_for);
   void readTheRest();
   void loseSetAside();
+  void lose(const SetAside::Emit& emit);
   void leaveShard();
   void breach(const std::string& what);
   void gone();
@@ -175,7 +176,7 @@ class RunnerLink final : public ModuleLife,
   std::uint64_t unhandled() const { return sent_ - handled_; }
 
   // From the runner (runner_link_in.cc)
-  // Room for what cannot be passed on is bounded, and what a life that ends says is not set aside.
+  // Else it could not be set aside, if there were no room for it.
   bool mayRead() const { return !set_aside_.isFull() || reads_all_; }
   bool readFrames();
   void handle();

@@ -100,11 +100,15 @@ void RunnerLink::emit() {
   if (!set_aside_.add(std::move(emit))) breach("it has more emits under way than its credit");
 }
 
-// False: no room, and WRITABLE follows.
+// False: no room, and WRITABLE follows.  In an ending nothing follows.
 bool RunnerLink::route(SetAside::Emit& emit) {
   const kante_status status = owner_->emitted(emit.output, emit.message, emit.hops, emit.token);
-  if (status == KANTE_E_AGAIN) return false;
-  if (status < KANTE_OK) ++counts_.refused;
+  if (status == KANTE_E_AGAIN) {
+    if (phase_ != Phase::kEnding) return false;
+    lose(emit);
+  } else if (status < KANTE_OK) {
+    ++counts_.refused;
+  }
   noteRouted(emit.output, 1);
   return true;
 }

@@ -7,7 +7,6 @@ namespace kante {
 bool SetAside::add(Emit emit) {
   if (waiting_[emit.output] >= kOutputCredit) return false;
   ++waiting_[emit.output];
-  ++emits_;
   bytes_ += emit.message.bytes();
   items_.push_back({true, std::move(emit), {}});
   return true;
@@ -32,7 +31,6 @@ void SetAside::retry(std::uint32_t output, const std::function<bool(Emit&)>& rou
       if (item.emit.output == output && has_room) has_room = route(item.emit);
       if (item.emit.output == output && has_room) {
         --waiting_[output];
-        --emits_;
         bytes_ -= bytes;
         continue;
       }
@@ -46,12 +44,12 @@ void SetAside::retry(std::uint32_t output, const std::function<bool(Emit&)>& rou
   items_.swap(left);
 }
 
-std::size_t SetAside::clear() {
-  items_.clear();
+void SetAside::clear(const std::function<void(Emit&)>& lost) {
   waiting_.fill(0);
-  bytes_ = 0;
-  barriers_ = 0;
-  return std::exchange(emits_, 0);
+  bytes_ = barriers_ = 0;
+  for (Item& item : std::exchange(items_, {})) {
+    if (item.is_emit) lost(item.emit);
+  }
 }
 
 }  // namespace kante

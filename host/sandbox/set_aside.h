@@ -52,8 +52,8 @@ class SetAside {
   // before it.  `route` says false when there is still no room.
   void retry(std::uint32_t output, const std::function<bool(Emit&)>& route,
              const std::function<void(Barrier&)>& pass);
-  // How many emits went.
-  std::size_t clear();
+  // `lost` is told of each emit, in order.
+  void clear(const std::function<void(Emit&)>& lost);
 
  private:
   struct Item {
@@ -63,7 +63,6 @@ class SetAside {
   };
   std::deque<Item> items_;
   std::array<std::uint16_t, kWireOutputsMax> waiting_{};  // Emits, by output.
-  std::size_t emits_ = 0;
   std::size_t bytes_ = 0;
   std::size_t barriers_ = 0;
 };

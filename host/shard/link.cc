@@ -6,7 +6,7 @@ namespace kante {
 
 const char* name(DropReason reason) {
   static constexpr const char* kNames[] = {"ttl",    "overflow", "stalled", "store_full", "budget",
-                                           "denied", "no_route", "loop",    "quarantine"};
+                                           "denied", "no_route", "loop",    "quarantine", "ended"};
   return kNames[static_cast<std::size_t>(reason)];
 }
 

@@ -27,9 +27,10 @@ enum class DropReason : std::uint8_t {
   kDenied,
   kNoRoute,
   kLoop,
-  kQuarantine
+  kQuarantine,
+  kEnded,  // Its module ended before there was room for it.
 };
-inline constexpr std::size_t kDropReasons = 9;
+inline constexpr std::size_t kDropReasons = 10;
 const char* name(DropReason reason);
 
 using DropCounters = std::array<std::atomic<std::uint64_t>, kDropReasons>;

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <algorithm>
+#include <csignal>
 #include <filesystem>
 #include <fstream>
 #include <numeric>
@@ -265,6 +266,19 @@ TEST_P(Conformance, BringsBackWhatTheNextSinkHadNoRoomFor) {
   kit.upstream.setBusy(false);
   ASSERT_TRUE(eventually([&] { return kit.upstream.count() == 100; }));
   EXPECT_EQ(kit.upstream.numbers("module/r/out"), range(0, 100));
+}
+
+// In one process the gateway dies with it.
+TEST_P(Conformance, CountsWhatWaitedForRoomWhenItDied) {
+  if (GetParam().lives != PlacementUnderTest::Lives::kInRunners) GTEST_SKIP();
+  kit.upstream.setBusy(true);
+  run("source", R"({"count":100})");
+  ASSERT_TRUE(kit.sees("m", "sent all"));
+  ASSERT_EQ(::kill(kit.status("m").pid, SIGKILL), 0);
+  EXPECT_TRUE(eventually([&] { return kit.dropped("ended") == 100; })) << kit.dropped("ended");
+  EXPECT_TRUE(kit.sees("m", "100 messages that it sent waited for room when it ended"));
+  kit.upstream.setBusy(false);
+  EXPECT_TRUE(eventually([&] { return kit.upstream.count() == 100; })) << "of its next life";
 }
 
 // ---- extensions ----

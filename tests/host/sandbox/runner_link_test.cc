@@ -391,11 +391,13 @@ TEST_F(RunnerLinkTest, EndsARunnerOfWhichItReadsNoMore) {
   std::atomic<bool> gone{false};
   on([&] { link_->destroy([&] { gone = true; }); });
   EXPECT_EQ(runner.read().kind, Frame::kDestroy);
+  for (std::size_t i = 0; i < SetAside::kBytesMax / 1'000'000 + 1; ++i)
+    runner.emit(1, "\"" + std::string(1'000'000, 'x') + "\"");
   runner.write(Frame::kLog, 0, 0, "last words", 2);
   expectTold("log 2 last words");
   exit({});
   EXPECT_TRUE(eventually([&] { return gone.load(); }));
-  EXPECT_EQ(link_->counts().lost.value(), SetAside::kBytesMax / 1'000'000 + 1);
+  EXPECT_EQ(link_->counts().lost.value(), 2 * (SetAside::kBytesMax / 1'000'000 + 1));
 }
 
 TEST_F(RunnerLinkTest, AnEmptyCreditBeforeItsRoutesIsNoCredit) {
@@ -434,6 +436,21 @@ TEST_F(RunnerLinkTest, WhatItHadPublishedBeforeItDiedCounts) {
   EXPECT_NE(told_.at("emit 0 299 hops 1 token 0"), std::string::npos);
   EXPECT_LT(told_.at("emit 0 299 hops 1 token 0"), told_.at(told_.find("died")));
   EXPECT_NE(told_.find("died").find("from outside"), std::string::npos);
+}
+
+TEST_F(RunnerLinkTest, WhatWaitedForRoomWhenItDiedIsLostAndTold) {
+  PlayedRunner& runner = beginActive();
+  told_.no_room = true;
+  runner.emit(1, "1");
+  runner.emit(0, "2");
+  runner.write(Frame::kSettle, 11);
+  runner.write(Frame::kLog, 0, 0, "read", 3);
+  expectTold("log 3 read");
+  exit(bySignal(SIGKILL));
+  expectEnd("died", "was killed from outside");
+  EXPECT_LT(told_.at("lost 1 1"), told_.at("lost 0 2"));
+  EXPECT_LT(told_.at("lost 0 2"), told_.at(told_.find("died")));
+  EXPECT_FALSE(told_.has("settle 11 0"));  // It comes again.
 }
 
 TEST_F(RunnerLinkTest, ACrashIsNamedWithItsSignalAddressAndEvent) {

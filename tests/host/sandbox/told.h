@@ -57,6 +57,9 @@ class Told final : public LifeOwner, public ModulePort {
          std::to_string(hops) + " token " + std::to_string(token));
     return KANTE_OK;
   }
+  void lost(std::uint32_t output, const MessageRef& message) override {
+    tell("lost " + std::to_string(output) + " " + std::string(message.view().body()));
+  }
   void together(const std::function<void()>& work) override { work(); }
   void eventEnded(std::uint32_t type, std::uint64_t token, kante_status status,
                   const std::string& text) override {
