@@ -282,17 +282,34 @@ void LocalModuleHost::beginFresh(const std::string& fresh_name,
   fresh.instance->begin(std::move(state), std::move(desired), version);
 }
 
-// By the grants of now, whenever it asks.
-void LocalModuleHost::addOpener(Instance::Parts& parts) {
-  if (options_.devices == nullptr) return;
+// Of now: what a running instance is granted may change, and one that is being started is judged by
+// what it will be.
+const ModuleSpec* LocalModuleHost::specOf(const std::string& module, const Instance* who) {
+  if (change_) {
+    const auto fresh = change_->fresh.find(module);
+    if (fresh != change_->fresh.end() && fresh->second.instance.get() == who)
+      return &fresh->second.spec;
+  }
+  const ModuleSlot* slot = find(module);
+  return slot == nullptr ? nullptr : &slot->spec;
+}
+
+// `who` is known by the time that it asks.
+void LocalModuleHost::addGrants(Instance::Parts& parts,
+                                const std::shared_ptr<const Instance*>& who) {
   const std::string module = parts.spec.name;
+  parts.granted = [this, module, who](const std::string& target, const std::string& method) {
+    const ModuleSpec* spec = specOf(module, *who);
+    return spec != nullptr && methodGranted(spec->method_grants, target, method);
+  };
+  if (options_.devices == nullptr) return;
   const std::shared_ptr<DeviceOpener::Session> session = options_.devices->session(module);
   parts.close_opened = [session] { DeviceOpener::end(*session); };
-  parts.open = [this, module, session](const std::string& what, DeviceOpener::Answer answer) {
-    const ModuleSlot* slot = find(module);
+  parts.open = [this, module, who, session](const std::string& what, DeviceOpener::Answer answer) {
+    const ModuleSpec* spec = specOf(module, *who);
     options_.devices->open(session,
-                           slot != nullptr ? slot->spec.device_grants : std::vector<DeviceGrant>(),
-                           what, std::move(answer));
+                           spec != nullptr ? spec->device_grants : std::vector<DeviceGrant>(), what,
+                           std::move(answer));
   };
 }
 
@@ -320,10 +337,7 @@ Result<std::shared_ptr<Instance>> LocalModuleHost::makeInstance(
       *options_.services,
       sources_,
       [this](std::function<void()> task) { control(std::move(task)); },
-      [this, module](const std::string& target, const std::string& method) {
-        const ModuleSlot* slot = find(module);
-        return slot != nullptr && methodGranted(slot->spec.method_grants, target, method);
-      },
+      {},
       {},
       {},
       [this, module](const std::string& kind, const std::string& text) {
@@ -332,11 +346,14 @@ Result<std::shared_ptr<Instance>> LocalModuleHost::makeInstance(
       [this, module](const MessageRef& message, const Hop& hop, const std::string& why) {
         setAside(module, message, hop, why);
       }};
-  addOpener(parts);
+  const auto who = std::make_shared<const Instance*>(nullptr);
+  addGrants(parts, who);
   callbacks.died = [this, module](const Instance* who, const LifeEnd& end) {
     lifeDied(module, who, end);
   };
-  return std::make_shared<Instance>(std::move(parts), std::move(callbacks));
+  auto instance = std::make_shared<Instance>(std::move(parts), std::move(callbacks));
+  *who = instance.get();
+  return instance;
 }
 
 void LocalModuleHost::freshReady(const std::string& fresh_name, std::uint64_t change_id) {

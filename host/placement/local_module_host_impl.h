@@ -105,7 +105,8 @@ class LocalModuleHost final : public ModuleHost {
   static void waitForRest(const std::shared_ptr<boost::asio::steady_timer>& timer,
                           const std::weak_ptr<Instance>& weak, std::uint32_t ms);
   void beginFresh(const std::string& name, std::shared_ptr<const Instance::State> state);
-  void addOpener(Instance::Parts& parts);
+  const ModuleSpec* specOf(const std::string& module, const Instance* who);
+  void addGrants(Instance::Parts& parts, const std::shared_ptr<const Instance*>& who);
   Result<std::shared_ptr<Instance>> makeInstance(const ModuleSpec& spec,
                                                  std::shared_ptr<const LoadedModule> library,
                                                  Instance::Callbacks callbacks);

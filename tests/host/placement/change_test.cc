@@ -163,6 +163,25 @@ TEST_P(Change, RefusesWhatItCannotRunBeforeAnythingStarts) {
   EXPECT_TRUE(gone("r"));
 }
 
+// While the one before it still runs, by the old ones.
+TEST_P(Change, JudgesANewVersionByItsOwnGrants) {
+  RuntimeTarget target;
+  target.modules = {kit.spec("m", "asker"), kit.spec("other", "asker")};
+  applied(target);
+  target.modules[0] = kit.spec(
+      "m", "asker", R"({"invoke":"module/other","open":"read:/proc/sys/kernel/ostype"})", "2");
+  target.modules[0].device_grants = {{DeviceKind::kRead, "/proc/sys/kernel"}};
+  target.modules[0].method_grants = {"module/other/do"};
+  applied(target);
+  EXPECT_TRUE(kit.sees("m", "opened and read Linux"));
+  EXPECT_TRUE(kit.sees("m", "done 2 status 0 arg 200"));
+  target.modules[0] = kit.spec(
+      "m", "asker", R"({"open":"read:/proc/sys/kernel/ostype","invoke":"module/other"})", "3");
+  applied(target);
+  EXPECT_TRUE(kit.sees("m", "done 1 status -5"));
+  EXPECT_TRUE(kit.sees("m", "done 2 status -5"));
+}
+
 TEST_P(Change, TakesOneChangeAtATime) {
   RuntimeTarget target;
   target.modules = {kit.spec("m", "life", R"({"ready_ms":200})")};
