@@ -60,8 +60,10 @@ Result<ResolvedDeployment> Agent::State::resolve(const Deployment& deployment,
     for (const std::string& digest : admitted) (void)parts.bundles.remove(digest);
   if (resolved) applyOverrides(resolved->target);
   if (resolved && parts.barred) {
-    for (ModuleSpec& module : resolved->target.modules)
-      if (parts.barred(module.digest)) module.desire = Desire::kStopped;
+    for (ModuleSpec& module : resolved->target.modules) {
+      module.barred = parts.barred(module.digest);
+      if (!module.barred.empty()) module.desire = Desire::kStopped;
+    }
   }
   return resolved;
 }

@@ -110,8 +110,9 @@ class Agent {
     std::function<AdmissionPolicy()> policy;
     Upstream upstream = Upstream::kServed;
     Handover handover = {};
-    // Whether a module of this bundle must not run although it was admitted; empty: none.
-    std::function<bool(const std::string& digest)> barred = nullptr;
+    // Why a module of this bundle must not run although it was admitted (empty: it may); null:
+    // all may.
+    std::function<std::string(const std::string& digest)> barred = nullptr;
     std::string last_end = {};  // What ended the last life of the host, as far as it is known.
   };
 

@@ -337,9 +337,13 @@ Status Gateway::State::openAgent() {
                      },
                      upstream ? Upstream::kServed : Upstream::kAbsent,
                      handover(),
-                     [this](const std::string& digest) {
-                       return options.config.trust.on_revoked == OnRevoked::kStop &&
-                              !distrust->why(digest).empty();
+                     [this](const std::string& digest) -> std::string {
+                       const std::string& why = distrust->why(digest);
+                       if (options.config.trust.on_revoked != OnRevoked::kStop || why.empty())
+                         return {};
+                       return why +
+                              ", and [trust] on_revoked is \"stop\": deploy a bundle of a "
+                              "signer who is trusted";
                      }};
   if (const auto& blame = crash_page->blame())
     parts.last_end = "module " + blame->module + " brought it down: " + blame->reason;

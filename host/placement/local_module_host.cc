@@ -166,6 +166,8 @@ Result<RuntimeTarget> LocalModuleHost::targetWith(const std::string& name, Desir
   target.on_start_failure = OnStartFailure::kRefuse;
   ModuleSpec* spec = specIn(target, name);
   if (spec == nullptr) return fail(Errc::kNotFound, "there is no module '" + name + "'");
+  if (desire == Desire::kRunning && !spec->barred.empty())
+    return fail(Errc::kRevoked, "module " + name + " is not started: " + spec->barred);
   spec->desire = desire;
   return target;
 }

@@ -53,6 +53,7 @@ struct ModuleSpec {
   std::uint32_t stop_ms = 5000;
   std::uint32_t start_ms = 30'000;  // From create() to ready().
   std::string override_reason;      // Why the placement is not the deployed one; empty: it is.
+  std::string barred;               // Why it must not be started, whoever asks; empty: it may.
 
   // Whether a running instance can stay as it is.
   bool sameInstance(const ModuleSpec& other) const {

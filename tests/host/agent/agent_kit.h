@@ -132,7 +132,7 @@ class Gateway {
   std::unique_ptr<Twins> twins;
   Upstream upstream = Upstream::kServed;
   Agent::Handover handover;
-  std::function<bool(const std::string&)> barred;
+  std::function<std::string(const std::string&)> barred;
   std::unique_ptr<Agent> agent;
 };
 

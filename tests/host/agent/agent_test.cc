@@ -89,12 +89,13 @@ TEST_F(AgentTest, SurvivesARestartByTheDigestsOfItsBundles) {
 TEST_F(AgentTest, WhatIsBarredAfterItsAdmissionStaysStoppedWhileTheOthersRun) {
   applied(document(1));
   gateway_.barred = [](const std::string& digest) {
-    return digest == Gateway::digestOf("com.example.a", 7, kPorts);
+    return digest == Gateway::digestOf("com.example.a", 7, kPorts) ? "revoked" : "";
   };
   gateway_.restart();
   ASSERT_TRUE(gateway_.start());
   for (const ModuleSpec& module : gateway_.host.targets.back().modules) {
     EXPECT_EQ(module.desire == Desire::kStopped, module.name == "x") << module.name;
+    EXPECT_EQ(module.barred, module.name == "x" ? "revoked" : "");
   }
 }
 

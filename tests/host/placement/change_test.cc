@@ -163,6 +163,21 @@ TEST_P(Change, RefusesWhatItCannotRunBeforeAnythingStarts) {
   EXPECT_TRUE(gone("r"));
 }
 
+TEST_P(Change, StartsForNobodyWhatIsBarred) {
+  RuntimeTarget target;
+  target.modules = {kit.spec("m", "life"), kit.spec("other", "life")};
+  target.modules[0].barred = "its signer was revoked";
+  target.modules[0].desire = Desire::kStopped;
+  applied(target);
+  for (const Status& refused : {kit.start("m"), kit.restart("m")}) {
+    ASSERT_TRUE(refused.has_error());
+    EXPECT_EQ(refused.error().code, Errc::kRevoked);
+    EXPECT_EQ(refused.error().text, "module m is not started: its signer was revoked");
+  }
+  EXPECT_TRUE(kit.restart("other").has_value());
+  EXPECT_EQ(kit.status("m").state, ModuleState::kStopped);
+}
+
 // While the one before it still runs, by the old ones.
 TEST_P(Change, JudgesANewVersionByItsOwnGrants) {
   RuntimeTarget target;
