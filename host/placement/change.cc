@@ -450,6 +450,7 @@ void LocalModuleHost::stopSlot(const std::string& slot_name, ModuleSlot& slot,
     change_->report.stopped.push_back(slot_name);
     retire(slot_name, slot, std::exchange(slot.instance, nullptr), queued, std::move(slot.methods));
   }
+  slot.methods.reset();
   slot.state = isRetiring(slot_name) ? ModuleState::kDraining : ModuleState::kStopped;
 }
 

@@ -414,7 +414,8 @@ void Instance::desired(MessageRef document, std::uint64_t version) {
 
 void Instance::method(std::uint64_t call_id, std::string name, MessageRef arguments) {
   onShard([this, call_id, name = std::move(name), arguments = std::move(arguments)]() mutable {
-    if (phase_ == Phase::kEnded) return refuseCall(call_id, 404, "the module is not running");
+    if (phase_ == Phase::kEnded)  // Its host is not told yet, or stops it.
+      return refuseCall(call_id, died_ ? 503 : 404, "the module is not running");
     if (events_.size() + owed_.size() >= kEventsMax)
       return refuseCall(call_id, 429, "too many events wait for the module");
     Event event;

@@ -393,9 +393,10 @@ class Instance final : public ModulePort,
   bool save_sent_ = false;                   // And not resumed.
   bool save_owed_ = false;                   // Its end.
   bool resume_wanted_ = false;               // As soon as it has ended.
-  bool ends_now_ = false;                    // What was emitted goes out beyond its credit.
-  std::uint64_t lost_ = 0;                   // Emits that waited for room when it died.
-  std::vector<std::uint32_t> writable_;      // Outputs of which the life is still to hear.
+  bool died_ = false;
+  bool ends_now_ = false;                // What was emitted goes out beyond its credit.
+  std::uint64_t lost_ = 0;               // Emits that waited for room when it died.
+  std::vector<std::uint32_t> writable_;  // Outputs of which the life is still to hear.
   std::map<std::uint32_t, std::unique_ptr<Timer>> timers_;
   std::uint64_t timer_serial_ = 0;
   std::atomic<std::uint64_t> save_token_{0};  // Of the SAVE that is open; 0: none.

@@ -201,6 +201,7 @@ void Instance::died(const LifeEnd& end) {
                               "ended, and are lost (dropped, reason ended)");
   }
   if (ownsLane()) parts_.lane->release(*this);
+  died_ = true;
   blameInput(end);
   answerOpenCalls("the module ended before it answered: " + end.reason);
   endSave(nullptr);

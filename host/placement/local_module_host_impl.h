@@ -121,6 +121,7 @@ class LocalModuleHost final : public ModuleHost {
 
   // supervise.cc
   void lifeDied(const std::string& name, const Instance* instance, const LifeEnd& end);
+  void answerMeanwhile(const std::string& name, ModuleSlot& slot);
   void beginAgain(const std::string& name);
   void cameBack(const std::string& name, const Instance* instance);
   void didNotComeBack(const std::string& name, const Instance* instance, const Error& error);

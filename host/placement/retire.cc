@@ -203,10 +203,12 @@ void LocalModuleHost::backOff(const std::string& name, ModuleSlot& slot, const E
   if (!slot.override_reason.empty() || slot.spec.restart == Restart::kNever ||
       ++slot.short_lives >= ModuleSlot::kShortLivesMax) {
     slot.state = ModuleState::kFailed;
+    slot.methods.reset();
     event("module.failed", name, error.text);
     return;
   }
   slot.state = ModuleState::kBackoff;
+  answerMeanwhile(name, slot);
   armRetry(name, slot);
 }
 
@@ -245,6 +247,7 @@ void LocalModuleHost::shutDown(std::function<void()> done) {
     slot.retry.reset();
     slot.desired_subscription.reset();
     dropComing(slot_name, slot);
+    if (!slot.instance) slot.methods.reset();
     if (!slot.instance) continue;
     slot.state = ModuleState::kDraining;
     retire(slot_name, slot, std::exchange(slot.instance, nullptr), Instance::Queued::kTake,

@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <boost/asio/io_context.hpp>
+#include <boost/json.hpp>
 #include <chrono>
 
 #include "host/base/clock.h"
+#include "host/hub/methods.h"
 #include "host/placement/local_module_host_impl.h"
 #include "host/runtime/event_name.h"
 
@@ -41,7 +43,7 @@ void LocalModuleHost::lifeDied(const std::string& name, const Instance* instance
   if (slot == nullptr || slot->instance.get() != instance) return;
   slot->last_exit = end.reason;
   slot->desired_subscription.reset();
-  slot->methods.reset();
+  answerMeanwhile(name, *slot);
   endNow(std::exchange(slot->instance, nullptr), name);
   if (rest_) {
     rest_->open.erase(name);
@@ -58,6 +60,18 @@ void LocalModuleHost::lifeDied(const std::string& name, const Instance* instance
   if (slot->spec.restart != Restart::kNever && (long_life || end.by == LifeEnd::By::kOutside))
     return beginAgain(name);
   backOff(name, *slot, {Errc::kState, end.reason});
+}
+
+// It is there, only not now: whoever calls may try again, which a 404 would not tell.
+void LocalModuleHost::answerMeanwhile(const std::string& name, ModuleSlot& slot) {
+  slot.methods = options_.services->serveMethods(
+      name, [this, name](std::uint64_t call, const std::string&, const MessageRef&) {
+        const ModuleSlot* now = find(name);
+        const std::string why = now == nullptr ? "" : now->last_exit;
+        const auto body = jsonMessage(boost::json::serialize(boost::json::object(
+            {{"message", "module/" + name + " is being started again; it ended: " + why}})));
+        options_.services->reply(call, kMethodUnavailable, body.has_value() ? *body : MessageRef());
+      });
 }
 
 // ---- the life after

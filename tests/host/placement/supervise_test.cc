@@ -101,6 +101,29 @@ TEST_F(Supervise, GivesBackTheCreditOfWhatADeadLifeHeld) {
   EXPECT_EQ(kit.upstream.numbers("module/r/out"), upTo(100));
 }
 
+TEST_F(Supervise, TellsWhoCallsThatTheModuleComesBack) {
+  RuntimeTarget target;
+  target.modules = {kit.spec("m", "life", R"({"ready_ms":2000})")};
+  applied(target);
+  EXPECT_EQ(kit.call("m", "any")->first, 404) << "of the module, which has no methods";
+  kit.far.of("m")->die({"SIGSEGV at 0x0", By::kItself, false});
+  ASSERT_TRUE(eventually([&] { return kit.status("m").last_exit == "SIGSEGV at 0x0"; }));
+  const auto answer = *kit.call("m", "any");
+  EXPECT_EQ(answer.first, 503);
+  EXPECT_NE(answer.second.find("is being started again; it ended: SIGSEGV at 0x0"),
+            std::string::npos)
+      << answer.second;
+  ASSERT_TRUE(runsAgain("m", 1));
+  EXPECT_EQ(kit.call("m", "any")->first, 404);
+  // Who stays ended is not there.
+  target.modules[0].restart = Restart::kNever;
+  target.modules[0].config = R"({"v":2})";
+  applied(target);
+  kit.far.of("m")->die({"SIGSEGV at 0x8", By::kItself, false});
+  ASSERT_TRUE(eventually([&] { return kit.status("m").state == ModuleState::kFailed; }));
+  EXPECT_EQ(kit.call("m", "any")->first, 404);
+}
+
 TEST_F(Supervise, FreesThePortsOfALifeThatEnded) {
   const FileDescriptor probe(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in address{};
