@@ -11,12 +11,14 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <climits>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <deque>
+#include <list>
 #include <map>
 
 #include "host/base/log.h"
@@ -30,6 +32,7 @@ using Clock = std::chrono::steady_clock;
 constexpr int kAnswerMsMax = 10'000;    // For what it can do.
 constexpr int kHelperEndMsMax = 5'000;  // For a helper to end its runners and itself.
 constexpr std::chrono::seconds kHelperAgainAfter{1};
+constexpr std::chrono::milliseconds kSendAgainAfter{100};
 constexpr int kHelperSocket = 3;  // In the helper.
 constexpr std::size_t kAnswerBytesMax = 4096;
 static_assert(sizeof(Can) <= kAnswerBytesMax && sizeof(Exited) <= kAnswerBytesMax);
@@ -134,6 +137,18 @@ bool read(const Heard& heard, LaunchKind kind, T& out) {
   return out.kind == kind;
 }
 
+// A helper ends by itself once its socket is closed.
+void waitForEnd(pid_t helper) {
+  const FileDescriptor pidfd(static_cast<int>(::syscall(SYS_pidfd_open, helper, 0)));
+  pollfd polled{pidfd.get(), POLLIN, 0};
+  int ready = 0;
+  do {
+    ready = ::poll(&polled, 1, kHelperEndMsMax);
+  } while (ready < 0 && errno == EINTR);
+  if (ready == 0) ::kill(helper, SIGKILL);
+  while (::waitpid(helper, nullptr, 0) < 0 && errno == EINTR) continue;
+}
+
 template <typename T>
 std::vector<char> bytesOf(const T& message) {
   const char* from = reinterpret_cast<const char*>(&message);
@@ -152,7 +167,11 @@ std::string otherVersion(const NotUnderstood& said) {
 
 struct LauncherClient::State : std::enable_shared_from_this<State> {
   State(asio::io_context& control_, Options options_)
-      : control(control_), options(std::move(options_)), stream(control_) {}
+      : control(control_),
+        options(std::move(options_)),
+        stream(control_),
+        answer_by(control_),
+        send_again(control_) {}
 
   Status connect();
   Status startHelper(FileDescriptor& ours);
@@ -160,13 +179,16 @@ struct LauncherClient::State : std::enable_shared_from_this<State> {
   Status learn();
   Status settle();
   Result<std::vector<FileDescriptor>> fill(const SpawnOrder& order, Spawn& out) const;
+  Status connectAgain();
   void send();
+  void sendAgain();
+  void giveUpFirst(const std::string& why);
   void listen();
   void hear();
   void take(Heard heard);
   void complain(const Heard& heard);
-  void lose();
-  void endHelper();
+  void lose(const std::string& why);
+  void letHelperEnd();
   void failLater(const OnExited& on_exited, std::uint32_t id, const std::string& why);
   // Into the control thread's next turn, unless the client is gone by then.
   void later(std::function<void()> work) {
@@ -176,6 +198,7 @@ struct LauncherClient::State : std::enable_shared_from_this<State> {
   }
 
   struct Request {
+    std::uint32_t spawns;  // The id of a runner; 0: it kills one.
     std::vector<char> bytes;
     std::vector<FileDescriptor> descriptors;
   };
@@ -186,6 +209,17 @@ struct LauncherClient::State : std::enable_shared_from_this<State> {
     bool killed = false;
   };
 
+  // A helper that was lost, until it has ended.
+  struct Ending {
+    Ending(asio::io_context& control, pid_t pid_) : pid(pid_), pidfd(control), patience(control) {
+      const auto fd = static_cast<int>(::syscall(SYS_pidfd_open, pid, 0));
+      if (fd >= 0) pidfd.assign(fd);
+    }
+    const pid_t pid;
+    asio::posix::stream_descriptor pidfd;
+    asio::steady_timer patience;
+  };
+
   asio::io_context& control;
   Options options;
   asio::posix::stream_descriptor stream;  // Closed: no launcher.
@@ -193,14 +227,17 @@ struct LauncherClient::State : std::enable_shared_from_this<State> {
   pid_t helper = 0;
   Clock::time_point started{};
   Can can;
-  std::deque<Request> requests;  // At most two for each runner.
+  bool learns = false;           // What a helper can do that was started again …
+  asio::steady_timer answer_by;  // … by when.
+  asio::steady_timer send_again;
+  std::list<std::shared_ptr<Ending>> endings;  // Shared with their waits.
+  std::deque<Request> requests;                // At most two for each runner.
   bool waits_for_room = false;
   std::map<std::uint32_t, Runner> runners;
   std::uint32_t last_id = 0;
   bool closed = false;
 };
 
-// Also again, after a helper was lost.
 Status LauncherClient::State::connect() {
   FileDescriptor socket = keeperSocket();
   kept = static_cast<bool>(socket);
@@ -208,6 +245,25 @@ Status LauncherClient::State::connect() {
   started = Clock::now();
   stream.assign(socket.release());
   return ask();
+}
+
+// After a helper was lost.  What it is asked for waits at its socket until it is up, so nobody has
+// to wait here; one that stays silent is lost as well.
+Status LauncherClient::State::connectAgain() {
+  const Status connected = connect();
+  if (!connected) {
+    stream.close();
+    letHelperEnd();
+    return connected;
+  }
+  learns = true;
+  listen();
+  answer_by.expires_after(std::chrono::milliseconds(kAnswerMsMax));
+  answer_by.async_wait([self = shared_from_this()](const boost::system::error_code& answered) {
+    if (!answered && !self->closed && self->stream.is_open())
+      self->lose("kante-launcher does not answer");
+  });
+  return {};
 }
 
 Status LauncherClient::State::startHelper(FileDescriptor& ours) {
@@ -275,7 +331,7 @@ Status LauncherClient::State::settle() {
     return {};
   }
   stream.close();
-  endHelper();
+  letHelperEnd();
   return within("kante-launcher", learnt.error());
 }
 
@@ -305,15 +361,37 @@ void LauncherClient::State::send() {
       requests.pop_front();
       continue;
     }
-    if (errno != EAGAIN) return;  // The end of the socket is heard as well.
+    const int error = errno;
+    if (error == EPIPE || error == ECONNRESET) return;  // The end of the socket is heard as well.
+    if (error != EAGAIN && next.spawns != 0) {
+      giveUpFirst(std::string("kante-launcher cannot be asked: ") + std::strerror(error));
+      continue;
+    }
+    if (error != EAGAIN) return sendAgain();  // A runner that has to end is not forgotten.
     if (std::exchange(waits_for_room, true)) return;
     stream.async_wait(asio::posix::stream_descriptor::wait_write,
-                      [self = shared_from_this()](const boost::system::error_code& failed) {
+                      [self = shared_from_this()](const boost::system::error_code&) {
                         self->waits_for_room = false;
-                        if (!failed && !self->closed) self->send();
+                        if (!self->closed) self->send();
                       });
     return;
   }
+}
+
+void LauncherClient::State::sendAgain() {
+  send_again.expires_after(kSendAgainAfter);
+  send_again.async_wait([self = shared_from_this()](const boost::system::error_code& stopped) {
+    if (!stopped && !self->closed) self->send();
+  });
+}
+
+void LauncherClient::State::giveUpFirst(const std::string& why) {
+  const std::uint32_t id = requests.front().spawns;
+  requests.pop_front();
+  const auto found = runners.find(id);
+  if (found == runners.end()) return;
+  failLater(found->second.on_exited, id, why);
+  runners.erase(found);
 }
 
 void LauncherClient::State::listen() {
@@ -327,7 +405,7 @@ void LauncherClient::State::hear() {
   while (stream.is_open()) {
     auto heard = receiveMessage(stream.native_handle(), MSG_DONTWAIT);
     if (!heard) return listen();
-    if (heard->bytes.empty()) return lose();
+    if (heard->bytes.empty()) return lose("kante-launcher ended");
     take(std::move(*heard));
     if (closed) return;  // A callback may end the client.
   }
@@ -352,6 +430,12 @@ void LauncherClient::State::take(Heard heard) {
     runners.erase(found);
     exited.text[sizeof exited.text - 1] = '\0';
     if (on_exited) on_exited(exited);
+  } else if (Can now; read(heard, LaunchKind::kCan, now)) {
+    can = now;
+    learns = false;
+    answer_by.cancel();
+  } else if (NotUnderstood said; learns && read(heard, LaunchKind::kNotUnderstood, said)) {
+    lose("kante-launcher: " + otherVersion(said));
   } else if (options.log != nullptr) {
     complain(heard);
   }
@@ -367,11 +451,11 @@ void LauncherClient::State::complain(const Heard& heard) {
   options.log->error("sandbox", "kante-launcher " + what);
 }
 
-void LauncherClient::State::lose() {
-  const std::string why = "kante-launcher ended";
+void LauncherClient::State::lose(const std::string& why) {
   stream.close();
+  answer_by.cancel();
   requests.clear();
-  endHelper();
+  letHelperEnd();
   if (options.log != nullptr) options.log->error("sandbox", why + ", and with it all its modules");
   std::map<std::uint32_t, Runner> lost;
   lost.swap(runners);
@@ -386,18 +470,24 @@ void LauncherClient::State::lose() {
   if (options.on_lost) options.on_lost(why);
 }
 
-// It ends by itself once its socket is closed.
-void LauncherClient::State::endHelper() {
+// Its socket is closed.
+void LauncherClient::State::letHelperEnd() {
   if (helper == 0) return;
-  const FileDescriptor pidfd(static_cast<int>(::syscall(SYS_pidfd_open, helper, 0)));
-  pollfd polled{pidfd.get(), POLLIN, 0};
-  int ready = 0;
-  do {
-    ready = ::poll(&polled, 1, kHelperEndMsMax);
-  } while (ready < 0 && errno == EINTR);
-  if (ready == 0) ::kill(helper, SIGKILL);
-  while (::waitpid(helper, nullptr, 0) < 0 && errno == EINTR) continue;
-  helper = 0;
+  const auto ending = std::make_shared<Ending>(control, std::exchange(helper, 0));
+  endings.push_back(ending);
+  ending->pidfd.async_wait(
+      asio::posix::stream_descriptor::wait_read,
+      [self = shared_from_this(), ending](const boost::system::error_code& failed) {
+        if (failed || self->closed) return;  // Whoever closed it waits.
+        ending->patience.cancel();
+        ::waitpid(ending->pid, nullptr, WNOHANG);
+        self->endings.remove(ending);
+      });
+  ending->patience.expires_after(std::chrono::milliseconds(kHelperEndMsMax));
+  ending->patience.async_wait(
+      [self = shared_from_this(), ending](const boost::system::error_code& ended) {
+        if (!ended && !self->closed) ::kill(ending->pid, SIGKILL);
+      });
 }
 
 void LauncherClient::State::failLater(const OnExited& on_exited, std::uint32_t id,
@@ -439,7 +529,14 @@ LauncherClient::~LauncherClient() {
   }
   boost::system::error_code ignored;
   state_->stream.close(ignored);
-  state_->endHelper();
+  state_->answer_by.cancel();
+  state_->send_again.cancel();
+  state_->letHelperEnd();
+  for (const auto& ending : std::exchange(state_->endings, {})) {
+    ending->pidfd.close(ignored);
+    ending->patience.cancel();
+    waitForEnd(ending->pid);
+  }
 }
 
 const Can& LauncherClient::can() const { return state_->can; }
@@ -457,16 +554,14 @@ std::uint32_t LauncherClient::spawn(const SpawnOrder& order, OnSpawned on_spawne
   if (!state.stream.is_open()) {
     if (state.kept || Clock::now() - state.started < kHelperAgainAfter)
       return refuse("kante-launcher ended");
-    Status again = state.connect();
-    if (again) again = state.settle();
-    if (!again) return refuse(again.error().text);
+    if (const Status again = state.connectAgain(); !again) return refuse(again.error().text);
   }
   Spawn request;
   request.id = id;
   auto descriptors = state.fill(order, request);
   if (!descriptors) return refuse(descriptors.error().text);
   state.runners[id] = {std::move(on_spawned), std::move(on_exited), false, false};
-  state.requests.push_back({bytesOf(request), std::move(*descriptors)});
+  state.requests.push_back({id, bytesOf(request), std::move(*descriptors)});
   state.send();
   return id;
 }
@@ -476,7 +571,7 @@ void LauncherClient::kill(std::uint32_t id) {
   if (found == state_->runners.end() || std::exchange(found->second.killed, true)) return;
   Kill order;
   order.id = id;
-  state_->requests.push_back({bytesOf(order), {}});
+  state_->requests.push_back({0, bytesOf(order), {}});
   state_->send();
 }
 

@@ -60,7 +60,8 @@ class LauncherClient {
     // What it takes for kante-runner; empty: that beside itself.  Tests only: a keeper has its own.
     std::string runner;
     // The launcher is gone, and with it every runner: on_exited was called for each.  spawn() may
-    // go on: it starts a new helper.  (A keeper that is gone takes this process with it.)
+    // go on: it starts a new helper, and waits neither for that nor for the end of this one.  (A
+    // keeper that is gone takes this process with it.)
     std::function<void(const std::string& why)> on_lost;
   };
 
