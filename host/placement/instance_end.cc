@@ -180,7 +180,8 @@ void Instance::sendDrain() {
   event.struct_size = sizeof event;
   event.type = KANTE_EVENT_DRAIN;
   drain_ = Drain::kSent;
-  const kante_status status = call(event);
+  if (!unsent_.empty()) dispatchUnsent();  // What it had no room for comes first.
+  const kante_status status = unsent_.empty() ? call(event) : KANTE_E_AGAIN;
   if (status == KANTE_E_AGAIN && !is_here_) {
     no_room_ = true;
     drain_ = Drain::kWanted;  // Until there is room.

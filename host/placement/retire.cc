@@ -32,16 +32,12 @@ void LocalModuleHost::retire(const std::string& name, ModuleSlot& slot,
     options_.log->warn("module/" + name, "did not drain in time and is ended");
     endRetiring(raw);
   };
-  if (queued == Instance::Queued::kLeave) {
-    armDeadline(retiring, stop, over);
-  } else {
-    armDeadline(retiring, stop / 2, [this, raw, stop, over] {
-      const auto at = findRetiring(raw);
-      if (at == retiring_.end()) return;
-      at->instance->drainNow();
-      armDeadline(*at, stop - stop / 2, over);
-    });
-  }
+  armDeadline(retiring, stop / 2, [this, raw, stop, over] {
+    const auto at = findRetiring(raw);
+    if (at == retiring_.end()) return;
+    at->instance->drainNow();
+    armDeadline(*at, stop - stop / 2, over);
+  });
   retiring.instance->onDrained([this, raw] { endRetiring(raw); });
   retiring.instance->drain(queued);
 }

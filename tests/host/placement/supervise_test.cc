@@ -101,6 +101,28 @@ TEST_F(Supervise, GivesBackTheCreditOfWhatADeadLifeHeld) {
   EXPECT_EQ(kit.upstream.numbers("module/r/out"), upTo(100));
 }
 
+TEST_F(Supervise, BringsWhatThereWasNoRoomForBeforeTheDrain) {
+  RuntimeTarget target = pipeline(R"({"count":20})", R"({"again":1000000000})");
+  target.modules[1].stop_ms = 400;
+  applied(target);
+  ASSERT_TRUE(eventually([&] { return kit.status("r").queued == 20; }));
+  // More than it has room for at once; and of room it speaks only when it has handled its inputs.
+  kit.far.of("r")->stick();
+  kit.onControl([&] {
+    const auto call = kit.services.methods.at("r").lock();
+    for (std::uint64_t n = 1; n <= FarLife::kEvents + 1; ++n)
+      (*call)(n, "number " + std::to_string(n), *jsonMessage("1"));
+  });
+  kit.far.of("r")->go();
+  ASSERT_TRUE(kit.sees("r", "method number 4"));
+  ASSERT_TRUE(kit.stop("r").has_value());
+  const std::vector<std::string> lines = kit.lines("r");
+  const auto last = std::find(lines.begin(), lines.end(), "method number 5");
+  const auto drain = std::find(lines.begin(), lines.end(), "handled 0");
+  EXPECT_NE(drain, lines.end());
+  EXPECT_LT(last, drain);
+}
+
 TEST_F(Supervise, TellsWhoCallsThatTheModuleComesBack) {
   RuntimeTarget target;
   target.modules = {kit.spec("m", "life", R"({"ready_ms":2000})")};

@@ -46,6 +46,9 @@ class Relay : public kit::Module {
         log("handled " + std::to_string(handled_));
         host_->drained(host_);
         return KANTE_OK;
+      case KANTE_EVENT_METHOD:
+        log("method " + std::string(toView(event.name)));
+        return KANTE_E_UNSUPPORTED;
       default: return KANTE_E_UNSUPPORTED;
     }
   }
