@@ -45,6 +45,7 @@ struct Agent::State : std::enable_shared_from_this<Agent::State> {
   void settle(const ResolvedDeployment& resolved);
   void collect();
   void applyOverrides(RuntimeTarget& target) const;
+  std::function<void(const Status&)> noted(const std::string& module);
   void dropOverrides(const ResolvedDeployment& resolved);
   void move(const std::string& module, std::optional<Placement> placement, const std::string& who,
             std::function<void(Status)> done);

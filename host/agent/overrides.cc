@@ -64,8 +64,20 @@ void Agent::State::dropOverrides(const ResolvedDeployment& resolved) {
         override_.holdsFor(entry->second.bundle, entry->second.placement))
       continue;
     parts.log.info(kAgentLog, "module " + module + " runs again where the deployment says");
-    journal.setOverride(module, std::nullopt, [](const Status&) {});
+    journal.setOverride(module, std::nullopt, noted(module));
   }
+}
+
+// Holds in this life all the same.
+std::function<void(const Status&)> Agent::State::noted(const std::string& module) {
+  return [weak = weak_from_this(), module](const Status& written) {
+    const auto self = weak.lock();
+    if (!self || written) return;
+    self->parts.log.error(kAgentLog, "where module " + module +
+                                         " runs now cannot be stored, so the next life of the "
+                                         "host may run it elsewhere: " +
+                                         written.error().text);
+  };
 }
 
 void Agent::State::move(const std::string& module, std::optional<Placement> placement,
@@ -94,7 +106,14 @@ void Agent::State::move(const std::string& module, std::optional<Placement> plac
       spec.placement = to;
       spec.override_reason = why;
     }
-    self->journal.setOverride(module, override_, done);
+    self->journal.setOverride(module, override_, [module, to, done](const Status& written) {
+      if (written) return done(written);
+      done(fail(written.error().code,
+                "module " + module + " has moved and runs " + name(to) +
+                    " now, but that cannot be stored, so after the next start of the host it runs "
+                    "where it was: " +
+                    written.error().text));
+    });
   };
   parts.modules.move(module, to, why, moved);
 }
@@ -119,11 +138,11 @@ bool Agent::demote(const std::string& module, const std::string& digest,
     return false;  // It is there already.
   if (entry->second.placement == Placement::kSandbox) {
     // A person had moved it into the process.
-    state.journal.setOverride(module, std::nullopt, [](const Status&) {});
+    state.journal.setOverride(module, std::nullopt, state.noted(module));
   } else {
     state.journal.setOverride(
         module, Override{Placement::kSandbox, reason, digest, entry->second.placement},
-        [](const Status&) {});
+        state.noted(module));
   }
   return true;
 }

@@ -88,6 +88,31 @@ TEST_F(MoveTest, AMoveThatFailsChangesNothing) {
   EXPECT_EQ(move("x", Placement::kSandbox).error().text, "another change is under way");
 }
 
+TEST_F(MoveTest, AMoveThatCannotBeStoredSaysThatTheModuleHasMoved) {
+  gateway_.journal.full = true;
+  const Status moved = move("x", Placement::kSandbox);
+  ASSERT_TRUE(moved.has_error());
+  EXPECT_THAT(moved.error().text,
+              HasSubstr("module x has moved and runs sandbox now, but that cannot be stored"));
+  EXPECT_THAT(moved.error().text, HasSubstr("the disk is full"));
+  EXPECT_THAT(gateway_.host.moves, ElementsAre("x sandbox moved by operator/ann"));
+  gateway_.journal.full = false;
+  EXPECT_EQ(xAtStart().placement, Placement::kInProcess);
+}
+
+TEST_F(MoveTest, ADemotionThatCannotBeStoredHoldsInThisLifeAndIsSaid) {
+  gateway_.restart();
+  std::string said;
+  const auto follower = gateway_.log.follow([&said](const LogLine& line) { said += line.text; });
+  gateway_.journal.full = true;
+  EXPECT_TRUE(
+      gateway_.agent->demote("x", Gateway::digestOf("com.example.a", 7, kPorts), "it crashed"));
+  gateway_.journal.full = false;
+  EXPECT_THAT(said, HasSubstr("where module x runs now cannot be stored"));
+  ASSERT_TRUE(gateway_.start());
+  EXPECT_EQ(gateway_.host.targets.back().modules[0].placement, Placement::kSandbox);
+}
+
 TEST_F(MoveTest, AModuleThatBroughtTheHostDownIsMovedBeforeItStarts) {
   const std::string digest = Gateway::digestOf("com.example.a", 7, kPorts);
   gateway_.restart();
