@@ -449,23 +449,4 @@ void Instance::refuseCall(std::uint64_t call_id, int status, const std::string& 
   });
 }
 
-void Instance::health(std::function<void(Status)> answer) {
-  onShard([this, answer = std::move(answer)] {
-    if (phase_ == Phase::kEnded) {
-      return parts_.control(
-          [answer] { answer(kante::fail(Errc::kState, "the module is not running")); });
-    }
-    Event event;
-    event.event.type = KANTE_EVENT_HEALTH;
-    event.after = [this, answer](kante_status status, const std::string& text) {
-      Status result;
-      if (status != KANTE_OK && status != KANTE_E_UNSUPPORTED) {
-        result = Error{Errc::kState, text.empty() ? "not healthy" : text};
-      }
-      parts_.control([answer, result] { answer(result); });
-    };
-    postEvent(std::move(event));
-  });
-}
-
 }  // namespace kante

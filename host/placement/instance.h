@@ -123,7 +123,6 @@ class Instance final : public ModulePort,
   void end(std::function<void()> ended);
   void desired(MessageRef document, std::uint64_t version);
   void method(std::uint64_t call, std::string name, MessageRef arguments);
-  void health(std::function<void(Status)> answer);
   // Replaces what is called when it is drained; before drain().
   void onDrained(std::function<void()> drained) { callbacks_.drained = std::move(drained); }
   // A life elsewhere is ended by force, as if it had died of this.
