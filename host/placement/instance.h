@@ -288,6 +288,7 @@ class Instance final : public ModulePort,
   void beginSave();
   void endSave(std::shared_ptr<const State> state);
   void resumeNow();
+  void sendAgain();
   bool isQuiet() const;
   void rest();
 

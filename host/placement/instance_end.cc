@@ -103,25 +103,30 @@ void Instance::resumeEvents() {
     save_token_ = 0;
     if (save_owed_) {  // Elsewhere: what is sent before the end of SAVE would come back with it.
       resume_wanted_ = true;
+      sendAgain();  // That end may wait behind what was emitted after the state.
     } else {
       resumeNow();
     }
   });
 }
 
+// Its state is not wanted after all, so more may follow it.
+void Instance::sendAgain() {
+  if (std::exchange(leave_, Leave::kNo) != Leave::kSaved) return;
+  {
+    const std::lock_guard lock(foreign_mutex_);
+    foreign_closed_ = false;
+  }
+  (void)routeForeign(Credit::kNeeded);
+  for (std::uint32_t i = 0; i < outputs_.size(); ++i) {
+    if (!is_here_ && outputs_[i].waits_for.empty()) unblock(i);
+  }
+}
+
 void Instance::resumeNow() {
   holding_ = false;
   if (std::exchange(save_sent_, false)) parts_.life->resume();
-  if (std::exchange(leave_, Leave::kNo) == Leave::kSaved) {
-    {
-      const std::lock_guard lock(foreign_mutex_);
-      foreign_closed_ = false;
-    }
-    (void)routeForeign(Credit::kNeeded);
-    for (std::uint32_t i = 0; i < outputs_.size(); ++i) {
-      if (!is_here_ && outputs_[i].waits_for.empty()) unblock(i);
-    }
-  }
+  sendAgain();
   parts_.lane->setConsumer(this);
   for (const auto& intake : intakes_) {
     if (intake) intake->wake();

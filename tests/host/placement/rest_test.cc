@@ -82,6 +82,16 @@ INSTANTIATE_TEST_SUITE_P(FromItsStrandAndFromAThread, Rest,
 INSTANTIATE_TEST_SUITE_P(Placements, RestOfModules, ::testing::ValuesIn(placementsUnderTest()),
                          [](const auto& test) { return std::string(test.param.name); });
 
+TEST_P(RestOfModules, GoesOnAlsoWhereAModuleSentSomethingBehindItsState) {
+  ModuleKit kit(GetParam());
+  ASSERT_TRUE(kit.apply(pipeline(kit, R"({"count":10})", R"({"late":1})")).has_value());
+  ASSERT_TRUE(eventually([&] { return kit.upstream.count() == 10; }));
+  ASSERT_TRUE(kit.saveAll().has_value());
+  kit.resume();
+  EXPECT_TRUE(eventually([&] { return kit.upstream.count() == 11; })) << kit.upstream.count();
+  EXPECT_TRUE(kit.call("r", "any").has_value());
+}
+
 TEST_P(RestOfModules, ComesAfterWhatWaitsForThem) {
   ModuleKit kit(GetParam());
   ASSERT_TRUE(

@@ -5,6 +5,7 @@
 //   sleep_ms N    holds its thread that long with each message
 //   keep N        keeps the first message and sends it N times more, a millisecond apart
 //   mute          passes nothing on
+//   late          sends one more behind its state
 #include <poll.h>
 
 #include <stdexcept>
@@ -36,7 +37,9 @@ class Relay : public kit::Module {
         return KANTE_OK;  // The host brings back what it got KANTE_E_AGAIN for.
       case KANTE_EVENT_SAVE: {
         const std::string state = std::to_string(handled_);
-        return state_->save(host_, event.token, 1, state.data(), state.size());
+        const kante_status status = state_->save(host_, event.token, 1, state.data(), state.size());
+        if (has("late")) (void)publish(0, "\"late\"");
+        return status;
       }
       case KANTE_EVENT_RESTORE:
         handled_ =
