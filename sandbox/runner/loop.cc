@@ -285,8 +285,11 @@ Loop::Took Loop::deliver(const Event& input, std::uint8_t hops) {
   input.message->ways.arrived(RemotePort::kReceiver, hops, Ways::Holders::kOne);
   if (token != 0) port_.beginInput(token);
   const kante_status status = call(input);
-  const bool is_put_off = token != 0 ? !port_.endInput(token, status) : status == KANTE_E_AGAIN;
-  if (is_put_off) {
+  using Ended = RemotePort::Ended;
+  const Ended ended = token != 0                ? port_.endInput(token, status)
+                      : status == KANTE_E_AGAIN ? Ended::kPutOff
+                                                : Ended::kDone;
+  if (ended == Ended::kPutOff) {
     rest();
     return Took::kPutOff;
   }
@@ -296,7 +299,7 @@ Loop::Took Loop::deliver(const Event& input, std::uint8_t hops) {
   }
   again_ms_ = 0;
   port_.inputHandled();
-  if (token != 0 && status < KANTE_OK) recalled_ = true;
+  if (ended == Ended::kFailed) recalled_ = true;
   return Took::kHandled;
 }
 

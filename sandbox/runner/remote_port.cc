@@ -144,20 +144,20 @@ void RemotePort::beginInput(std::uint64_t token) {
   current_token_ = token;
 }
 
-bool RemotePort::endInput(std::uint64_t token, kante_status status) {
+RemotePort::Ended RemotePort::endInput(std::uint64_t token, kante_status status) {
   const Call call(*this);
-  if (std::exchange(current_token_, 0) != token) return true;  // Settled meanwhile.
-  if (status == KANTE_E_AGAIN) return false;
+  if (std::exchange(current_token_, 0) != token) return Ended::kDone;
+  if (status == KANTE_E_AGAIN) return Ended::kPutOff;
   if (status > KANTE_OK) {
     open_tokens_.insert(token);
-    return true;
+    return Ended::kDone;
   }
   outbox_.put({.kind = Frame::kSettle,
                .id = status < KANTE_OK ? 1u : 0u,
                .status = status,
                .token = token,
                .text = status < KANTE_OK ? std::string_view(explanation_) : std::string_view()});
-  return true;
+  return status < KANTE_OK ? Ended::kFailed : Ended::kDone;
 }
 
 bool RemotePort::claim(std::uint64_t token) {

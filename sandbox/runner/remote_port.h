@@ -41,8 +41,10 @@ class RemotePort final : public ModulePort {
   // ---- the loop ----
   // Around a callback: `token` may be settled from now on.
   void beginInput(std::uint64_t token);
-  // Ends a durable input as its callback's status says; false: put off, it is to come again.
-  bool endInput(std::uint64_t token, kante_status status);
+  // Ends a durable input as its callback's status says, if nobody has settled it meanwhile.
+  // kPutOff: it is to come again.  kFailed: what is behind it goes back to the host.
+  enum class Ended : std::uint8_t { kDone, kPutOff, kFailed };
+  Ended endInput(std::uint64_t token, kante_status status);
   void beginMethod(std::uint64_t token);
   void endMethod(std::uint64_t token, kante_status status);
   void beginCreate() { creating_ = true; }

@@ -132,6 +132,12 @@ TEST_P(Settlement, AModulesOwnThreadSettlesAfterWhatItEmitted) {
   EXPECT_TRUE(queueHolds(0));
 }
 
+TEST_P(Settlement, WhatTheModuleHasSettledItselfIsOverWhateverItAnswers) {
+  run(100, R"({"both":1,"quiet":1})");
+  EXPECT_TRUE(queueHolds(0));
+  EXPECT_EQ(kit().dropped("quarantine"), 0u);
+}
+
 TEST_P(Settlement, WhatIsPutOffComesAgainAndNothingOvertakesIt) {
   run(20, R"({"again":3,"poison_at":5})");
   EXPECT_TRUE(upstreamHas(range(0, 20)));

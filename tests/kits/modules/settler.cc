@@ -5,6 +5,7 @@
 //   again N          puts off the first N deliveries of the message "poison_at" (else of the first)
 //   fail             answers an error to the message whose body is "poison_at"
 //   fail_all         to every message
+//   both             settles each itself, and then answers an error all the same
 //   leak             at its end it does not give back the messages that it keeps
 //   late N           with "pending": settles those that it got once there are N
 #include <condition_variable>
@@ -72,6 +73,10 @@ class Settler : public kit::Module {
     }
     if (has("fail") && is_meant) return explain(KANTE_E_CORRUPT, "cannot stand " + body);
     if (has("fail_all")) return explain(KANTE_E_INVALID, "likes nothing");
+    if (has("both")) {
+      (void)host_->settle(host_, event.token, KANTE_OK);
+      return explain(KANTE_E_INVALID, "after all");
+    }
     if (has("pending") || has("thread")) {
       host_->msg_retain(event.msg);
       {
