@@ -2,6 +2,7 @@
 // badly.
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -52,6 +53,20 @@ static void takeDescriptors(void) {
   sayCount("descriptors", errno, count);
 }
 
+/* KiB of one file, and then what a second one says. */
+static void takeData(void) {
+  static const char piece[4096];
+  unsigned long count = 0;
+  errno = 0;
+  const int one = open("/data/one", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  while (count < 1u << 20 && write(one, piece, sizeof piece) == (ssize_t)sizeof piece) ++count;
+  sayCount("data", errno, count * 4);
+  errno = 0;
+  const int more = open("/data/more", O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+  const ssize_t written = write(more, piece, sizeof piece);
+  sayCount("more", errno, written < 0 ? 0 : (unsigned long)written);
+}
+
 static void ignoreSignals(void) {
   for (int number = 1; number < NSIG; ++number) signal(number, SIG_IGN);
   say("took", "signals", "ignored");
@@ -75,6 +90,7 @@ static void act(kante_str what) {
   if (names(what, "memory")) takeMemory();
   if (names(what, "threads")) takeThreads();
   if (names(what, "descriptors")) takeDescriptors();
+  if (names(what, "data")) takeData();
   if (names(what, "signals")) ignoreSignals();
   if (names(what, "violation")) {
     const long fd = syscall(SYS_socket, 2, 1, 0);

@@ -87,6 +87,7 @@ int main(int argc, char** argv) {
   if (argc > 2 || ::fstat(kRunnerControlFd, &control) != 0 || !S_ISSOCK(control.st_mode))
     return misuse();
   ::signal(SIGPIPE, SIG_IGN);  // A peer that is gone is an answer, as in the host's own process.
+  ::signal(SIGXFSZ, SIG_IGN);  // A full /data as well.
   ::mallopt(M_ARENA_MAX, 2);   // One strand and few threads: memory before speed.
   // Nothing of the module runs once it was destroyed, its exit handlers neither.
   ::_exit(run());

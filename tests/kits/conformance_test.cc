@@ -281,6 +281,21 @@ TEST_P(Conformance, CountsWhatWaitedForRoomWhenItDied) {
   EXPECT_TRUE(eventually([&] { return kit.upstream.count() == 100; })) << "of its next life";
 }
 
+#if !defined(KANTE_SANITIZED)
+TEST_P(Conformance, CountsWhatTheSandboxRefusesAndTellsIt) {
+  if (GetParam().lives != PlacementUnderTest::Lives::kInRunners) GTEST_SKIP();
+  run("asker");
+  ASSERT_TRUE(kit.call("m", "sockets").has_value());
+  EXPECT_TRUE(kit.sees("m", "sockets answered -5"));
+  EXPECT_TRUE(kit.sees("m", "called `socket`, which its sandbox refuses (3 refusals)"));
+  EXPECT_TRUE(eventually([&] {
+    const auto events = kit.events();
+    return std::count(events.begin(), events.end(), "module.violation m") == 1;
+  }));
+  EXPECT_EQ(kit.status("m").restarts, 0u) << "it lives on";
+}
+#endif
+
 // ---- extensions ----
 
 TEST_P(Conformance, RefusesWhatAModuleMayNotSay) {

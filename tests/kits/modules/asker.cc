@@ -1,6 +1,7 @@
 // Does with its extensions what a METHOD says, by the method's name and the text of its arguments,
 // and logs what DONE says of it.  Configuration:
 //   open "WHAT", invoke "TARGET"   asks for it in create()
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include <thread>
@@ -107,6 +108,11 @@ class Asker : public kit::Module {
     if (name == "reserved") return reserved();
     if (name == "many") return many();
     if (name == "large") return large();
+    if (name == "sockets") {
+      bool works = false;
+      for (int n = 0; n < 3; ++n) works = ::socket(AF_INET, SOCK_STREAM, 0) >= 0;
+      return works ? KANTE_OK : KANTE_E_DENIED;
+    }
     if (name == "until") {
       while (::access(text.substr(1, text.size() - 2).c_str(), F_OK) != 0)
         std::this_thread::yield();

@@ -346,6 +346,7 @@ TEST_P(Escapes, AViolationIsNamed) {
   EXPECT_EQ(runner->line("escape took violation "), "refused") << runner->text();
   EXPECT_STREQ(systemCallName(runner->page().architecture, runner->page().syscall), "socket");
   EXPECT_NE(runner->page().address.load(), 0u);
+  EXPECT_EQ(runner->page().violations.load(), 1u);
 }
 
 TEST_P(Escapes, SpeakingOutOfTurnEndsIt) {
@@ -398,6 +399,22 @@ TEST_P(Escapes, DescriptorsEndAtTheirLimit) {
   const auto took = runner->line("escape took descriptors EMFILE ");
   ASSERT_TRUE(took) << runner->text();
   EXPECT_LE(std::stoul(*took), 1024u);
+}
+
+TEST_P(Escapes, DataEndsAtItsLimit) {
+  if (!hasNamespaces(GetParam())) GTEST_SKIP() << "tier 2 has no /data";
+  EscapeOrder little = order("escape-glutton");
+  little.data_mb = 2;
+  auto runner = created(little);
+  runner->send("data");
+  const auto one = runner->line("escape took data ");
+  ASSERT_TRUE(one) << runner->text();
+  EXPECT_TRUE(*one == "EFBIG 2048" || one->starts_with("ENOSPC ")) << *one;
+  const unsigned long kib = std::stoul(one->substr(one->find(' ')));
+  EXPECT_LE(kib, 2048u);
+  EXPECT_GE(kib, 1024u);
+  EXPECT_EQ(runner->line("escape took more "), "ENOSPC 0") << "of all files together";
+  EXPECT_FALSE(runner->ended()) << "it is told, and lives on";
 }
 
 TEST_P(Escapes, ABusyLoopIsKilled) {
