@@ -177,8 +177,8 @@ void DeviceOpener::open(const std::shared_ptr<Session>& session,
                                       name(wish->grant.kind) + ")");
   switch (wish->how) {
     case How::kTcp:
-    case How::kUdp: return connect(*wish, std::move(answer));
-    case How::kListen: return listen(*session, *wish, std::move(answer));
+    case How::kUdp: return session->connect(*wish, kConnectMs, std::move(answer));
+    case How::kListen: return session->accept(*wish, std::move(answer));
     default: return openFile(*grant, *wish, answer);
   }
 }
@@ -272,14 +272,6 @@ void DeviceOpener::openFile(const DeviceGrant& grant, const DeviceWish& wish,
   if (flags < 0 || ::fcntl(fd->get(), F_SETFL, flags & ~O_NONBLOCK) != 0)
     return refuse(failErrno(path));
   answer(KANTE_OK, {std::move(*fd), {}}, {});
-}
-
-void DeviceOpener::connect(const DeviceWish& wish, Answer answer) {
-  connectTo(control_, wish, kConnectMs, std::move(answer));
-}
-
-void DeviceOpener::listen(Session& session, const DeviceWish& wish, Answer answer) {
-  session.accept(wish, std::move(answer));
 }
 
 }  // namespace kante

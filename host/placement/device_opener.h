@@ -25,6 +25,7 @@ namespace kante {
 class DeviceOpener {
  public:
   static constexpr std::int64_t kConnectMs = 10'000;
+  static constexpr std::size_t kConnectsMax = 16;   // Under way, of one instance.
   static constexpr std::size_t kListenersMax = 16;  // Of one instance.
   static constexpr std::size_t kAcceptsMax = 256;   // Waiting for peers, of one listener.
   static constexpr std::size_t kNamesMax = 4096;    // Of a directory that is listed.
@@ -59,8 +60,6 @@ class DeviceOpener {
   Result<FileDescriptor> openPath(const DeviceGrant& grant, const DeviceWish& wish) const;
   Result<FileDescriptor> makeFile(const DeviceGrant& grant, const DeviceWish& wish) const;
   void openFile(const DeviceGrant& grant, const DeviceWish& wish, const Answer& answer) const;
-  void connect(const DeviceWish& wish, Answer answer);
-  void listen(Session& session, const DeviceWish& wish, Answer answer);
 
   boost::asio::io_context& control_;
   Log& log_;

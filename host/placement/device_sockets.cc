@@ -51,6 +51,7 @@ class Attempt : public std::enable_shared_from_this<Attempt<Protocol>> {
     resolver_.async_resolve(
         wish.host, std::to_string(wish.port),
         [self = this->shared_from_this()](const boost::system::error_code& error, auto found) {
+          if (!self->answer_) return;  // It was too late.
           if (error) return self->refuse(statusOf(error), error.message());
           asio::async_connect(self->socket_, found,
                               [self](const boost::system::error_code& failed, const auto&) {
@@ -121,6 +122,22 @@ void DeviceOpener::Session::close(Listeners listeners) {
     for (const Answer& answer : std::exchange(listener->waiting, {}))
       answer(KANTE_E_CANCELED, {}, "the module was ended");
   }
+}
+
+void DeviceOpener::Session::connect(const DeviceWish& wish, std::int64_t patience_ms,
+                                    Answer answer) {
+  const std::string cannot = "cannot connect to " + wish.grant.target + ": ";
+  if (ended_) return answer(KANTE_E_CANCELED, {}, cannot + "the module was ended");
+  if (*connecting_ == kConnectsMax)
+    return answer(KANTE_E_LIMIT, {},
+                  cannot + std::to_string(kConnectsMax) + " connections are under way already");
+  ++*connecting_;
+  connectTo(control_, wish, patience_ms,
+            [connecting = connecting_, answer = std::move(answer)](
+                kante_status status, Opened opened, const std::string& why) {
+              --*connecting;
+              answer(status, std::move(opened), why);
+            });
 }
 
 void DeviceOpener::Session::accept(const DeviceWish& wish, Answer answer) {

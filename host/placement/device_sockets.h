@@ -26,6 +26,7 @@ class DeviceOpener::Session {
   Session& operator=(const Session&) = delete;
 
   const std::string& module() const { return module_; }
+  void connect(const DeviceWish& wish, std::int64_t patience_ms, Answer answer);
   // The next peer; the first call for a port begins to listen to it.
   void accept(const DeviceWish& wish, Answer answer);
   void end();
@@ -44,6 +45,8 @@ class DeviceOpener::Session {
   boost::asio::io_context& control_;
   const std::string module_;
   Listeners listeners_;
+  const std::shared_ptr<std::size_t> connecting_ =
+      std::make_shared<std::size_t>(0);  // Shared with the answers that are still to come.
   bool ended_ = false;
 };
 

@@ -220,6 +220,19 @@ TEST_F(DeviceOpenerTest, SetsASerialLineUp) {
             KANTE_E_INVALID);
 }
 
+TEST_F(DeviceOpenerTest, ConnectsToSoManyAtATime) {
+  const std::vector<DeviceGrant> grants{{DeviceKind::kTcp, "127.0.0.1:*"}};
+  std::vector<std::shared_ptr<Outcome>> under_way;
+  for (std::size_t n = 0; n < DeviceOpener::kConnectsMax; ++n)
+    under_way.push_back(begin(grants, "tcp:127.0.0.1:1"));
+  EXPECT_EQ(under_way.back()->status, KANTE_PENDING);
+  const auto more = begin(grants, "tcp:127.0.0.1:1");
+  EXPECT_EQ(more->status, KANTE_E_LIMIT);
+  EXPECT_THAT(more->why, HasSubstr("16 connections are under way already"));
+  for (const auto& outcome : under_way) finish(*outcome);
+  EXPECT_EQ(open(grants, "tcp:127.0.0.1:1").status, KANTE_E_STATE);
+}
+
 TEST_F(DeviceOpenerTest, ConnectsAndListens) {
   const std::vector<DeviceGrant> grants{{DeviceKind::kListen, "127.0.0.1:*"},
                                         {DeviceKind::kTcp, "127.0.0.1:*"}};
