@@ -88,6 +88,7 @@ void RunnerLink::loaded(LoadedRunner runner) {
   outputs_ = std::move(runner.outputs);
   output_.resize(outputs_.size());
   rings_.emplace(*channel_);
+  progress_ns_ = SystemClock().bootNs();
   for (std::size_t i = 0; i < output_.size(); ++i)
     rings_->page.routed[i].store(output_[i].routed, std::memory_order_relaxed);
   if (const Status added = shard().polling().add(*this, channel_->doorbell.get());

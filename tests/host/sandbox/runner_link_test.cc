@@ -1,5 +1,6 @@
 #include "host/sandbox/runner_link.h"
 
+#include "host/base/clock.h"
 #include "host/base/metrics.h"
 
 #include "tests/host/sandbox/link_fixture.h"
@@ -487,6 +488,15 @@ TEST_F(RunnerLinkTest, ARunnerThatTakesNothingIsKilledAndNamed) {
   beginActive();
   EXPECT_EQ(input("1"), KANTE_PENDING);
   expectEnd("died", "has taken none of its events for 5000 ms");
+}
+
+TEST_F(RunnerLinkTest, ARunnerHasAsLongForItsFirstEventAsForAnyOther) {
+  PlayedRunner& runner = begin();
+  const std::int64_t before = SystemClock().bootNs();
+  runner.converse();
+  expectEnd("start failed", "has taken none of its events for 5000 ms");
+  EXPECT_GE(SystemClock().bootNs() - before,
+            std::chrono::nanoseconds(RunnerLink::kHardLimit).count());
 }
 
 TEST_F(RunnerLinkTest, DestroyIsAskedForAndWaitedFor) {
