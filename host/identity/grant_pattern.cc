@@ -89,6 +89,7 @@ Result<GrantPattern> GrantPattern::parse(Syntax syntax, std::string_view text) {
     at = end + 1;
   }
   pattern.levels_.shrink_to_fit();
+  pattern.literal_ = pattern.literalSize();
   return pattern;
 }
 
@@ -105,16 +106,30 @@ bool GrantPattern::equals(const Level& level, std::string_view text, const Calle
   return level.before != 0 || !before.empty() || !own.starts_with('$');
 }
 
-// A wildcard at the first level stands for nothing that begins with "$" [MQTT-4.7.2-1].
-bool GrantPattern::hidden(std::string_view topic) const {
+std::size_t GrantPattern::literalSize() const {
+  std::size_t end = 0;
+  for (const Level& level : levels_) {
+    if (level.kind == Kind::kOne || level.kind == Kind::kRest) break;
+    end = std::size_t{level.before} + level.before_size;
+    if (level.kind != Kind::kText) break;
+  }
+  return end;
+}
+
+// What most grants say to most topics, and at once.
+bool GrantPattern::excluded(std::string_view path, std::string_view last) const {
+  const std::string_view head = path.substr(0, literal_);
+  if (head.size() < literal_ && last.empty()) return true;
+  if (!literal().starts_with(head)) return true;
+  // A wildcard at the first level stands for nothing that begins with "$" [MQTT-4.7.2-1].
   const Kind first = levels_.front().kind;
-  return syntax_ == Syntax::kTopic && topic.starts_with('$') &&
+  return syntax_ == Syntax::kTopic && path.starts_with('$') &&
          (first == Kind::kOne || first == Kind::kRest);
 }
 
 bool GrantPattern::matches(std::string_view path, const Caller& caller,
                            std::string_view last) const {
-  if (hidden(path)) return false;
+  if (excluded(path, last)) return false;
   Parts parts(path, last);
   std::string_view part;
   for (const Level& level : levels_) {
@@ -126,7 +141,7 @@ bool GrantPattern::matches(std::string_view path, const Caller& caller,
 }
 
 bool GrantPattern::covers(std::string_view filter, const Caller& caller) const {
-  if (hidden(filter)) return false;
+  if (excluded(filter, {})) return false;
   Parts parts(filter, {});
   std::string_view part;
   for (const Level& level : levels_) {

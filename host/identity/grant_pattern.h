@@ -32,6 +32,8 @@ class GrantPattern {
   static Result<GrantPattern> parse(Syntax syntax, std::string_view text);
 
   const std::string& text() const { return text_; }
+  // What begins whatever matches, up to the first part that is not the same for everybody.
+  std::string_view literal() const { return std::string_view(text_).substr(0, literal_); }
   // Whether the topic (or principal) is one of the pattern's; `last` is one more part, whatever it
   // contains: the name of a method.  Allocates nothing.
   bool matches(std::string_view path, const Caller& caller, std::string_view last = {}) const;
@@ -47,11 +49,13 @@ class GrantPattern {
   };
   Result<Level> parseLevel(std::size_t at, std::size_t size) const;
   bool equals(const Level& level, std::string_view text, const Caller& caller) const;
-  bool hidden(std::string_view topic) const;
+  bool excluded(std::string_view path, std::string_view last) const;
+  std::size_t literalSize() const;
 
   Syntax syntax_ = Syntax::kTopic;
   std::string text_;
   std::vector<Level> levels_;
+  std::size_t literal_ = 0;  // Bytes.
 };
 
 }  // namespace kante

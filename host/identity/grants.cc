@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <span>
 
 #include "host/base/encoding.h"
@@ -38,6 +39,13 @@ std::string_view deviceOf(std::string_view principal) {
   return end == std::string_view::npos ? std::string_view() : principal.substr(0, end);
 }
 
+// The first eight bytes, or fewer and zeros.
+std::uint64_t headOf(std::string_view text) {
+  std::uint64_t head = 0;
+  std::memcpy(&head, text.data(), std::min(text.size(), sizeof head));
+  return head;
+}
+
 // What a subscription is about; an ill-formed shared one is about nothing.
 std::string_view filterOf(std::string_view filter) {
   if (!mqtt::isShared(filter)) return filter;
@@ -70,7 +78,9 @@ Status Grants::add(std::string_view text) {
       which <= Action::kSubscribe ? GrantPattern::Syntax::kTopic : GrantPattern::Syntax::kPrincipal;
   auto pattern = GrantPattern::parse(syntax, text.substr(word.size() + 1));
   if (!pattern) return within("grant " + std::string(word), pattern.error());
-  grants_.push_back({which, std::move(*pattern)});
+  const std::string_view literal = pattern->literal();
+  const std::uint64_t mask = headOf(std::string(literal.size(), '\xff'));
+  grants_.push_back({which, headOf(literal), mask, std::move(*pattern)});
   return {};
 }
 
@@ -94,27 +104,21 @@ Result<GrantsPtr> Grants::compile(PrincipalName::Kind kind, const std::vector<st
 }
 
 bool Grants::allows(const Grant& grant, std::string_view subject, const Caller& caller) const {
-  switch (grant.action) {
-    case Action::kPublish: return grant.pattern.matches(subject, caller);
-    case Action::kSubscribe: {
-      const std::string_view filter = filterOf(subject);
-      return !filter.empty() && grant.pattern.covers(filter, caller);
-    }
-    case Action::kMethod:
-    case Action::kTwin: return grant.pattern.matches(subject, caller);
-    case Action::kOnBehalf: {
-      const std::string_view device = deviceOf(subject);
-      return grant.pattern.matches(subject, caller) ||
-             (!device.empty() && grant.pattern.matches(device, caller));
-    }
-  }
-  return false;
+  if (grant.action == Action::kSubscribe) return grant.pattern.covers(subject, caller);
+  if (grant.pattern.matches(subject, caller)) return true;
+  const std::string_view device =
+      grant.action == Action::kOnBehalf ? deviceOf(subject) : std::string_view();
+  return !device.empty() && grant.pattern.matches(device, caller);
 }
 
 const Grants::Grant* Grants::deciding(Action action, std::string_view subject,
                                       const Caller& caller) const {
+  if (action == Action::kSubscribe) subject = filterOf(subject);
+  if (subject.empty()) return nullptr;
+  const std::uint64_t head = headOf(subject);
   for (const Grant& grant : grants_) {
-    if (grant.action == action && allows(grant, subject, caller)) return &grant;
+    if (grant.action != action || (head & grant.mask) != grant.head) continue;
+    if (allows(grant, subject, caller)) return &grant;
   }
   return nullptr;
 }

@@ -55,6 +55,7 @@ class Grants {
  private:
   struct Grant {
     Action action;
+    std::uint64_t head, mask;  // The first bytes of whatever it matches; tells most apart at once.
     GrantPattern pattern;
   };
   Status add(std::string_view text);

@@ -1,7 +1,7 @@
 // The devices, their modules and the gateways below this one: who they are, how they prove it, what
 // they may do.
 //
-// Everything lives in memory, about 350 bytes each, and is written behind to a DurableMap with the
+// Everything lives in memory, about 300 bytes each, and is written behind to a DurableMap with the
 // secrets sealed.  Control thread only, but for lookUp(): that is how sessions ask on their shards,
 // for the length of one look into a table.  What they take is told to observers when it changes.
 #pragma once
