@@ -2,6 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
+#include <thread>
+
 #include "host/base/encoding.h"
 #include "host/identity/sas_token.h"
 #include "tests/host/identity/clock_kit.h"
@@ -279,6 +282,33 @@ TEST_F(RegisteredAccessTest, CertificatesAreJudgedAtTheTrustedTime) {
   time.stepTo(kNowS + 11 * kDayS);
   peer.certificate = device.der();
   EXPECT_EQ(refusal(connect("car-9", "")), "expired");
+}
+
+// For the thread sanitizer: shards ask while the control thread changes what they ask for.
+TEST_F(RegisteredAccessTest, ShardsAskWhileIdentitiesChange) {
+  const PrincipalName car = *PrincipalName::parse("car-7");
+  const std::string password = token("car-8", "edge-1.local/devices/car-8");
+  std::atomic<bool> done{false};
+  std::atomic<int> let_in{0};
+  std::thread shard([&] {
+    const hub::Peer nobody;
+    const hub::Credentials other{nobody, "car-8", "x/car-8/?api-version=1", password};
+    const auto mine = access->authenticate(other).principal;
+    while (!done) {
+      let_in += access->authenticate(other).principal != nullptr;
+      let_in += mine != nullptr && access->current(*mine) != nullptr;
+      (void)access->authenticate({nobody, "car-7", kIot, password});
+    }
+  });
+  for (int i = 0; i < 200 || let_in < 100; ++i) {
+    EXPECT_TRUE(registry->setGrants(car, {"publish:" + std::to_string(i)}));
+    EXPECT_TRUE(registry->rotate(car, Keys::kPrimary, Sessions::kEnd));
+    const std::string fresh = "new-" + std::to_string(i);
+    add(fresh);
+    EXPECT_TRUE(registry->remove(*PrincipalName::parse(fresh)));
+  }
+  done = true;
+  shard.join();
 }
 
 TEST_F(RegisteredAccessTest, ARequestIsForItsResourceOrMore) {
