@@ -148,7 +148,7 @@ bool GrantPattern::covers(std::string_view filter, const Caller& caller) const {
     if (level.kind == Kind::kRest) return true;
     if (!parts.next(part) || part == "#") return false;
     if (level.kind == Kind::kOne) continue;
-    if (part == "+" || !equals(level, part, caller)) return false;
+    if (!equals(level, part, caller)) return false;  // Nor is "+" a literal or anybody's id.
   }
   return parts.done();
 }

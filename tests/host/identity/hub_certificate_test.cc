@@ -141,6 +141,19 @@ TEST_F(HubCertificateTest, AfterAClockStepItIsOneThatClientsTake) {
   EXPECT_TRUE(clientTakes((*ca)->pem(), hub->current().chain, "edge-1.local"));
 }
 
+TEST_F(HubCertificateTest, ACaThatAWrongClockMadeBeginsAnew) {
+  time.stepTo(kNowS + 400 * kDayS);
+  const auto ca = openCa();
+  const auto hub = *HubCertificate::issued(**ca, time.trusted, names);
+  time.stepTo(kNowS);
+  ASSERT_TRUE(hub->tick());
+  EXPECT_TRUE(clientTakes((*ca)->pem(), hub->current().chain, "edge-1.local"));
+  int told = 0;
+  hub->onChange([&](const ServerCredential&) { ++told; });
+  ASSERT_TRUE(hub->tick());
+  EXPECT_EQ(told, 0);
+}
+
 TEST_F(HubCertificateTest, TheCaGetsANewCertificateUnderItsKeyInItsLastYear) {
   const auto ca = openCa();
   const std::string old_pem = (*ca)->pem();

@@ -208,10 +208,15 @@ TEST_F(RegisteredAccessTest, SessionsFollowTheirIdentity) {
   EXPECT_EQ(refusal(connect(kIot, token("car-7", resource))), "disabled");
   EXPECT_EQ(refusal(connect("car-7/module/m", token("car-7", resource))), "disabled");
   ASSERT_TRUE(registry->setState(car, Identity::State::kEnabled));
-  const auto again = connect(kIot, token("car-7", resource));
-  ASSERT_TRUE(registry->remove(car));
-  add("car-7");  // Another one under the same name.
-  EXPECT_EQ(access->current(*again.principal), nullptr);
+}
+
+TEST_F(RegisteredAccessTest, AnotherOneUnderTheSameNameHasNoneOfItsSessions) {
+  const auto in = connect("car-8", token("car-8", "edge-1.local/devices/car-8"));
+  EXPECT_NE(access->current(*in.principal), nullptr);
+  ASSERT_TRUE(registry->remove(*PrincipalName::parse("car-8")));
+  EXPECT_EQ(access->current(*in.principal), nullptr);
+  add("car-8");
+  EXPECT_EQ(access->current(*in.principal), nullptr);
 }
 
 TEST_F(RegisteredAccessTest, ASelfSignedCertificateCountsByItsThumbprintAlone) {
