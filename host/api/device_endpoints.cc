@@ -318,11 +318,13 @@ class DeviceApi {
                   principal.name() + " is not registered; kante device list shows who is");
     return identity;
   }
-  // "method:module/a/reset" asks for that; a topic is asked for both ways.
+  // "method:module/a/reset" asks for that; a topic is asked for both ways, a filter one way.
   static json::array explain(const PrincipalName& principal, const Identity& identity,
                              std::string_view subject) {
     using Action = Grants::Action;
-    std::vector<Action> actions = {Action::kPublish, Action::kSubscribe};
+    std::vector<Action> actions = {Action::kSubscribe};
+    if (subject.find_first_of("+#") == std::string_view::npos)
+      actions = {Action::kPublish, Action::kSubscribe};
     const std::string_view word = subject.substr(0, subject.find(':'));
     for (const auto action : {Action::kPublish, Action::kSubscribe, Action::kMethod, Action::kTwin,
                               Action::kOnBehalf}) {

@@ -193,6 +193,9 @@ void checkCertificates(const Config& config, CheckResults& out) {
       !trust && !config.trust.revoked.empty()) {
     add(out, "revoked", Verdict::kFail, trust.error().text, "mend [trust] revoked");
   }
+  const HubTlsConfig& hub = config.hub.tls;
+  if (!hub.cert.empty()) judgeFile("hub", hub.cert, "[hub.tls] cert", out);
+  if (!hub.client_ca.empty()) judgeFile("client-ca", hub.client_ca, "[hub.tls] client_ca", out);
   const UplinkConfig& uplink = config.uplink;
   if (uplink.kind == UplinkKind::kNone) return;
   if (!uplink.ca.empty()) judgeFile("ca", uplink.ca, "[uplink] ca", out);
