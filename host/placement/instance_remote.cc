@@ -15,7 +15,9 @@ Consumer::Outcome Instance::keep(Delivery& delivery, kante_status status) {
   }
   messages_in_.store(messages_in_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   if (status != KANTE_PENDING) return Outcome::kDone;  // It will never be heard of again.
-  sent_.push({std::move(delivery), 0});
+  Sent& sent = sent_.add();
+  sent.delivery = std::move(delivery);
+  sent.token = 0;
   noteUnderWay(1);
   return Outcome::kKept;
 }

@@ -242,7 +242,7 @@ bool RunnerLink::run(Shard&) {
   if (!isOpen() || broken_) return false;
   noteHandled();
   const bool more = readFrames();
-  if (rings_->ring_in.giveBack(RingReader::Returning::kEighth) == Wake::kYes) wakeRunner();
+  if (rings_->ring_in.giveBack(RingReader::Returning::kEighth) == Wake::kYes) oweWake();
   giveRoom();
   publish();
   tellRouted();

@@ -62,7 +62,9 @@ class RunnerLink final : public ModuleLife,
                          public Polled,
                          public std::enable_shared_from_this<RunnerLink> {
  public:
-  static constexpr std::uint32_t kSlice = 64;           // Frames before others run.
+  static constexpr std::uint32_t kSlice = 64;  // Frames before others run.
+  // Inputs under way at which a runner that sleeps is woken before the turn ends.
+  static constexpr std::uint64_t kWakeAtOnce = 128;
   static constexpr std::chrono::seconds kHardLimit{5};  // For a callback, as in process.
   static constexpr std::chrono::seconds kDestroyWithin{5};
   static constexpr std::uint64_t kVainRingsPerSecond = 20'000;
@@ -98,6 +100,7 @@ class RunnerLink final : public ModuleLife,
   bool hasWork() const override;
   void fallAsleep() override;
   void wakeUp() override;
+  void turnEnds() override;
   void rang() override;
   void tick() override;
 
@@ -166,6 +169,7 @@ class RunnerLink final : public ModuleLife,
   void writeOwed();
   bool writeNow(const FrameOut& frame);
   void publish();
+  void oweWake();
   void wakeRunner();
   void noteHandled();
   void inputsGivenBack();
@@ -218,6 +222,7 @@ class RunnerLink final : public ModuleLife,
   bool passed_ = false;      // A descriptor is sent and its DONE is not.
   bool said_again_ = false;  // roomAgain() is owed.
   bool asleep_ = false;
+  bool owes_wake_ = false;
 
   // From the runner.
   FrameIn frame_;

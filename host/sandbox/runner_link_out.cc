@@ -175,7 +175,16 @@ void RunnerLink::writeOwed() {
 
 void RunnerLink::publish() {
   if (rings_->ring_out.unpublished() == 0) return;
-  if (rings_->ring_out.publish() == Wake::kYes) wakeRunner();
+  if (rings_->ring_out.publish() == Wake::kYes) oweWake();
+  if (owes_wake_ && unhandled() >= kWakeAtOnce) turnEnds();
+}
+
+void RunnerLink::oweWake() {
+  if (!std::exchange(owes_wake_, true)) shard().polling().owes(*this);
+}
+
+void RunnerLink::turnEnds() {
+  if (std::exchange(owes_wake_, false)) wakeRunner();
 }
 
 // Never blocks, whatever the runner does.
@@ -250,7 +259,7 @@ void RunnerLink::tellRouted() {
   }
   untold_.clear();
   std::atomic_thread_fence(std::memory_order_seq_cst);
-  if (is_worth_it && rings_->peer_sleep.wakeFor(kWantsCredit) == Wake::kYes) wakeRunner();
+  if (is_worth_it && rings_->peer_sleep.wakeFor(kWantsCredit) == Wake::kYes) oweWake();
 }
 
 }  // namespace kante

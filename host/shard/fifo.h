@@ -15,9 +15,11 @@ class Fifo {
   std::size_t size() const { return tail_ - head_; }
   T& front() { return *at(0); }
   T* at(std::size_t i) { return &slots_[(head_ + i) & mask_]; }
-  void push(T&& item) {
+  void push(T&& item) { add() = std::move(item); }
+  // The new last one, for the caller to fill; what stands there was moved from, or is as made.
+  T& add() {
     growIfFull();
-    slots_[tail_++ & mask_] = std::move(item);
+    return slots_[tail_++ & mask_];
   }
   T pop() { return std::move(slots_[head_++ & mask_]); }
   void pushFront(T&& item) {

@@ -29,6 +29,7 @@ Status Polling::add(Polled& polled, int doorbell) {
 }
 
 void Polling::remove(Polled& polled, int doorbell) {
+  std::erase(owing_, &polled);
   const auto at = std::find(all_.begin(), all_.end(), &polled);
   if (at == all_.end()) return;
   all_.erase(at);
@@ -72,6 +73,12 @@ void Polling::fallAsleep() {
 
 void Polling::wakeUp() {
   for (Polled* one : all_) one->wakeUp();
+}
+
+void Polling::turnEnds() {
+  if (owing_.empty()) return;
+  for (Polled* one : owing_) one->turnEnds();
+  owing_.clear();
 }
 
 bool Polling::wantsSpin() { return !all_.empty() && (vain_ < kVainMax || ++skipped_ % kSkip == 0); }

@@ -5,8 +5,10 @@
 // says that it does, one full fence follows, and all are looked at again; only then does the shard
 // enter its reactor, which a doorbell ends.  All doorbells of a shard are behind one epoll
 // descriptor of its own, edge-triggered, so nobody has to read them: they are shared with whoever
-// rings, who could make a read block.  Before it sleeps a shard with something to poll yields for
-// kSpinNs, the price of a wake, as long as that finds something now and then.
+// rings, who could make a read block.  Those whom the shard has to wake itself it wakes once a
+// turn, at its end, because that may cost as much as twenty messages.  Before it sleeps a shard
+// with something to poll yields for kSpinNs, the price of a wake, as long as that finds something
+// now and then.
 #pragma once
 
 #include <atomic>
@@ -28,6 +30,8 @@ class Polled : public Runnable {
   // The shard is about to block: from here on whoever brings work must ring.
   virtual void fallAsleep() = 0;
   virtual void wakeUp() = 0;
+  // The turn in which it said that it owes() is over: whoever sleeps for it is woken now.
+  virtual void turnEnds() {}
   // Its doorbell rang; comes before the look for work, and for a ring that brought none as well.
   virtual void rang() {}
   // About once in kTickMs, awake or asleep.  Neither this nor rang() may take any out of the list.
@@ -54,6 +58,9 @@ class Polling {
   void fallAsleep();  // Ends with the full fence.
   void wakeUp();
 
+  void owes(Polled& polled) { owing_.push_back(&polled); }  // turnEnds() follows.
+  void turnEnds();
+
   // Whether a spin is worth a try now; then spun() says how it went.
   bool wantsSpin();
   void spun(bool found);
@@ -74,6 +81,7 @@ class Polling {
   boost::asio::posix::stream_descriptor bell_;  // The epoll descriptor; not open before add().
   boost::asio::steady_timer tick_;              // While there is any.
   std::vector<Polled*> all_;
+  std::vector<Polled*> owing_;
   std::uint32_t vain_ = 0;
   std::uint32_t skipped_ = 0;
   std::atomic<std::uint64_t> won_{0};

@@ -177,6 +177,7 @@ void Shard::turn() {
     }
   }
   flush();
+  polling_.turnEnds();
   turns_.store(turns_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
 }
 

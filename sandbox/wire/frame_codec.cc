@@ -1,6 +1,7 @@
 #include "sandbox/wire/frame_codec.h"
 
 #include <algorithm>
+#include <bit>
 #include <cstring>
 
 namespace kante {
@@ -87,6 +88,18 @@ void putHeader(std::uint64_t* to, std::uint32_t words, Frame kind, std::uint16_t
   std::memcpy(to, &head, sizeof head);
 }
 
+// As words: a FrameHead on the stack would be read back before its halves have been stored.
+void putHead(std::uint64_t* to, const FrameOut& frame) {
+  const auto pair = [](std::uint32_t low, std::uint32_t high) {
+    return std::uint64_t{high} << 32 | low;
+  };
+  to[0] = pair(frame.id, static_cast<std::uint32_t>(frame.status));
+  to[1] = frame.token;
+  to[2] = frame.arg;
+  to[3] = pair(static_cast<std::uint32_t>(frame.text.size()), frame.word_count);
+}
+static_assert(std::endian::native == std::endian::little && sizeof(FrameHead) == 4 * 8);
+
 // Whether a head certainly has what its kind has and no more: most heads, at little cost.
 bool isSound(const Kind& kind, const FrameHead& head) {
   const unsigned fields = (head.id != 0 ? kId : 0u) | (head.status != 0 ? kStatus : 0u) |
@@ -162,13 +175,7 @@ FrameWriter::Wrote FrameWriter::write(const FrameOut& frame) {
   std::uint64_t* to = ring_.reserve(fixed + here);
   if (to == nullptr) return Wrote::kNothing;
   putHeader(to, fixed + here, frame.kind, here < frame.word_count ? kMore : 0);
-  const FrameHead head{frame.id,
-                       frame.status,
-                       frame.token,
-                       frame.arg,
-                       static_cast<std::uint32_t>(frame.text.size()),
-                       frame.word_count};
-  std::memcpy(to + 1, &head, sizeof head);
+  putHead(to + 1, frame);
   if (text_words != 0) {
     to[fixed - 1] = 0;  // What pads the text.
     std::memcpy(to + 1 + kHeadWords, frame.text.data(), frame.text.size());

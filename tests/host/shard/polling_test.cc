@@ -36,7 +36,12 @@ struct Source final : Polled {
   void tick() override { ++ticks; }
   bool run(Shard&) override {
     taken.store(head.load(std::memory_order_acquire));
+    if (owes) shard.polling().owes(*this);
     return false;
+  }
+  void turnEnds() override {
+    paid.store(taken.load());
+    ++ends;
   }
 
   // By the other side.
@@ -68,6 +73,9 @@ struct Source final : Polled {
   std::atomic<std::uint64_t> falls{0};
   std::atomic<std::uint64_t> rings{0};
   std::atomic<std::uint64_t> ticks{0};
+  std::atomic<bool> owes{false};
+  std::atomic<std::uint64_t> ends{0};
+  std::atomic<std::uint64_t> paid{0};  // What had been taken when a turn ended that owed.
   std::uint64_t epoch = 0;
   std::uint64_t rung_for = 0;
 };
@@ -104,6 +112,28 @@ TEST_F(PollingTest, TellsTwoSourcesApartAndNeedsNoReadingOfDoorbells) {
   EXPECT_GE(unread, one.rings.load());
   one.detach();
   two.detach();
+}
+
+TEST_F(PollingTest, EndsATurnForThoseThatItOwes) {
+  Source source(*shards_[0]);
+  source.attach();
+  source.publish();
+  ASSERT_TRUE(eventually([&] { return source.taken.load() == 1; }));
+  source.owes = true;
+  source.publish();
+  EXPECT_TRUE(eventually([&] { return source.paid.load() == 2; }));
+  source.detach();
+}
+
+TEST_F(PollingTest, OwesNothingToWhoIsGone) {
+  Source source(*shards_[0]);
+  source.attach();
+  source.onShard([&] {
+    source.shard.polling().owes(source);
+    source.shard.polling().remove(source, source.doorbell);
+  });
+  source.onShard([] {});  // A turn later.
+  EXPECT_EQ(source.ends.load(), 0u);
 }
 
 TEST_F(PollingTest, SleepsWhileNothingComes) {
