@@ -142,14 +142,20 @@ std::vector<PlacementUnderTest> placementsUnderTest() {
   return all;
 }
 
-FileDescriptor sealedLibrary(const std::string& library) {
-  auto bytes = readFile(std::string(KANTE_KIT_MODULES) + "/" + library + ".so", 64u << 20);
+FileDescriptor sealedFile(const std::string& path) {
+  auto bytes = readFile(path, 64u << 20);
   KANTE_ASSERT(bytes.has_value());
   FileDescriptor memory(::memfd_create("kit", MFD_CLOEXEC | MFD_ALLOW_SEALING));
   KANTE_ASSERT(memory && writeAll(memory.get(), *bytes).has_value());
   ::fcntl(memory.get(), F_ADD_SEALS, F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
   return memory;
 }
+
+std::string kitLibrary(const std::string& library) {
+  return std::string(KANTE_KIT_MODULES) + "/" + library + ".so";
+}
+
+FileDescriptor sealedLibrary(const std::string& library) { return sealedFile(kitLibrary(library)); }
 
 ModuleKit::ModuleKit(const PlacementUnderTest& placement, const Options& options)
     : placement_(placement.placement) {
@@ -192,7 +198,8 @@ ModuleKit::ModuleKit(const PlacementUnderTest& placement, const Options& options
   if (placement.lives == PlacementUnderTest::Lives::kInRunners) {
     onControl([this] { sandbox_ = std::make_unique<SandboxLives>(io_, log); });
     host.sandbox = [this](const ModuleSpec& spec, Shard& shard) {
-      return sandbox_->make(spec, shard);
+      const std::string library = spec.digest.substr(0, spec.digest.find('#'));
+      return sandbox_->make({spec.name, spec.id, kitLibrary(library)}, shard);
     };
   }
   host.event = [this](const std::string& kind, const std::string& module, const std::string&) {

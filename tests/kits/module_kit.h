@@ -165,7 +165,10 @@ class ModuleKit {
   std::unique_ptr<ModuleHost> host_;
 };
 
-// The sealed memory file of a library of tests/kits/modules.
+// A library of tests/kits/modules: its path, and its sealed memory file.
+std::string kitLibrary(const std::string& library);
 FileDescriptor sealedLibrary(const std::string& library);
+// That of any file.
+FileDescriptor sealedFile(const std::string& path);
 
 }  // namespace kante

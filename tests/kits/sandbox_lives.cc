@@ -29,13 +29,12 @@ SandboxLives::SandboxLives(boost::asio::io_context& control, Log& log) : control
   source_.emplace(*launcher_);
 }
 
-Result<std::shared_ptr<ModuleLife>> SandboxLives::make(const ModuleSpec& spec, Shard& shard) {
-  const std::string library = spec.digest.substr(0, spec.digest.find('#'));
+Result<std::shared_ptr<ModuleLife>> SandboxLives::make(const Library& library, Shard& shard) {
   RunnerOrder order;
-  order.name = spec.name;
-  order.module_id = spec.id;
-  order.module_file = library + ".so";
-  order.module_bytes = std::make_shared<const FileDescriptor>(sealedLibrary(library));
+  order.name = library.name;
+  order.module_id = library.id;
+  order.module_file = library.path.substr(library.path.rfind('/') + 1);
+  order.module_bytes = std::make_shared<const FileDescriptor>(sealedFile(library.path));
   order.tier = launcher_->can().tier;
   KANTE_TRY(link, RunnerLink::make({control_, *source_, shard.shared_from_this(), order}));
   return std::shared_ptr<ModuleLife>(std::move(link));

@@ -1,12 +1,12 @@
-// Lives in real runners for the modules of a kit: the launcher and the runner of this build, in the
+// Lives in real runners for modules of tests: the launcher and the runner of this build, in the
 // best tier that the machine gives.  Control thread.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
 #include <memory>
 #include <optional>
+#include <string>
 
-#include "host/placement/module_spec.h"
 #include "host/runtime/module_life.h"
 #include "host/sandbox/launcher_client.h"
 #include "host/sandbox/runner_source.h"
@@ -17,7 +17,12 @@ namespace kante {
 class SandboxLives {
  public:
   SandboxLives(boost::asio::io_context& control, Log& log);
-  Result<std::shared_ptr<ModuleLife>> make(const ModuleSpec& spec, Shard& shard);
+  struct Library {
+    std::string name;  // The module's, in its deployment.
+    std::string id;
+    std::string path;
+  };
+  Result<std::shared_ptr<ModuleLife>> make(const Library& library, Shard& shard);
 
   // Whether this machine has any; KANTE_SANDBOX_MUST_WORK=1 says that it has to.
   static bool areThere();

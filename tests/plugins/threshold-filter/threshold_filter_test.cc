@@ -1,9 +1,9 @@
-#include <kante/testing.hpp>
+#include "tests/plugins/placed_module.h"
 
 namespace {
 
 using kante::Draft;
-using kante::TestModule;
+using kante::PlacedModule;
 using kante::json::Value;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
@@ -13,14 +13,17 @@ Draft reading(double value, const std::string& device = "a") {
 }
 
 // The `alert` property of every alert since the last call.
-std::vector<std::string> alerts(TestModule& host) {
+std::vector<std::string> alerts(kante::TestModule& host) {
   std::vector<std::string> out;
   for (const auto& message : host.take("alert")) out.emplace_back(message.property("alert"));
   return out;
 }
 
-TEST(ThresholdFilterTest, AlertsFromTheThresholdToTheEndOfTheHysteresis) {
-  TestModule host;
+using ThresholdFilterTest = kante::PlacedTest;
+KANTE_IN_EVERY_PLACEMENT(ThresholdFilterTest);
+
+TEST_P(ThresholdFilterTest, AlertsFromTheThresholdToTheEndOfTheHysteresis) {
+  PlacedModule host;
   ASSERT_EQ(host.create({{"field", "value"}, {"threshold", 30}, {"hysteresis", 5}}), KANTE_OK)
       << host.explained();
   for (const double value : {29.9, 30.0, 27.0, 25.1}) host.send("in", reading(value));
@@ -38,8 +41,8 @@ TEST(ThresholdFilterTest, AlertsFromTheThresholdToTheEndOfTheHysteresis) {
   EXPECT_EQ(host.metric("alerts_cleared"), 1);
 }
 
-TEST(ThresholdFilterTest, AlertsBelowAFallingThreshold) {
-  TestModule host;
+TEST_P(ThresholdFilterTest, AlertsBelowAFallingThreshold) {
+  PlacedModule host;
   ASSERT_EQ(
       host.create(
           {{"field", "/value"}, {"threshold", 5}, {"hysteresis", 1}, {"direction", "falling"}}),
@@ -48,22 +51,22 @@ TEST(ThresholdFilterTest, AlertsBelowAFallingThreshold) {
   EXPECT_THAT(alerts(host), ElementsAre("low", "low"));
 }
 
-TEST(ThresholdFilterTest, WithoutHysteresisEveryValueSpeaksForItself) {
-  TestModule host;
+TEST_P(ThresholdFilterTest, WithoutHysteresisEveryValueSpeaksForItself) {
+  PlacedModule host;
   ASSERT_EQ(host.create({{"field", "value"}, {"threshold", 30}}), KANTE_OK);
   for (const double value : {30.0, 29.9, 30.0, 30.0}) host.send("in", reading(value));
   EXPECT_EQ(host.count("alert"), 3u);
 }
 
-TEST(ThresholdFilterTest, TellsOnlyChangesInThatMode) {
-  TestModule host;
+TEST_P(ThresholdFilterTest, TellsOnlyChangesInThatMode) {
+  PlacedModule host;
   ASSERT_EQ(host.create({{"field", "value"}, {"threshold", 30}, {"mode", "change"}}), KANTE_OK);
   for (const double value : {31.0, 32.0, 20.0, 10.0, 40.0}) host.send("in", reading(value));
   EXPECT_THAT(alerts(host), ElementsAre("high", "cleared", "high"));
 }
 
-TEST(ThresholdFilterTest, PassesNormalMessagesOnUnchanged) {
-  TestModule host;
+TEST_P(ThresholdFilterTest, PassesNormalMessagesOnUnchanged) {
+  PlacedModule host;
   ASSERT_EQ(host.create({{"field", "value"}, {"threshold", 30}, {"pass_normal", true}}), KANTE_OK);
   host.send("in", reading(1));
   host.send("in", reading(31));
@@ -75,10 +78,10 @@ TEST(ThresholdFilterTest, PassesNormalMessagesOnUnchanged) {
   EXPECT_EQ(host.metric("messages_without_field"), 1);
 }
 
-TEST(ThresholdFilterTest, KeepsAStateForEachKey) {
+TEST_P(ThresholdFilterTest, KeepsAStateForEachKey) {
   const Value keys[] = {"sender", Value{{"property", "deviceId"}}, Value{{"field", "device"}}};
   for (const Value& key : keys) {
-    TestModule host;
+    PlacedModule host;
     ASSERT_EQ(
         host.create({{"field", "value"}, {"threshold", 30}, {"hysteresis", 10}, {"key", key}}),
         KANTE_OK)
@@ -94,8 +97,8 @@ TEST(ThresholdFilterTest, KeepsAStateForEachKey) {
   }
 }
 
-TEST(ThresholdFilterTest, ForgetsTheLongestSilentKeyBeyondItsBound) {
-  TestModule host;
+TEST_P(ThresholdFilterTest, ForgetsTheLongestSilentKeyBeyondItsBound) {
+  PlacedModule host;
   ASSERT_EQ(host.create({{"field", "value"},
                          {"threshold", 30},
                          {"hysteresis", 10},
@@ -114,8 +117,8 @@ TEST(ThresholdFilterTest, ForgetsTheLongestSilentKeyBeyondItsBound) {
   EXPECT_EQ(host.metric("keys_evicted"), 2);
 }
 
-TEST(ThresholdFilterTest, IsSetByDesiredPropertiesAndReportsThem) {
-  TestModule host;
+TEST_P(ThresholdFilterTest, IsSetByDesiredPropertiesAndReportsThem) {
+  PlacedModule host;
   ASSERT_EQ(host.create({{"field", "value"}}), KANTE_OK);
   host.send("in", reading(100));
   EXPECT_EQ(host.count("alert"), 0u);
@@ -131,8 +134,8 @@ TEST(ThresholdFilterTest, IsSetByDesiredPropertiesAndReportsThem) {
   EXPECT_EQ(host.reported().find("threshold"), nullptr);
 }
 
-TEST(ThresholdFilterTest, ReportsWhyDesiredPropertiesWereRefused) {
-  TestModule host;
+TEST_P(ThresholdFilterTest, ReportsWhyDesiredPropertiesWereRefused) {
+  PlacedModule host;
   ASSERT_EQ(host.create({{"field", "value"}, {"threshold", 30}}), KANTE_OK);
   EXPECT_EQ(host.desire({{"threshold", "hot"}}), KANTE_E_INVALID);
   EXPECT_EQ(*host.reported().find("error")->string(), "/threshold should be a number, is a string");
@@ -143,7 +146,7 @@ TEST(ThresholdFilterTest, ReportsWhyDesiredPropertiesWereRefused) {
   EXPECT_EQ(host.reported().find("error"), nullptr);
 }
 
-TEST(ThresholdFilterTest, RefusesAConfigurationAndNamesThePlace) {
+TEST_P(ThresholdFilterTest, RefusesAConfigurationAndNamesThePlace) {
   const std::pair<Value, const char*> cases[] = {
       {{{"field", ""}}, "/field should name a field"},
       {{{"hysteresis", -1}}, "/hysteresis should lie between 0"},
@@ -152,21 +155,21 @@ TEST(ThresholdFilterTest, RefusesAConfigurationAndNamesThePlace) {
       {{{"keys_max", 0}}, "/keys_max should lie between 1 and 100000"},
   };
   for (const auto& [config, text] : cases) {
-    TestModule host;
+    PlacedModule host;
     EXPECT_EQ(host.create(config), KANTE_E_INVALID);
     EXPECT_THAT(host.explained(), HasSubstr(text));
   }
 }
 
-TEST(ThresholdFilterTest, RefusesABodyThatIsNoJson) {
-  TestModule host;
+TEST_P(ThresholdFilterTest, RefusesABodyThatIsNoJson) {
+  PlacedModule host;
   ASSERT_EQ(host.create(), KANTE_OK);
   EXPECT_EQ(host.send("in", Draft("text/plain", "hot")), KANTE_E_INVALID);
   EXPECT_THAT(host.explained(), HasSubstr("JSON at byte 0"));
 }
 
-TEST(ThresholdFilterTest, SettlesAnInputOnlyWhenItsAlertHasLeft) {
-  TestModule host;
+TEST_P(ThresholdFilterTest, SettlesAnInputOnlyWhenItsAlertHasLeft) {
+  PlacedModule host;
   ASSERT_EQ(host.create({{"field", "value"}, {"threshold", 30}}), KANTE_OK);
   host.setCredit("alert", 0);
   EXPECT_EQ(host.send("in", reading(31), {.durable = true}), KANTE_PENDING);
@@ -178,34 +181,40 @@ TEST(ThresholdFilterTest, SettlesAnInputOnlyWhenItsAlertHasLeft) {
   EXPECT_TRUE(host.drained());
 }
 
-TEST(ThresholdFilterTest, AsksForAMessageAgainWhenNoRoomIsLeftAndForgetsThatItSawIt) {
-  TestModule host;
+TEST_P(ThresholdFilterTest, AsksForAMessageAgainWhenNoRoomIsLeftAndForgetsThatItSawIt) {
+  PlacedModule host;
   ASSERT_EQ(host.create({{"field", "value"},
                          {"threshold", 30},
                          {"mode", "change"},
                          {"key", {{"field", "device"}}}}),
             KANTE_OK);
   host.setCredit("alert", 0);
-  for (int i = 0; i < 1024; ++i) host.send("in", reading(31, std::to_string(i)), {.durable = true});
-  EXPECT_EQ(host.send("in", reading(31, "late"), {.durable = true}), KANTE_E_AGAIN);
+  const std::size_t fit = 1024 + PlacedModule::underWay();
+  for (std::size_t i = 0; i < fit; ++i)
+    host.send("in", reading(31, std::to_string(i)), {.durable = true});
+  const Draft late = reading(31, "late");
+  const kante::Status status = host.send("in", late, {.durable = true});
+  EXPECT_EQ(status, PlacedModule::whenAskedAgain());
   EXPECT_EQ(host.metric("messages_refused"), 1);
   host.grant("alert");
-  host.take("alert");
-  EXPECT_EQ(host.send("in", reading(31, "late"), {.durable = true, .redeliveries = 1}), KANTE_OK);
-  EXPECT_EQ(host.count("alert"), 1u);
+  host.comesAgain("in", late);
+  const auto sent = host.take("alert");
+  ASSERT_EQ(sent.size(), fit + 1);
+  EXPECT_EQ(sent.back().property("deviceId"), "late");
+  EXPECT_EQ(host.settled(host.lastToken()), KANTE_OK);
 }
 
-TEST(ThresholdFilterTest, CarriesItsAlertsToTheNextVersion) {
+TEST_P(ThresholdFilterTest, CarriesItsAlertsToTheNextVersion) {
   const Value config{
       {"field", "value"}, {"threshold", 30}, {"hysteresis", 10}, {"key", {{"field", "device"}}}};
-  TestModule old_version;
+  PlacedModule old_version;
   ASSERT_EQ(old_version.create(config), KANTE_OK);
   old_version.send("in", reading(31, "a"));
   old_version.send("in", reading(1, "b"));
   const auto state = old_version.save();
   ASSERT_TRUE(state);
 
-  TestModule next;
+  PlacedModule next;
   ASSERT_EQ(next.create(config), KANTE_OK);
   ASSERT_EQ(next.restore(*state), KANTE_OK) << next.explained();
   next.send("in", reading(25, "a"));

@@ -1,9 +1,9 @@
-#include <kante/testing.hpp>
+#include "tests/plugins/placed_module.h"
 
 namespace {
 
 using kante::Draft;
-using kante::TestModule;
+using kante::PlacedModule;
 using kante::json::Array;
 using kante::json::Value;
 using namespace std::chrono_literals;
@@ -20,8 +20,11 @@ const Value kByCount{{"fields", Array{"value"}}, {"window_count", 3}};
 const Value kByDevice{
     {"fields", Array{"value"}}, {"window_ms", 1000}, {"key", {{"field", "device"}}}};
 
-TEST(WindowAggregatorTest, SummarizesAWindowOfTime) {
-  TestModule host;
+using WindowAggregatorTest = kante::PlacedTest;
+KANTE_IN_EVERY_PLACEMENT(WindowAggregatorTest);
+
+TEST_P(WindowAggregatorTest, SummarizesAWindowOfTime) {
+  PlacedModule host;
   ASSERT_EQ(host.create({{"fields", Array{"value"}}, {"window_ms", 1000}}), KANTE_OK)
       << host.explained();
   for (int i = 1; i <= 20; ++i)
@@ -40,8 +43,8 @@ TEST(WindowAggregatorTest, SummarizesAWindowOfTime) {
   EXPECT_EQ(host.count("aggregate"), 0u) << "an empty window says nothing";
 }
 
-TEST(WindowAggregatorTest, EndsAWindowByCount) {
-  TestModule host;
+TEST_P(WindowAggregatorTest, EndsAWindowByCount) {
+  PlacedModule host;
   ASSERT_EQ(host.create(kByCount), KANTE_OK) << host.explained();
   for (int i = 1; i <= 7; ++i) host.send("in", reading(i));
   const auto sent = host.take("aggregate");
@@ -50,8 +53,8 @@ TEST(WindowAggregatorTest, EndsAWindowByCount) {
   EXPECT_EQ(*sent[1].json().find("window.reason")->string(), "count");
 }
 
-TEST(WindowAggregatorTest, TakesSeveralFieldsUnderNamesOfTheirOwn) {
-  TestModule host;
+TEST_P(WindowAggregatorTest, TakesSeveralFieldsUnderNamesOfTheirOwn) {
+  PlacedModule host;
   ASSERT_EQ(host.create({{"fields", {{"t", "machine.temperature"}, {"p", "/machine/pressure"}}},
                          {"window_count", 2}}),
             KANTE_OK)
@@ -63,8 +66,8 @@ TEST(WindowAggregatorTest, TakesSeveralFieldsUnderNamesOfTheirOwn) {
   EXPECT_EQ(body.find("fields.p.count")->integer(), 1);
 }
 
-TEST(WindowAggregatorTest, KeepsAWindowForEachKey) {
-  TestModule host;
+TEST_P(WindowAggregatorTest, KeepsAWindowForEachKey) {
+  PlacedModule host;
   ASSERT_EQ(host.create(kByDevice), KANTE_OK) << host.explained();
   host.send("in", reading(1, "a"));
   host.send("in", reading(5, "b"));
@@ -79,8 +82,8 @@ TEST(WindowAggregatorTest, KeepsAWindowForEachKey) {
   EXPECT_EQ(host.metric("keys"), 0) << "a silent key is forgotten";
 }
 
-TEST(WindowAggregatorTest, EndsTheOldestWindowEarlyForAKeyTooMany) {
-  TestModule host;
+TEST_P(WindowAggregatorTest, EndsTheOldestWindowEarlyForAKeyTooMany) {
+  PlacedModule host;
   Value config = kByDevice;
   config["keys_max"] = 2;
   ASSERT_EQ(host.create(config), KANTE_OK);
@@ -92,9 +95,9 @@ TEST(WindowAggregatorTest, EndsTheOldestWindowEarlyForAKeyTooMany) {
   EXPECT_EQ(host.metric("keys"), 2);
 }
 
-TEST(WindowAggregatorTest, CountsLateMessagesAndDropsThemIfTold) {
+TEST_P(WindowAggregatorTest, CountsLateMessagesAndDropsThemIfTold) {
   for (const bool drops : {false, true}) {
-    TestModule host;
+    PlacedModule host;
     Value config = kByCount;
     config["window_count"] = 2;
     config["late"] = drops ? "drop" : "include";
@@ -105,8 +108,8 @@ TEST(WindowAggregatorTest, CountsLateMessagesAndDropsThemIfTold) {
   }
 }
 
-TEST(WindowAggregatorTest, SettlesDurableInputsWithTheirAggregate) {
-  TestModule host;
+TEST_P(WindowAggregatorTest, SettlesDurableInputsWithTheirAggregate) {
+  PlacedModule host;
   ASSERT_EQ(host.create(kByCount), KANTE_OK);
   std::vector<std::uint64_t> tokens;
   for (const kante::Status expected : {KANTE_PENDING, KANTE_PENDING, KANTE_OK}) {
@@ -117,8 +120,8 @@ TEST(WindowAggregatorTest, SettlesDurableInputsWithTheirAggregate) {
   for (const auto token : tokens) EXPECT_EQ(host.settled(token), KANTE_OK);
 }
 
-TEST(WindowAggregatorTest, SettlesOnlyWhenTheAggregateFoundCredit) {
-  TestModule host;
+TEST_P(WindowAggregatorTest, SettlesOnlyWhenTheAggregateFoundCredit) {
+  PlacedModule host;
   ASSERT_EQ(host.create(kByCount), KANTE_OK);
   host.setCredit("aggregate", 0);
   std::vector<std::uint64_t> tokens;
@@ -133,16 +136,16 @@ TEST(WindowAggregatorTest, SettlesOnlyWhenTheAggregateFoundCredit) {
   for (const auto token : tokens) EXPECT_EQ(host.settled(token), KANTE_OK);
 }
 
-TEST(WindowAggregatorTest, EndsItsWindowsBeforeTheHostStopsTheInput) {
-  TestModule host;
+TEST_P(WindowAggregatorTest, EndsItsWindowsBeforeTheHostStopsTheInput) {
+  PlacedModule host;
   ASSERT_EQ(host.create({{"fields", Array{"value"}}, {"window_count", 1'000'000}}), KANTE_OK);
   for (int i = 0; i < 5'000; ++i) host.send("in", reading(1), {.durable = true});
   EXPECT_EQ(host.settled(host.lastToken()), KANTE_OK);
   EXPECT_EQ(*host.take("aggregate").at(0).json().find("window.reason")->string(), "unsettled");
 }
 
-TEST(WindowAggregatorTest, EndsItsWindowsEarlyForLargeMessagesToo) {
-  kante::TestModule host;
+TEST_P(WindowAggregatorTest, EndsItsWindowsEarlyForLargeMessagesToo) {
+  PlacedModule host;
   ASSERT_EQ(host.create({{"window_count", 100}}), KANTE_OK) << host.explained();
   const std::string padding(900'000, 'x');
   int sent = 0;
@@ -154,19 +157,20 @@ TEST(WindowAggregatorTest, EndsItsWindowsEarlyForLargeMessagesToo) {
   EXPECT_EQ(*host.take("aggregate").at(0).json().find("window.reason")->string(), "unsettled");
 }
 
-TEST(WindowAggregatorTest, KeepsAWindowOpenWhileThereIsNoRoom) {
-  TestModule host;
+TEST_P(WindowAggregatorTest, KeepsAWindowOpenWhileThereIsNoRoom) {
+  PlacedModule host;
   ASSERT_EQ(host.create({{"fields", Array{"value"}}, {"window_count", 1}}), KANTE_OK);
   host.setCredit("aggregate", 0);
-  for (int i = 0; i < 1'100; ++i) EXPECT_EQ(host.send("in", reading(1)), KANTE_OK);
+  const std::size_t fit = 1'024 + PlacedModule::underWay();
+  for (std::size_t i = 0; i < fit + 76; ++i) EXPECT_EQ(host.send("in", reading(1)), KANTE_OK);
   host.grant("aggregate");
   const auto sent = host.take("aggregate");
-  ASSERT_EQ(sent.size(), 1'025u);
+  ASSERT_EQ(sent.size(), fit + 1);
   EXPECT_EQ(sent.back().json().find("window.count")->integer(), 76);
 }
 
-TEST(WindowAggregatorTest, SendsItsOpenWindowsWhenItStops) {
-  TestModule host;
+TEST_P(WindowAggregatorTest, SendsItsOpenWindowsWhenItStops) {
+  PlacedModule host;
   ASSERT_EQ(host.create(kByDevice), KANTE_OK);
   host.send("in", reading(1, "a"));
   host.send("in", reading(1, "b"), {.durable = true});
@@ -176,8 +180,8 @@ TEST(WindowAggregatorTest, SendsItsOpenWindowsWhenItStops) {
   EXPECT_EQ(host.settled(token), KANTE_OK);
 }
 
-TEST(WindowAggregatorTest, CarriesOpenWindowsOverAndCountsNothingTwice) {
-  TestModule old_version;
+TEST_P(WindowAggregatorTest, CarriesOpenWindowsOverAndCountsNothingTwice) {
+  PlacedModule old_version;
   ASSERT_EQ(old_version.create(kByDevice), KANTE_OK);
   old_version.send("in", reading(1, "a"));
   old_version.send("in", reading(7, "durable"), {.durable = true});
@@ -189,7 +193,7 @@ TEST(WindowAggregatorTest, CarriesOpenWindowsOverAndCountsNothingTwice) {
   EXPECT_TRUE(old_version.drain());
   EXPECT_EQ(old_version.count("aggregate"), 0u) << "the window of a is the successor's";
 
-  TestModule next;
+  PlacedModule next;
   ASSERT_EQ(next.create(kByDevice), KANTE_OK);
   ASSERT_EQ(next.restore(*state), KANTE_OK) << next.explained();
   next.send("in", reading(3, "a"));
@@ -197,8 +201,8 @@ TEST(WindowAggregatorTest, CarriesOpenWindowsOverAndCountsNothingTwice) {
   EXPECT_EQ(next.take("aggregate").at(0).json().find("/fields/value/mean")->number(), 2);
 }
 
-TEST(WindowAggregatorTest, GoesOnWithItsWindowsWhenTheSuccessorFailed) {
-  TestModule host;
+TEST_P(WindowAggregatorTest, GoesOnWithItsWindowsWhenTheSuccessorFailed) {
+  PlacedModule host;
   ASSERT_EQ(host.create(kByDevice), KANTE_OK);
   host.send("in", reading(1));
   ASSERT_TRUE(host.save());
@@ -207,8 +211,8 @@ TEST(WindowAggregatorTest, GoesOnWithItsWindowsWhenTheSuccessorFailed) {
   EXPECT_EQ(host.take("aggregate").at(0).json().find("/fields/value/mean")->number(), 2);
 }
 
-TEST(WindowAggregatorTest, RefusesStateThatIsNotItsOwn) {
-  TestModule host;
+TEST_P(WindowAggregatorTest, RefusesStateThatIsNotItsOwn) {
+  PlacedModule host;
   ASSERT_EQ(host.create(kByDevice), KANTE_OK);
   EXPECT_EQ(host.restore({2, "{}"}), KANTE_E_INVALID);
   EXPECT_EQ(host.restore({1, "{}"}), KANTE_E_INVALID);
@@ -216,8 +220,8 @@ TEST(WindowAggregatorTest, RefusesStateThatIsNotItsOwn) {
   EXPECT_THAT(host.explained(), HasSubstr("/count is missing"));
 }
 
-TEST(WindowAggregatorTest, CountsMessagesWithoutTheField) {
-  TestModule host;
+TEST_P(WindowAggregatorTest, CountsMessagesWithoutTheField) {
+  PlacedModule host;
   ASSERT_EQ(host.create(kByCount), KANTE_OK);
   for (int i = 0; i < 3; ++i) host.send("in", Draft::json({{"other", 1}}));
   EXPECT_EQ(host.metric("messages_without_field"), 3);
@@ -225,7 +229,7 @@ TEST(WindowAggregatorTest, CountsMessagesWithoutTheField) {
   EXPECT_EQ(host.send("in", Draft("text/plain", "?")), KANTE_E_INVALID);
 }
 
-TEST(WindowAggregatorTest, RefusesAConfigurationAndNamesThePlace) {
+TEST_P(WindowAggregatorTest, RefusesAConfigurationAndNamesThePlace) {
   const std::pair<Value, const char*> cases[] = {
       {{{"window_ms", 0}}, "/window_ms and window_count should not both be 0"},
       {{{"fields", Array{}}}, "/fields should name 1 to 16 fields"},
@@ -235,7 +239,7 @@ TEST(WindowAggregatorTest, RefusesAConfigurationAndNamesThePlace) {
       {{{"window", 5}}, "/window is not known"},
   };
   for (const auto& [config, text] : cases) {
-    TestModule host;
+    PlacedModule host;
     EXPECT_EQ(host.create(config), KANTE_E_INVALID);
     EXPECT_THAT(host.explained(), HasSubstr(text));
   }
