@@ -30,9 +30,10 @@ Result<std::vector<PlacedGrant>> readDeviceGrants(const Members& from) {
   KANTE_TRY(object, from.object("files"));
   if (object != nullptr) {
     const Members files(*object, from.at("files"));
-    KANTE_CHECK(files.allow({"read", "write"}));
+    KANTE_CHECK(files.allow({"read", "write", "space"}));
     KANTE_CHECK(readKind(files, "read", DeviceKind::kRead, out));
     KANTE_CHECK(readKind(files, "write", DeviceKind::kWrite, out));
+    KANTE_CHECK(readKind(files, "space", DeviceKind::kSpace, out));
   }
   for (const DeviceKind kind :
        {DeviceKind::kDevice, DeviceKind::kTcp, DeviceKind::kUdp, DeviceKind::kListen})

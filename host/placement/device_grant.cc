@@ -86,11 +86,12 @@ struct Scheme {
   DeviceWish::How how;
   DeviceKind kind;
 };
-constexpr std::array<Scheme, 8> kSchemes{
+constexpr std::array<Scheme, 9> kSchemes{
     {{"read", DeviceWish::How::kRead, DeviceKind::kRead},
      {"write", DeviceWish::How::kWrite, DeviceKind::kWrite},
      {"append", DeviceWish::How::kAppend, DeviceKind::kWrite},
      {"list", DeviceWish::How::kList, DeviceKind::kRead},
+     {"space", DeviceWish::How::kSpace, DeviceKind::kSpace},
      {"device", DeviceWish::How::kDevice, DeviceKind::kDevice},
      {"tcp", DeviceWish::How::kTcp, DeviceKind::kTcp},
      {"udp", DeviceWish::How::kUdp, DeviceKind::kUdp},
@@ -99,7 +100,8 @@ constexpr std::array<Scheme, 8> kSchemes{
 }  // namespace
 
 const char* name(DeviceKind kind) {
-  constexpr std::array kNames{"files.read", "files.write", "devices", "tcp", "udp", "listen"};
+  constexpr std::array kNames{"files.read", "files.write", "files.space", "devices",
+                              "tcp",        "udp",         "listen"};
   return kNames[static_cast<std::size_t>(kind)];
 }
 
@@ -128,7 +130,7 @@ std::optional<DeviceWish> parseDeviceWish(std::string_view what, std::string& fa
     return colon != std::string_view::npos && one.name == what.substr(0, colon);
   });
   if (scheme == kSchemes.end()) {
-    fault = "begins with none of read: write: append: list: device: tcp: udp: listen:";
+    fault = "begins with none of read: write: append: list: space: device: tcp: udp: listen:";
     return std::nullopt;
   }
   DeviceWish wish;

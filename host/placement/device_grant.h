@@ -13,10 +13,10 @@
 
 namespace kante {
 
-enum class DeviceKind : std::uint8_t { kRead, kWrite, kDevice, kTcp, kUdp, kListen };
+enum class DeviceKind : std::uint8_t { kRead, kWrite, kSpace, kDevice, kTcp, kUdp, kListen };
 
-// As permissions and grants name them: "files.read", "files.write", "devices", "tcp", "udp",
-// "listen".
+// As permissions and grants name them: "files.read", "files.write", "files.space", "devices",
+// "tcp", "udp", "listen".
 const char* name(DeviceKind kind);
 bool isPath(DeviceKind kind);
 
@@ -33,7 +33,17 @@ bool covers(const DeviceGrant& wide, const DeviceGrant& narrow);
 
 // What a module wants to open, in the words of kante.device/1.
 struct DeviceWish {
-  enum class How : std::uint8_t { kRead, kWrite, kAppend, kList, kDevice, kTcp, kUdp, kListen };
+  enum class How : std::uint8_t {
+    kRead,
+    kWrite,
+    kAppend,
+    kList,
+    kSpace,
+    kDevice,
+    kTcp,
+    kUdp,
+    kListen
+  };
   How how = How::kRead;
   DeviceGrant grant;  // What it takes.
   std::string host;   // Of peers and ports, without brackets.

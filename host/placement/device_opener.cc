@@ -225,6 +225,7 @@ Result<FileDescriptor> DeviceOpener::openPath(const DeviceGrant& grant,
   const std::string name = nameInKernel(found->get());
   if (isOfAProcess(name)) return isOfOneProcess(path);
   if (isPrivate(name)) return isTheGateways(path);
+  if (wish.how == How::kSpace) return found;  // Not opened, only asked of.
   struct stat facts {};
   if (::fstat(found->get(), &facts) != 0) return failErrno(path);
   if (!isRight(wish.how, facts.st_mode))
@@ -260,6 +261,11 @@ void DeviceOpener::openFile(const DeviceGrant& grant, const DeviceWish& wish,
   auto fd = openPath(grant, wish);
   if (!fd) return refuse(fd.error());
   const std::string& path = wish.grant.target;
+  if (wish.how == How::kSpace) {
+    const auto space = diskSpace(fd->get(), path);
+    if (!space) return refuse(space.error());
+    return answer(KANTE_OK, {{}, {}, *space}, {});
+  }
   if (wish.how == How::kList) {
     auto names = namesIn(std::move(*fd), path);
     if (!names) return refuse(names.error());

@@ -13,12 +13,14 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "host/base/fd.h"
 #include "host/base/log.h"
 #include "host/placement/device_grant.h"
+#include "host/placement/disk_space.h"
 
 namespace kante {
 
@@ -42,8 +44,9 @@ class DeviceOpener {
   static void end(Session& session);
 
   struct Opened {
-    FileDescriptor fd;               // None for a list.
+    FileDescriptor fd;               // None for a list and for a disk's space.
     std::vector<std::string> names;  // Of a list.
+    std::optional<DiskSpace> space = std::nullopt;
   };
   // A status below 0: `why` is a sentence.
   using Answer = std::function<void(kante_status status, Opened opened, const std::string& why)>;

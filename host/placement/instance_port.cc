@@ -147,6 +147,10 @@ void Instance::opened(std::uint64_t token, kante_status status, DeviceOpener::Op
   boost::json::value body = nullptr;
   if (status < KANTE_OK) {
     body = boost::json::object{{"error", why}};
+  } else if (what.space) {
+    body = boost::json::object{{"total_bytes", what.space->total_bytes},
+                               {"free_bytes", what.space->free_bytes},
+                               {"available_bytes", what.space->available_bytes}};
   } else if (!what.fd) {
     body = boost::json::value_from(what.names);
   }

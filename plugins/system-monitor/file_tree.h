@@ -7,7 +7,9 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
+#include <kante/json.hpp>
 
 #include <algorithm>
 #include <cstdlib>
@@ -81,6 +83,31 @@ class FileTree {
     return names;
   }
 
+  struct Space {
+    std::uint64_t total_bytes;
+    std::uint64_t free_bytes;
+    std::uint64_t available_bytes;  // To an ordinary user.
+  };
+  // Of the file system at that path.  A sandbox refuses to be asked.
+  std::optional<Space> space(const std::string& path) const {
+    if (!isOpen()) {
+      const auto found = kante::json::tryParse(brought("space:" + at(path)).value_or(""));
+      const auto bytes = [&](const char* name) -> std::optional<std::int64_t> {
+        const kante::json::Value* value = found ? found->get(name) : nullptr;
+        return value == nullptr ? std::nullopt : value->integer();
+      };
+      const auto total = bytes("total_bytes"), free = bytes("free_bytes"),
+                 available = bytes("available_bytes");
+      if (!total || !free || !available) return std::nullopt;
+      return Space{static_cast<std::uint64_t>(*total), static_cast<std::uint64_t>(*free),
+                   static_cast<std::uint64_t>(*available)};
+    }
+    struct statvfs found {};
+    if (::statvfs(at(path).c_str(), &found) != 0) return std::nullopt;
+    return Space{found.f_blocks * found.f_frsize, found.f_bfree * found.f_frsize,
+                 found.f_bavail * found.f_frsize};
+  }
+
   // Whether this process may look for itself.
   bool isOpen() const {
     const std::unique_ptr<DIR, int (*)(DIR*)> dir(::opendir(at("/").c_str()), ::closedir);
@@ -89,7 +116,8 @@ class FileTree {
 
   // ---- what a host opens ----
   const std::set<std::string>& wanted() const { return wanted_; }
-  // Text of a file, or the names of a list, one a line; nothing: it cannot be had.
+  // Text of a file, the names of a list, one a line, or a disk's space as JSON; nothing: it cannot
+  // be had.
   void bring(const std::string& what, std::optional<std::string> text) {
     wanted_.erase(what);
     brought_[what] = std::move(text);

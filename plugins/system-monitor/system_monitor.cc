@@ -86,8 +86,10 @@ class SystemMonitor : public kante::Module {
   }
 
   void brought(const std::string& what, const kante::Done& done) {
-    if (done.descriptor() >= 0 && what.compare(0, 5, "list:") != 0) {
+    if (what.compare(0, 5, "read:") == 0 && done.descriptor() >= 0) {
       files_.bring(what, FileTree::readAll(done.descriptor()));
+    } else if (done.ok() && what.compare(0, 6, "space:") == 0) {
+      files_.bring(what, std::string(done.body()));
     } else if (done.ok()) {
       std::string names;
       const Value listed = done.json();
@@ -97,7 +99,8 @@ class SystemMonitor : public kante::Module {
       files_.bring(what, std::move(names));
     } else {
       if (done.status() == KANTE_E_DENIED && !std::exchange(told_denied_, true))
-        warn("is not granted ", what, "; grant files.read of /proc and /sys to have all sections");
+        warn("is not granted ", what,
+             "; grant files.read of /proc and /sys and files.space of / to have all sections");
       files_.bring(what, std::nullopt);
     }
     if (--opening_ == 0) goOn();

@@ -64,7 +64,8 @@ TEST_P(Conformance, LivesInTheOrderCreateEventsDrainDestroy) {
 TEST_P(Conformance, HasOpenedWhatItIsGranted) {
   RuntimeTarget target;
   target.modules = {kit.spec("m", "asker")};
-  target.modules[0].device_grants = {{DeviceKind::kRead, "/proc/sys/kernel"}};
+  target.modules[0].device_grants = {{DeviceKind::kRead, "/proc/sys/kernel"},
+                                     {DeviceKind::kSpace, "/"}};
   const auto applied = kit.apply(target);
   ASSERT_TRUE(applied.has_value()) << applied.error().text;
   for (int i = 0; i < 3; ++i) kit.call("m", "open", "\"read:/proc/sys/kernel/ostype\"");
@@ -73,6 +74,8 @@ TEST_P(Conformance, HasOpenedWhatItIsGranted) {
   EXPECT_TRUE(kit.sees("m", "status -5 arg 0 {\"error\":\"may not open"));
   kit.call("m", "open", "\"list:/proc/sys/kernel\"");
   EXPECT_TRUE(kit.sees("m", "\"ostype\""));
+  kit.call("m", "open", "\"space:/\"");
+  EXPECT_TRUE(kit.sees("m", "{\"total_bytes\":"));
 }
 
 // What a token of its own choosing says is no reason to take a number for a descriptor.

@@ -193,7 +193,7 @@ typedef struct {
    *   "read:/PATH"  "write:/PATH"  "append:/PATH"  "device:/PATH"      a descriptor
    *   "tcp:HOST:PORT"  "udp:HOST:PORT"      a connected socket: read() and write()
    *   "listen:ADDRESS:PORT"                 a socket, when the next peer has connected
-   *   "list:/PATH"                          msg = a JSON array of the names in it
+   *   "list:/PATH"  "space:/PATH"    msg = JSON: names in it; {total,free,available}_bytes there
    * arg = the descriptor, which the module closes.  KANTE_E_DENIED: not asked for or not granted; any
    * error: msg = {"error": text}. */
   kante_status (*open)(const kante_host *, kante_str what, uint64_t token);

@@ -54,6 +54,7 @@ TEST(DeviceGrantTest, ReadsWhatAModuleWants) {
   ASSERT_TRUE(peer) << fault;
   EXPECT_EQ(peer->host, "fe80::1");
   EXPECT_EQ(peer->port, 502);
+  EXPECT_EQ(parseDeviceWish("space:/", fault)->grant.kind, DeviceKind::kSpace);
   EXPECT_EQ(parseDeviceWish("append:/x", fault)->grant.kind, DeviceKind::kWrite);
   for (const char* wrong : {"", "read", "read:", "open:/x", "read:/x/..", "tcp:*:502", "tcp:a:*",
                             "device:/dev/x?baud=x", "device:/dev/x?speed=1"}) {

@@ -8,6 +8,7 @@
 #include <pty.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -108,6 +109,29 @@ TEST_F(DeviceOpenerTest, WritesAppendsAndLists) {
   EXPECT_EQ(std::filesystem::file_size(path), 6u);
   const auto listed = open(folder(DeviceKind::kRead), "list:" + dir_ + "/granted");
   EXPECT_THAT(listed.opened.names, ElementsAre("a.txt", "new.txt", "sub"));
+}
+
+TEST_F(DeviceOpenerTest, TellsTheSpaceOfADiskAndOpensNothingForIt) {
+  struct statvfs disk {};
+  ASSERT_EQ(::statvfs(dir_.c_str(), &disk), 0);
+  const auto told = open(folder(DeviceKind::kSpace), "space:" + dir_ + "/granted/sub");
+  ASSERT_EQ(told.status, KANTE_OK) << told.why;
+  ASSERT_TRUE(told.opened.space);
+  EXPECT_EQ(told.opened.space->total_bytes, disk.f_blocks * disk.f_frsize);
+  EXPECT_GE(told.opened.space->free_bytes, told.opened.space->available_bytes);
+  EXPECT_FALSE(told.opened.fd);
+  EXPECT_EQ(open(folder(DeviceKind::kRead), "space:" + dir_ + "/granted").status, KANTE_E_DENIED);
+  EXPECT_EQ(open(folder(DeviceKind::kSpace), "read:" + dir_ + "/granted/a.txt").status,
+            KANTE_E_DENIED);
+  EXPECT_EQ(open(folder(DeviceKind::kSpace), "space:" + dir_ + "/granted/none").status,
+            KANTE_E_NOT_FOUND);
+}
+
+// A file system over a network may never answer, and would hold the whole host.
+TEST_F(DeviceOpenerTest, AsksOnlyDisksOfThisMachineForTheirSpace) {
+  const auto told = open({{DeviceKind::kSpace, "/proc"}}, "space:/proc");
+  EXPECT_EQ(told.status, KANTE_E_DENIED);
+  EXPECT_THAT(told.why, HasSubstr("/proc is on no disk of this machine"));
 }
 
 TEST_F(DeviceOpenerTest, NoLinkLeadsOutOfWhatIsGranted) {
