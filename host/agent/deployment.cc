@@ -90,13 +90,22 @@ Status readLimits(const Members& module, ModuleEntry& entry) {
                        "which means \"sandbox\"",
                        Errc::kUnsupported);
   const Members limits(*object, module.at("limits"));
-  KANTE_CHECK(limits.allow({"memory_mb", "cpu_percent", "threads", "data_mb"}));
+  KANTE_CHECK(limits.allow({"memory_mb", "cpu_percent", "threads", "data_mb", "ring_kb"}));
   KANTE_TRY(memory, limits.number("memory_mb", 0, kMemoryMbMin, kLimitMbMax));
   KANTE_TRY(cpu, limits.number("cpu_percent", 0, 1, kCpuPercentMax));
   KANTE_TRY(threads, limits.number("threads", 0, 1, kThreadsMax));
   KANTE_TRY(data, limits.number("data_mb", 0, 1, kLimitMbMax));
+  KANTE_TRY(ring, limits.number("ring_kb", 0, ModuleLimits::kRingKbMin, ModuleLimits::kRingKbMax));
+  if ((ring & (ring - 1)) != 0)
+    return limits.fail("ring_kb", "a power of two is wanted: 64, 128, 256, … 4096");
+  // The module's own ring is part of its memory.
+  const std::int64_t least = kMemoryMbMin + ring / 1024;
+  if (ring != 0 && memory != 0 && memory < least)
+    return limits.fail("memory_mb", "with rings of " + std::to_string(ring) + " KiB it has to be " +
+                                        std::to_string(least) + " at least");
   entry.limits = {static_cast<std::uint32_t>(memory), static_cast<std::uint32_t>(cpu),
-                  static_cast<std::uint32_t>(threads), static_cast<std::uint32_t>(data)};
+                  static_cast<std::uint32_t>(threads), static_cast<std::uint32_t>(data),
+                  static_cast<std::uint32_t>(ring)};
   return {};
 }
 

@@ -121,10 +121,13 @@ void sandboxProblems(const StatusParts& parts, std::vector<Problem>& out) {
 
 json::object sandboxJson(const StatusParts& parts) {
   if (parts.sandbox == nullptr) return {{"tier", nullptr}, {"limits", nullptr}};
+  std::size_t shared_bytes = 0;
+  for (const ModuleStatus& module : parts.modules.modules()) shared_bytes += module.shared_bytes;
   return {{"tier", parts.sandbox->tier},
           {"limits", textOrNull(parts.sandbox->limits)},
           {"minimum_tier", parts.sandbox->minimum_tier},
-          {"better", textOrNull(parts.sandbox->better)}};
+          {"better", textOrNull(parts.sandbox->better)},
+          {"shared_bytes", shared_bytes}};
 }
 
 json::object clockJson(const StatusParts& parts) {

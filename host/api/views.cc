@@ -30,6 +30,7 @@ json::object toJson(const ModuleStatus& module) {
           {"restarts", module.restarts},
           {"pid", module.pid == 0 ? json::value(nullptr) : json::value(module.pid)},
           {"override", textOrNull(module.override_reason)},
+          {"shared_bytes", module.shared_bytes},
           {"last_exit", textOrNull(module.last_exit)},
           {"started", timeJson(module.started_wall_ns)},
           {"messages_in", module.messages_in},

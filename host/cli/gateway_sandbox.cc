@@ -19,6 +19,10 @@ namespace kante::cli {
 namespace json = boost::json;
 
 namespace {
+static_assert(ModuleLimits::kRingKbMin << 10 == kRingBytesMin &&
+              ModuleLimits::kRingKbDefault << 10 == kRingBytesDefault &&
+              ModuleLimits::kRingKbMax << 10 == kRingBytesMax);
+
 // "sha256:HEX" as a name of at most 63 bytes.
 std::string moduleFile(const std::string& digest) {
   return digest.substr(digest.find(':') + 1, 32) + ".so";
@@ -79,6 +83,7 @@ GatewaySandbox::Lives GatewaySandbox::lives(const BundleStore& bundles) {
     order.cpu_percent = spec.limits.cpu_percent;
     order.pids_max = spec.limits.threads;
     order.data_mb = spec.limits.data_mb;
+    if (spec.limits.ring_kb != 0) order.ring_bytes = spec.limits.ring_kb << 10;
     KANTE_TRY(link, RunnerLink::make({control_, *runners_, shard.shared_from_this(), order}));
     return std::shared_ptr<ModuleLife>(std::move(link));
   };

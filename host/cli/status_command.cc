@@ -69,6 +69,14 @@ std::string loadsLine(const json::value& status) {
                      textOf(loads, "max"));
 }
 
+std::string sandboxLine(const json::value& status) {
+  const json::value& sandbox = member(status, "sandbox");
+  const double tier = real(sandbox, "tier");
+  if (tier == 0) return "none";
+  return fmt::format("tier {:.0f}, limits by {}, {} of memory shared with modules", tier,
+                     textOf(sandbox, "limits"), formatBytes(real(sandbox, "shared_bytes")));
+}
+
 std::string dropLine(const json::value& status) {
   const json::value& dropped = member(status, "dropped");
   std::string out;
@@ -109,6 +117,7 @@ std::string statusText(const json::value& status) {
   line("store", storeLine(status));
   line("clock", clockLine(status));
   line("loads", loadsLine(status));
+  line("sandbox", sandboxLine(status));
   line("dropped", dropLine(status));
   const json::value& modules = member(status, "modules");
   if (modules.is_array() && !modules.as_array().empty()) {

@@ -131,6 +131,7 @@ class Instance final : public ModulePort,
   // waits behind that.
   void letOut();
   int pid() const { return parts_.life->pid(); }
+  std::size_t sharedBytes() const { return parts_.life->sharedBytes(); }
   bool isHere() const { return is_here_; }
   const ModuleLife& life() const { return *parts_.life; }
   // Memory inputs on their way to a life elsewhere.

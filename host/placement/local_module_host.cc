@@ -252,6 +252,7 @@ std::vector<ModuleStatus> LocalModuleHost::modules() const {
     status.restarts = slot.restarts;
     const auto& life = slot.instance ? slot.instance : slot.coming;
     status.pid = life ? life->pid() : 0;
+    status.shared_bytes = life ? life->sharedBytes() : 0;
     status.override_reason =
         slot.override_reason.empty() ? slot.spec.override_reason : slot.override_reason;
     status.last_exit = slot.last_exit;

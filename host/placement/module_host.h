@@ -35,9 +35,10 @@ struct ModuleStatus {
   Placement placement = Placement::kInProcess;
   ModuleState state = ModuleState::kStopped;
   std::uint32_t restarts = 0;
-  int pid = 0;                  // The host's own for in-process modules.
-  std::string override_reason;  // Why it does not run as deployed; empty: it does.
-  std::string last_exit;        // What ended the life before this one; empty: nothing did.
+  int pid = 0;                   // The host's own for in-process modules.
+  std::size_t shared_bytes = 0;  // Its rings, where it runs in a sandbox.
+  std::string override_reason;   // Why it does not run as deployed; empty: it does.
+  std::string last_exit;         // What ended the life before this one; empty: nothing did.
   std::int64_t started_wall_ns = 0;
   std::uint64_t messages_in = 0;
   std::uint64_t messages_out = 0;

@@ -24,12 +24,17 @@ enum class Overflow { kBlock, kSpill, kDropOldest, kDropNewest };
 enum class RouteFull { kDropLowest, kRefuse };
 
 // What a sandboxed module may use.  0: as much as there is; of threads, and of data, the sandbox's
-// own default.
+// own default; of its rings kRingKbDefault.
 struct ModuleLimits {
+  static constexpr std::uint32_t kRingKbMin = 64;
+  static constexpr std::uint32_t kRingKbDefault = 256;
+  static constexpr std::uint32_t kRingKbMax = 4096;
+
   std::uint32_t memory_mb = 0;
   std::uint32_t cpu_percent = 0;  // Of one core.
   std::uint32_t threads = 0;
   std::uint32_t data_mb = 0;  // Of its /data.
+  std::uint32_t ring_kb = 0;  // Of the way to the module, and of the way back.
   friend bool operator==(const ModuleLimits&, const ModuleLimits&) = default;
 };
 

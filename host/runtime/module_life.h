@@ -8,6 +8,7 @@
 
 #include <kante/module.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <string>
@@ -106,6 +107,8 @@ class ModuleLife {
 
   // ---- any thread ----
   virtual int pid() const = 0;  // 0: not yet, or no more.
+  // Memory that it shares with its runner, of either side's.  In process none.
+  virtual std::size_t sharedBytes() const { return 0; }
   // Figures of its own, beyond those of an instance.
   virtual void collect(MetricWriter& /*out*/, std::string_view /*module*/) const {}
   // The runner is killed for this reason, and died() follows.  In process nothing: nobody can.

@@ -194,6 +194,10 @@ void RunnerLink::leaveShard() {
 
 // ---- does it still live?
 
+std::size_t RunnerLink::sharedBytes() const {
+  return 2 * (kSharedPageBytes + std::size_t{channel_->files.ringBytes()});
+}
+
 std::uint64_t RunnerLink::callbacks() const {
   return channel_->files.runnerPage().sequence.load(std::memory_order_acquire);
 }

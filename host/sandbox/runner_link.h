@@ -90,6 +90,7 @@ class RunnerLink final : public ModuleLife,
   void resume() override;
   void destroy(std::function<void()> gone) override;
   int pid() const override { return pid_.load(std::memory_order_relaxed); }
+  std::size_t sharedBytes() const override;
   std::uint64_t callbacks() const;
   std::uint32_t callbackEvent() const;
   void kill(const std::string& reason) override;

@@ -153,6 +153,16 @@ TEST(Deployment, ASandboxedModuleHasLimits) {
               StartsWith("/modules/x/limits/cpu_percent: expected a whole number from 1 to 6400"));
   EXPECT_THAT(refused(module(R"({"threads":5000})")), StartsWith("/modules/x/limits/threads: "));
   EXPECT_THAT(refused(module(R"({"data_mb":-1})")), StartsWith("/modules/x/limits/data_mb: "));
+  const auto rings = parseDeployment(module(R"({"memory_mb":12,"ring_kb":4096})"));
+  ASSERT_TRUE(rings) << rings.error().text;
+  EXPECT_EQ(rings->modules.at("x").limits.ring_kb, 4096u);
+  EXPECT_THAT(refused(module(R"({"ring_kb":32})")),
+              StartsWith("/modules/x/limits/ring_kb: expected a whole number from 64 to 4096"));
+  EXPECT_THAT(refused(module(R"({"ring_kb":8192})")), StartsWith("/modules/x/limits/ring_kb: "));
+  EXPECT_EQ(refused(module(R"({"ring_kb":100})")),
+            "/modules/x/limits/ring_kb: a power of two is wanted: 64, 128, 256, … 4096");
+  EXPECT_EQ(refused(module(R"({"memory_mb":11,"ring_kb":4096})")),
+            "/modules/x/limits/memory_mb: with rings of 4096 KiB it has to be 12 at least");
   EXPECT_EQ(refused(module(R"({"memory":32})")),
             "/modules/x/limits/memory: unknown member; did you mean \"memory_mb\"?");
   EXPECT_EQ(refusedModule(R"("limits":{"memory_mb":32})"),
@@ -184,6 +194,8 @@ TEST(Deployment, AnErrorOfAModuleNamesItsPointer) {
   EXPECT_THAT(refusedModule(R"("desired":{"a":null})"), StartsWith("/modules/x/desired/a: null"));
   EXPECT_THAT(refusedModule(R"("grants":{"files":{"read":["etc"]}})"),
               StartsWith("/modules/x/grants/files/read/0: \"etc\" is no absolute path"));
+  EXPECT_THAT(refusedModule(R"("grants":{"files":{"space":["x"]}})"),
+              StartsWith("/modules/x/grants/files/space/0: \"x\" is no absolute path"));
   EXPECT_THAT(refusedModule(R"("grants":{"files":{"execute":[]}})"),
               StartsWith("/modules/x/grants/files/execute: unknown member"));
   EXPECT_THAT(refusedModule(R"("grants":{"listen":["*"]})"),
