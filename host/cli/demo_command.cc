@@ -15,6 +15,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "host/api/status.h"
 #include "host/base/fd.h"
 #include "host/base/log.h"
 #include "host/cli/command.h"
@@ -39,10 +40,11 @@ constexpr double kCutAtS = 5, kRestoreAtS = 10;
 constexpr const char* kDeployment = R"json({{
   "schema": "kante.deployment/1", "id": "demo", "version": 1,
   "modules": {{
-    "sensor": {{"bundle": "{0}/simulated-sensor.kmod", "placement": "in-process", "config": {{"period_ms": 10}}}},
-    "monitor": {{"bundle": "{0}/system-monitor.kmod", "placement": "in-process", "config": {{"period_ms": 1000}}}},
-    "window": {{"bundle": "{0}/window-aggregator.kmod", "placement": "in-process", "config": {{"window_ms": 1000}}}},
-    "filter": {{"bundle": "{0}/threshold-filter.kmod", "placement": "in-process",
+    "sensor": {{"bundle": "{0}/simulated-sensor.kmod", "placement": "{1}", "config": {{"period_ms": 10}}}},
+    "monitor": {{"bundle": "{0}/system-monitor.kmod", "placement": "{1}", "config": {{"period_ms": 1000}},
+                "grants": {{"files": {{"read": ["/proc", "/sys"], "space": ["/"]}}}}}},
+    "window": {{"bundle": "{0}/window-aggregator.kmod", "placement": "{1}", "config": {{"window_ms": 1000}}}},
+    "filter": {{"bundle": "{0}/threshold-filter.kmod", "placement": "{1}",
                "desired": {{"threshold": 22, "hysteresis": 0.5}}}}
   }},
   "routes": {{
@@ -77,6 +79,24 @@ Result<Shipped> findShipped() {
                                    places[1].first.lexically_normal().string());
 }
 
+struct DemoOptions {
+  std::string time;  // --for
+  std::string placement = "sandbox";
+};
+
+// For people; refuses where the modules cannot run as wanted, because nothing runs in a weaker
+// place than somebody said.
+Result<std::string> whereModulesRun(const DemoOptions& options, const SandboxStatus& sandbox) {
+  if (options.placement == "in-process") return std::string("modules in this process");
+  if (sandbox.missing.empty())
+    return fmt::format("modules in the sandbox, tier {}, limits by {}", sandbox.tier,
+                       sandbox.limits);
+  return fail(Errc::kUnsupported,
+              sandbox.missing +
+                  "; `kante check` says what to change, `kante demo --placement in-process` trusts "
+                  "the modules with this process instead");
+}
+
 // A folder of its own, gone with the demo.
 class DemoFolder {
  public:
@@ -103,11 +123,12 @@ class DemoFolder {
 class Demo {
  public:
   Demo(asio::io_context& control, Gateway& gateway, EmbeddedCloud& cloud, double seconds,
-       DemoView& view)
+       std::string where, DemoView& view)
       : control_(control),
         gateway_(gateway),
         cloud_(cloud),
         seconds_(seconds),
+        where_(std::move(where)),
         view_(view),
         timer_(control),
         signals_(control, SIGINT, SIGTERM) {}
@@ -144,8 +165,8 @@ class Demo {
     followScript(now);
     const UplinkStatus uplink = gateway_.uplink()->status();
     backlog_max_ = std::max(backlog_max_, uplink.backlog_messages);
-    view_.show({now, seconds_, link_, gateway_.modules().modules(), gateway_.modules().routes(),
-                uplink, cloud_.figures()});
+    view_.show({now, seconds_, where_, link_, gateway_.modules().modules(),
+                gateway_.modules().routes(), uplink, cloud_.figures()});
     if (finishing_) {
       if (quiet_ && (isDrained(uplink) || Clock::now() > drain_until_)) return end();
     } else if (seconds_ > 0 && now >= seconds_) {
@@ -214,6 +235,7 @@ class Demo {
   Gateway& gateway_;
   EmbeddedCloud& cloud_;
   const double seconds_;
+  const std::string where_;
   DemoView& view_;
   asio::steady_timer timer_;
   asio::signal_set signals_;
@@ -248,8 +270,8 @@ Result<double> secondsOf(const std::string& text) {
   return value * scale;
 }
 
-Result<int> demo(const std::string& wanted) {
-  KANTE_TRY(seconds, secondsOf(wanted));
+Result<int> demo(const DemoOptions& wanted) {
+  KANTE_TRY(seconds, secondsOf(wanted.time));
   KANTE_TRY(shipped, findShipped());
   KANTE_TRY(folder, DemoFolder::make());
   Config config;
@@ -262,7 +284,8 @@ Result<int> demo(const std::string& wanted) {
   config.uplink.kind = UplinkKind::kMqtt;
   config.uplink.url = "mqtt://127.0.0.1:1883";  // Names the embedded cloud; nothing connects there.
   const std::string deployment = folder.path() + "/deployment.json";
-  std::ofstream(deployment) << fmt::format(fmt::runtime(kDeployment), shipped.modules.string());
+  std::ofstream(deployment) << fmt::format(fmt::runtime(kDeployment), shipped.modules.string(),
+                                           wanted.placement);
 
   Log log(Log::Format::kText, LogLevel::kWarn);
   asio::io_context control(1);
@@ -273,9 +296,10 @@ Result<int> demo(const std::string& wanted) {
   options.trust_pem = shipped.signer_pem;
   options.uplink_client = [&cloud] { return cloud.client(); };
   KANTE_TRY(gateway, Gateway::open(control, log, std::move(options)));
+  KANTE_TRY(where, whereModulesRun(wanted, *gateway->statusParts().sandbox));
   DemoView view(::isatty(STDERR_FILENO) == 1 ? DemoView::Style::kTerminal
                                              : DemoView::Style::kLines);
-  Demo running(control, *gateway, cloud, seconds, view);
+  Demo running(control, *gateway, cloud, seconds, where, view);
   Status outcome;
   const auto started = gateway->start([&](const Status& deployed) {
     outcome = deployed;
@@ -294,12 +318,17 @@ Result<int> demo(const std::string& wanted) {
 }  // namespace
 
 void addDemoCommand(CLI::App& app, Context& context) {
-  const auto wanted = std::make_shared<std::string>();
+  const auto wanted = std::make_shared<DemoOptions>();
   CLI::App* command = app.add_subcommand("demo",
                                          "A whole gateway with four modules and a cloud inside: no "
                                          "broker, no account, no configuration");
-  command->add_option("--for", *wanted,
+  command->add_option("--for", wanted->time,
                       "End after this time, e.g. 10s or 2m; without it, at Ctrl-C");
+  command
+      ->add_option("--placement", wanted->placement,
+                   "Where the modules run; in-process is for comparing")
+      ->check(CLI::IsMember({"sandbox", "in-process"}))
+      ->capture_default_str();
   command->add_flag(
       "--json", [](std::int64_t) {}, "The last line of stdout is JSON in any case");
   command->callback([wanted, &context] {

@@ -59,6 +59,7 @@ void DemoView::show(const DemoFrame& frame) {
 std::string DemoView::rates(const DemoFrame& frame) {
   Table table({{"module"},
                {"state"},
+               {"process", Table::Align::kRight},
                {"in/s", Table::Align::kRight},
                {"out/s", Table::Align::kRight},
                {"queued", Table::Align::kRight},
@@ -73,8 +74,8 @@ std::string DemoView::rates(const DemoFrame& frame) {
       in = static_cast<double>(module.messages_in - before->messages_in) / seconds;
       out = static_cast<double>(module.messages_out - before->messages_out) / seconds;
     }
-    table.add({module.name, name(module.state), fmt::format("{:.0f}", in),
-               fmt::format("{:.0f}", out), std::to_string(module.queued),
+    table.add({module.name, name(module.state), std::to_string(module.pid),
+               fmt::format("{:.0f}", in), fmt::format("{:.0f}", out), std::to_string(module.queued),
                module.id + " " + module.version});
   }
   return table.text(2);
@@ -83,7 +84,8 @@ std::string DemoView::rates(const DemoFrame& frame) {
 void DemoView::draw(const DemoFrame& frame) {
   std::string text;
   const std::string total = frame.total_s > 0 ? fmt::format(" of {:.0f}", frame.total_s) : "";
-  text += colour("1", "kante demo") + fmt::format("  {:.1f}{} s\n\n", frame.elapsed_s, total);
+  text += colour("1", "kante demo") +
+          fmt::format("  {:.1f}{} s   {}\n\n", frame.elapsed_s, total, frame.where);
   text += rates(frame);
   const bool up = frame.link == EmbeddedCloud::Link::kUp;
   const std::string link =
@@ -114,6 +116,7 @@ void DemoView::draw(const DemoFrame& frame) {
 void DemoView::line(const DemoFrame& frame) {
   const bool changed = frame.link != last_link_;
   if (!changed && frame.elapsed_s - last_line_s_ < 1) return;
+  if (last_line_s_ < 0) std::fprintf(stderr, "%s\n", frame.where.c_str());
   last_line_s_ = frame.elapsed_s;
   std::fprintf(
       stderr, "%s",

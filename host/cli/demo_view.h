@@ -15,6 +15,7 @@ namespace kante::cli {
 struct DemoFrame {
   double elapsed_s = 0;
   double total_s = 0;  // 0: until it is stopped.
+  std::string where;   // The modules run, for people.
   EmbeddedCloud::Link link = EmbeddedCloud::Link::kUp;
   std::vector<ModuleStatus> modules;
   std::vector<RouteStatus> routes;
