@@ -162,28 +162,58 @@ class Gateway:
         check(code == 0, "the gateway stops in order")
 
 
+MACHINE = {"files": {"read": ["/proc", "/sys"], "space": ["/"]}}  # What system-monitor is granted.
+
+
 def shipped(name, **more):
-    return {"bundle": str(MODULES / f"{name}.kmod"), "placement": "in-process", **more}
+    """A module of ours, in the sandbox unless `placement` says otherwise."""
+    grants = {"grants": MACHINE} if name == "system-monitor" else {}
+    return {"bundle": str(MODULES / f"{name}.kmod"), **grants, **more}
+
+
+ARCH = {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]
+SHARED = ["-fPIC", "-shared", "-Wl,--version-script=module.map", "-Wl,-z,now", "-Wl,-z,relro", "-Wl,-z,noexecstack"]
+CPP = ["g++", "-std=c++20", "-fPIC", "-fvisibility=hidden", "-fno-gnu-unique", f"-I{SOURCE}/sdk/include"]
+
+
+def _pack(name, folder, **manifest):
+    (folder / "manifest.json").write_text(json.dumps({
+        "schema": "kante.module/1", "id": f"dev.kante.{name}", "version": "1.0.0", "abi": "1.0", "kind": "module",
+        "lib": {ARCH: f"lib/{ARCH}/module.so"}, "inputs": [], "outputs": [], "methods": [], "permissions": {}, **manifest}))
+    bundle = pathlib.Path(f"{folder}.kmod").resolve()
+    run(KANTE, "bundle", "pack", folder, "-o", bundle, "--key", DEV_KEYS / "signer.key", "--cert",
+        DEV_KEYS / "signer.pem")
+    return str(bundle)
+
+
+def _folder(name):
+    folder = pathlib.Path(name)
+    (folder / "lib" / ARCH).mkdir(parents=True)
+    pathlib.Path("module.map").write_text("{ global: kante_module_entry; local: *; };\n")
+    return folder
 
 
 def pack_module(name, source, **lists):
     """Compiles one file against the SDK and packs it as dev.kante.NAME; lists: inputs, outputs, methods."""
-    folder = pathlib.Path(name)
-    arch = {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]
-    (folder / "lib" / arch).mkdir(parents=True)
-    code, script = pathlib.Path(f"{name}.cc"), pathlib.Path("module.map")
+    folder = _folder(name)
+    code = pathlib.Path(f"{name}.cc")
     code.write_text(source)
-    script.write_text("{ global: kante_module_entry; local: *; };\n")
-    run("g++", "-std=c++20", "-O1", "-fPIC", "-shared", "-fvisibility=hidden", "-fno-gnu-unique",
-        f"-I{SOURCE}/sdk/include", f"-Wl,--version-script={script}", "-Wl,-z,now", "-Wl,-z,relro",
-        "-Wl,-z,noexecstack", code, "-o", folder / "lib" / arch / "module.so")
-    (folder / "manifest.json").write_text(json.dumps({
-        "schema": "kante.module/1", "id": f"dev.kante.{name}", "version": "1.0.0", "abi": "1.0", "kind": "module",
-        "lib": {arch: f"lib/{arch}/module.so"}, "inputs": [], "outputs": [], "methods": [], "permissions": {}, **lists}))
-    bundle = pathlib.Path(f"{name}.kmod").resolve()
-    run(KANTE, "bundle", "pack", folder, "-o", bundle, "--key", DEV_KEYS / "signer.key", "--cert",
-        DEV_KEYS / "signer.pem")
-    return str(bundle)
+    run(*CPP, "-O1", *SHARED, code, "-o", folder / "lib" / ARCH / "module.so")
+    return _pack(name, folder, **lists)
+
+
+def pack_builds(name, source, builds, **lists):
+    """Another library each: `kBuild` in it is its number, and what is large is compiled once."""
+    pathlib.Path(f"{name}.cc").write_text(
+        'extern "C" __attribute__((visibility("hidden"))) const int kBuild;\n' + source)
+    run(*CPP, "-O0", "-c", f"{name}.cc")
+    bundles = []
+    for build in builds:
+        folder = _folder(f"{name}-{build}")
+        pathlib.Path("build.c").write_text(f'__attribute__((visibility("hidden"))) const int kBuild = {build};\n')
+        run("gcc", *SHARED, f"{name}.o", "build.c", "-lstdc++", "-o", folder / "lib" / ARCH / "module.so")
+        bundles.append(_pack(name, folder, **lists))
+    return bundles
 
 
 def into(module, port="in"):
