@@ -76,7 +76,7 @@ void invoke(const ExchangePtr& exchange, Methods& methods) {
     }
     call.timeout = std::chrono::milliseconds(ms);
   }
-  if (!methods.has(call.target)) {
+  if (!methods.answersFor(call.target)) {
     return exchange->respond(
         errorReply(fail(Errc::kNotFound, call.target + " is not here, or serves no methods now")));
   }

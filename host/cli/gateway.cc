@@ -400,11 +400,13 @@ Gateway::Gateway(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Gateway::~Gateway() = default;
 
 Status Gateway::start(std::function<void(Status)> ready) {
-  KANTE_CHECK(state_->api->start());
-  if (state_->uplink) KANTE_CHECK(state_->uplink->start());
-  state_->watch->start();
   State* state = state_.get();
+  state->methods->expectMore("the host starts its modules; try again in a second");
+  KANTE_CHECK(state->api->start());
+  if (state->uplink) KANTE_CHECK(state->uplink->start());
+  state->watch->start();
   state->startDeployment([state, ready = std::move(ready)](Status outcome) {
+    state->methods->everybodyCame();
     state->watch->look();
     state->reportDistrust();
     ready(std::move(outcome));

@@ -110,7 +110,8 @@ struct Methods::State : std::enable_shared_from_this<Methods::State> {
   std::uint64_t next_id = 1;
   std::uint64_t next_registration = 1;
   std::uint64_t late = 0;
-  std::string paused;  // Why; empty: it is not.
+  std::string paused;    // Why; empty: it is not.
+  std::string expected;  // Why somebody may come yet; empty: nobody is expected.
 };
 
 Methods::Methods(boost::asio::io_context& control) : state_(std::make_shared<State>(control)) {}
@@ -151,6 +152,8 @@ void Methods::invoke(MethodRequest request, Answer answer) {
   if (const auto payload = parseJson(request.payload, kPayloadBounds); !payload)
     return refuse(kMethodBadRequest, "payload: " + payload.error().text);
   const auto target = state.targets.find(request.target);
+  if (target == state.targets.end() && !state.expected.empty())
+    return refuse(kMethodUnavailable, request.target + " is not there yet: " + state.expected);
   if (target == state.targets.end())
     return refuse(kMethodNotFound, request.target + " is not there");
   const auto waiting = state.in_flight_of.find(request.target);
@@ -203,6 +206,13 @@ void Methods::pause(const std::string& why) {
 }
 
 void Methods::resume() { state_->paused.clear(); }
+
+void Methods::expectMore(const std::string& why) { state_->expected = why; }
+void Methods::everybodyCame() { state_->expected.clear(); }
+
+bool Methods::answersFor(const std::string& principal) const {
+  return has(principal) || !state_->paused.empty() || !state_->expected.empty();
+}
 
 std::size_t Methods::inFlight() const { return state_->calls.size(); }
 std::uint64_t Methods::lateReplies() const { return state_->late; }

@@ -85,6 +85,11 @@ class Methods {
   // Until resume() every call ends with 503 and this text at once, those in flight first.
   void pause(const std::string& why);
   void resume();
+  // Until everybodyCame() who is not there may come yet: calls of him end with 503 and this text.
+  void expectMore(const std::string& why);
+  void everybodyCame();
+  // He is there, or a call of him says when to try again.
+  bool answersFor(const std::string& principal) const;
 
   std::size_t inFlight() const;
   std::uint64_t lateReplies() const;  // Dropped since start.

@@ -183,6 +183,26 @@ TEST_F(MethodsTest, ATargetMayLeaveWithinItsOwnHandler) {
   EXPECT_EQ(answers_[0].status, 404);
 }
 
+TEST_F(MethodsTest, WhoMayComeYetIsNotSaidToBeMissing) {
+  EXPECT_FALSE(methods_->answersFor("module/late"));
+  methods_->expectMore("try again in a second");
+  EXPECT_TRUE(methods_->answersFor("module/late"));
+  auto target = methods_->add("module/sensor", [](MethodCall) {});
+  invoke({"module/sensor", "reset"});
+  invoke({"module/late", "reset"});
+  poll();
+  ASSERT_EQ(answers_.size(), 1u) << "who is there is called";
+  EXPECT_EQ(answers_[0].status, 503);
+  EXPECT_EQ(answers_[0].payload,
+            R"({"message":"module/late is not there yet: try again in a second"})");
+  methods_->everybodyCame();
+  EXPECT_FALSE(methods_->answersFor("module/late"));
+  invoke({"module/late", "reset"});
+  poll();
+  ASSERT_EQ(answers_.size(), 2u);
+  EXPECT_EQ(answers_[1].status, 404);
+}
+
 TEST_F(MethodsTest, WhilePausedEveryCallEndsAtOnceWith503) {
   std::uint64_t open = 0;
   auto target = methods_->add("module/sensor", [&](MethodCall call) { open = call.id; });
