@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "host/base/encoding.h"
+#include "host/bundle/host_bundle.h"
 #include "host/bundle/sealed_file.h"
 #include "host/bundle/staging.h"
 #include "host/bundle/tree.h"
@@ -216,6 +217,11 @@ Result<AdmittedBundle> BundleStore::admit(int fd, const AdmissionPolicy& policy)
     if (manifest.kind == Manifest::Kind::kModule && manifest.libFor(policy.machine) == nullptr) {
       return fail(Errc::kUnsupported,
                   "bundle of " + manifest.id + " has no library for " + name(policy.machine));
+    }
+    if (manifest.kind == Manifest::Kind::kHost) {
+      KANTE_CHECK(checkHostBundle(manifest));
+      KANTE_CHECK(checkHostMachine(manifest, policy.machine));
+      KANTE_CHECK(makeHostRunnable(folder.get(), manifest, policy.machine));
     }
     KANTE_CHECK(checkId(bundle, policy));
     KANTE_TRY(frame, readFrame(FrameKind::kBundle, copy.get()));

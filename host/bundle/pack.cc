@@ -13,6 +13,7 @@
 #include "host/base/openssl.h"
 #include "host/bundle/elf_lint.h"
 #include "host/bundle/frame.h"
+#include "host/bundle/host_bundle.h"
 #include "host/bundle/lint_file.h"
 #include "host/bundle/payload.h"
 #include "host/bundle/signature.h"
@@ -37,22 +38,6 @@ Result<std::size_t> readChunk(int fd, const std::string& name, std::vector<char>
     if (n >= 0) return static_cast<std::size_t>(n);
     if (errno != EINTR) return failErrno(name);
   }
-}
-
-Result<ManifestFile> measure(int dir_fd, const std::string& name) {
-  KANTE_TRY(file, openAt(dir_fd, name, O_RDONLY | O_NOFOLLOW));
-  const std::unique_ptr<EVP_MD_CTX, OpensslFree<EVP_MD_CTX_free>> context(EVP_MD_CTX_new());
-  KANTE_ASSERT(EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1);
-  std::vector<char> chunk(kChunkBytes);
-  ManifestFile measured;
-  for (;;) {
-    KANTE_TRY(n, readChunk(file.get(), name, chunk));
-    if (n == 0) break;
-    EVP_DigestUpdate(context.get(), chunk.data(), n);
-    measured.bytes += n;
-  }
-  KANTE_ASSERT(EVP_DigestFinal_ex(context.get(), measured.sha256.data(), nullptr) == 1);
-  return measured;
 }
 
 using Directory = std::unique_ptr<DIR, OpensslFree<closedir>>;
@@ -102,7 +87,7 @@ class Collector {
     }
     if (files.size() == kBundleFilesMax)
       return fail(Errc::kLimit, "a bundle holds at most 4096 files");
-    KANTE_TRY(file, measure(root_fd_, path));
+    KANTE_TRY(file, measureFile(root_fd_, path));
     files.emplace(path, file);
     return {};
   }
@@ -231,6 +216,22 @@ Status assemble(const std::string& out, const std::string& start, int payload_fd
 
 }  // namespace
 
+Result<ManifestFile> measureFile(int dir_fd, const std::string& name) {
+  KANTE_TRY(file, openAt(dir_fd, name, O_RDONLY | O_NOFOLLOW));
+  const std::unique_ptr<EVP_MD_CTX, OpensslFree<EVP_MD_CTX_free>> context(EVP_MD_CTX_new());
+  KANTE_ASSERT(EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1);
+  std::vector<char> chunk(kChunkBytes);
+  ManifestFile measured;
+  for (;;) {
+    KANTE_TRY(n, readChunk(file.get(), name, chunk));
+    if (n == 0) break;
+    EVP_DigestUpdate(context.get(), chunk.data(), n);
+    measured.bytes += n;
+  }
+  KANTE_ASSERT(EVP_DigestFinal_ex(context.get(), measured.sha256.data(), nullptr) == 1);
+  return measured;
+}
+
 Result<std::map<std::string, ManifestFile>> bundleFilesIn(int dir_fd) {
   Collector collector(dir_fd);
   KANTE_CHECK(collector.walk("", 0));
@@ -262,6 +263,7 @@ Result<PackedBundle> packBundle(const std::string& dir, const std::string& out,
   KANTE_TRY(complete, completeManifest(*text, files));
   KANTE_TRY(manifest, parseManifest(complete));
   KANTE_CHECK(lintLibraries(folder.get(), manifest));
+  if (manifest.kind == Manifest::Kind::kHost) KANTE_CHECK(checkHostBundle(manifest));
 
   KANTE_TRY(payload, unnamedFile(AT_FDCWD, folderOf(out)));
   KANTE_CHECK(packPayload(folder.get(), complete, files, payload.get()));

@@ -23,6 +23,8 @@ struct PackedBundle {
 Result<PackedBundle> packBundle(const std::string& dir, const std::string& out,
                                 std::string_view key_pem, std::string_view certificates_pem);
 
+// Size and digest of this file.
+Result<ManifestFile> measureFile(int dir_fd, const std::string& name);
 // Size and digest of every file that a bundle of this folder would hold, manifest.json excepted.
 Result<std::map<std::string, ManifestFile>> bundleFilesIn(int dir_fd);
 
