@@ -220,7 +220,12 @@ Cgroups::Cgroups(Role role, const Places& places) {
 }
 
 // Empty, or why not.
-std::string Cgroups::enterVersion2(const std::string& directory, Role role) {
+std::string Cgroups::enterVersion2(const std::string& own, Role role) {
+  // A keeper that another one started is in that one's group.
+  std::string directory = own;
+  const std::string beside = std::string("/") + kOwnGroup;
+  if (own.size() > beside.size() && own.substr(own.size() - beside.size()) == beside)
+    directory.resize(own.size() - beside.size());
   const Fd home(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
   if (!home) return errnoText(directory, errno);
   std::string has_not;

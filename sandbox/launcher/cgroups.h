@@ -87,7 +87,7 @@ class Cgroups {
     std::string controller;  // Empty: version 2, all.
     std::string directory;
   };
-  std::string enterVersion2(const std::string& directory, Role role);
+  std::string enterVersion2(const std::string& own, Role role);
   std::string enterVersion1(const std::vector<Home>& homes);
 
   LimitKind kind_ = LimitKind::kRlimit;

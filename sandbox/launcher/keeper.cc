@@ -17,6 +17,9 @@
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <utility>
+
+#include "sandbox/wire/update.h"
 
 namespace kante::launcher {
 namespace {
@@ -25,6 +28,7 @@ constexpr int kExitCodesInOrder = 2;  // Up to it: done, failed (a start that is
 constexpr int kSignalBase = 128;
 constexpr const char* kLauncherFd = "KANTE_LAUNCHER_FD";
 constexpr const char* kKeeper = "KANTE_KEEPER";
+constexpr const char* kOuterKeeper = "KANTE_OUTER_KEEPER";
 
 std::int64_t nowMs() {
   timespec now{};
@@ -89,6 +93,7 @@ int Keeper::run() {
   (void)service_.can();
   while (exit_code_ < 0 || service_.hasLeft()) {
     wait();
+    if (trial_until_ms_ >= 0 && host_ > 0 && nowMs() >= trial_until_ms_) trialIsOver();
     if (start_at_ms_ < 0 || exit_code_ >= 0 || nowMs() < start_at_ms_) continue;
     start_at_ms_ = -1;
     // Out of memory or processes for the moment: no reason to give a gateway up that ran.
@@ -107,13 +112,13 @@ bool Keeper::startHost() {
   const Fd theirs(ends[1]);
   const pid_t keeper = ::getpid();
   host_ = ::fork();
-  if (host_ == 0) becomeHost(theirs.get(), keeper);
+  if (host_ == 0) becomeHost(version_.empty() ? theirs.get() : -1, keeper);
   if (host_ < 0) {
     say(errnoText("the host cannot be started", errno));
     return false;
   }
   started_ms_ = nowMs();
-  service_.attach(std::move(ours));
+  if (version_.empty()) service_.attach(std::move(ours));
   return true;
 }
 
@@ -126,9 +131,17 @@ void Keeper::becomeHost(int socket, pid_t keeper) {
   ::signal(SIGHUP, SIG_IGN);  // Until it handles it; a terminal that closes is no reason to end.
   const sigset_t watched = watchedSignals();
   ::sigprocmask(SIG_UNBLOCK, &watched, nullptr);
+  if (socket < 0) {
+    ::setenv(kOuterKeeper, std::to_string(keeper).c_str(), 1);
+    executeKeeper();
+  }
   ::fcntl(socket, F_SETFD, 0);
   ::setenv(kLauncherFd, std::to_string(socket).c_str(), 1);
   ::setenv(kKeeper, std::to_string(keeper).c_str(), 1);
+  executeHost();
+}
+
+void Keeper::executeHost() {
   std::vector<char*> arguments;
   for (std::string& each : options_.arguments) arguments.push_back(each.data());
   arguments.push_back(nullptr);
@@ -141,15 +154,39 @@ void Keeper::becomeHost(int socket, pid_t keeper) {
   ::_exit(1);
 }
 
+// The keeper of another version, with its own host and what that one was given.
+void Keeper::executeKeeper() {
+  const std::string folder = options_.versions.path(version_);
+  std::string launcher = folder + "/kante-launcher";
+  std::string host = folder + "/kante";
+  std::string versions = "--versions";
+  std::string data_dir = options_.versions.dataDir();
+  std::string keep = "--keep";
+  std::vector<char*> arguments = {launcher.data(), versions.data(), data_dir.data(), keep.data(),
+                                  host.data()};
+  for (std::string& each : options_.arguments) arguments.push_back(each.data());
+  arguments.push_back(nullptr);
+  ::execve(launcher.c_str(), arguments.data(), environ);
+  say(errnoText(launcher, errno));
+  ::_exit(1);
+}
+
+// For poll: -1 where nothing is due.
+int Keeper::timeoutMs() const {
+  std::int64_t timeout = service_.timeoutMs();
+  const std::int64_t now = nowMs();
+  for (const std::int64_t due : {start_at_ms_, host_ > 0 ? trial_until_ms_ : -1}) {
+    if (due < 0) continue;
+    const std::int64_t left = std::max<std::int64_t>(due - now, 0);
+    timeout = timeout < 0 ? left : std::min(timeout, left);
+  }
+  return static_cast<int>(timeout);
+}
+
 void Keeper::wait() {
   std::vector<pollfd> polled = {{signals_.get(), POLLIN, 0}};
   service_.addTo(polled);
-  std::int64_t timeout = service_.timeoutMs();
-  if (start_at_ms_ >= 0) {
-    const std::int64_t left = std::max<std::int64_t>(start_at_ms_ - nowMs(), 0);
-    timeout = timeout < 0 ? left : std::min(timeout, left);
-  }
-  if (::poll(polled.data(), polled.size(), static_cast<int>(timeout)) < 0) return;
+  if (::poll(polled.data(), polled.size(), timeoutMs()) < 0) return;
   service_.onPoll(polled);
   if (polled[0].revents != 0) takeSignals();
 }
@@ -187,16 +224,73 @@ void Keeper::reapAll() {
 void Keeper::hostEnded(int status) {
   host_ = 0;
   service_.detach();
-  const bool in_order = WIFEXITED(status) && WEXITSTATUS(status) <= kExitCodesInOrder;
-  if (in_order || stopping_) {
-    exit_code_ = WIFEXITED(status) ? WEXITSTATUS(status) : kSignalBase + WTERMSIG(status);
+  const int code = WIFEXITED(status) ? WEXITSTATUS(status) : kSignalBase + WTERMSIG(status);
+  const bool wants_update = WIFEXITED(status) && code == kExitUpdate && !stopping_;
+  if (wants_update && isInner()) {
+    exit_code_ = code;
     return;
   }
+  if (wants_update && beginTrial()) return;
+  const std::int64_t due = trial_until_ms_;
+  if (!stopping_ && endTrial(due >= 0 && nowMs() >= due ? "it was not healthy in time"
+                                                        : "it ended " + describe(status)))
+    return;
+  const bool in_order = WIFEXITED(status) && code <= kExitCodesInOrder;
+  const bool on_trial = isInner() && options_.versions.isOnTrial();
+  if (on_trial && !stopping_) options_.versions.giveUp("the host ended " + describe(status));
+  if (in_order || stopping_ || on_trial) {
+    exit_code_ = code;
+    return;
+  }
+  restartAfterCrash(status);
+}
+
+void Keeper::restartAfterCrash(int status) {
   const std::int64_t now = nowMs();
   const std::int64_t pause = backoff_.after(now - started_ms_);
   start_at_ms_ = now + pause;
   say("the host ended " + describe(status) + "; it is started again" +
       (pause == 0 ? "" : " in " + std::to_string(pause) + " ms"));
+}
+
+// ---- another version
+// --------------------------------------------------------------------------------------
+
+bool Keeper::isInner() const {
+  const char* outer = std::getenv(kOuterKeeper);
+  return outer != nullptr && std::atoi(outer) == ::getppid();
+}
+
+// A host that hangs ends with its keeper, which is killed; what was committed goes on.
+void Keeper::trialIsOver() {
+  if (options_.versions.isCommitted(version_)) {
+    trial_until_ms_ = -1;
+  } else {
+    ::kill(host_, SIGKILL);
+    trial_until_ms_ = 0;
+  }
+}
+
+bool Keeper::beginTrial() {
+  const auto trial = options_.versions.trial();
+  if (!trial) return false;
+  say("the host is updated: " + trial->folder + " has " + std::to_string(trial->seconds) +
+      " s to become healthy");
+  version_before_ = std::exchange(version_, trial->folder);
+  start_at_ms_ = nowMs();
+  trial_until_ms_ = start_at_ms_ + trial->seconds * 1000;
+  return true;
+}
+
+bool Keeper::endTrial(std::string reason) {
+  if (std::exchange(trial_until_ms_, -1) < 0 || options_.versions.isCommitted(version_))
+    return false;
+  const std::string failed = options_.versions.fail(version_, reason);
+  if (!failed.empty()) say(failed);
+  say("the update failed: " + reason + "; what ran before is started again");
+  version_ = version_before_;
+  start_at_ms_ = nowMs();
+  return true;
 }
 
 }  // namespace kante::launcher

@@ -2,6 +2,11 @@
 //
 // Starts the host, passes SIGTERM, SIGINT and SIGHUP on to it, starts it again after a crash, ends
 // with its exit code otherwise, and serves it runners.  Either dies with the other.
+//
+// A host that asks for an update (versions.h) is followed by the keeper of the next version as this
+// one's child, which starts its own host and runners: no two releases ever talk to each other but
+// by signals, exit codes and those files.  What does not commit itself in time, or ends before, is
+// followed by what ran before it.  Of two keepers the inner one leaves updates to the outer one.
 #pragma once
 
 #include <sys/types.h>
@@ -12,6 +17,7 @@
 
 #include "sandbox/launcher/fd.h"
 #include "sandbox/launcher/service.h"
+#include "sandbox/launcher/versions.h"
 
 namespace kante::launcher {
 
@@ -35,6 +41,7 @@ class Keeper {
     std::string host;                    // Its executable.
     std::vector<std::string> arguments;  // All of its argv.
     Fd runner;
+    Versions versions;
   };
   explicit Keeper(Options options);
   // Its exit code, once the host has ended in order or was never meant to go on.
@@ -46,6 +53,15 @@ class Keeper {
   void takeSignals();
   void reapAll();
   void hostEnded(int status);
+  void restartAfterCrash(int status);
+  bool beginTrial();
+  // Whether it ended the trial: what ran before is to be started.
+  bool endTrial(std::string reason);
+  void trialIsOver();
+  bool isInner() const;
+  [[noreturn]] void executeHost();
+  [[noreturn]] void executeKeeper();
+  int timeoutMs() const;
   void wait();
 
   Options options_;
@@ -56,8 +72,12 @@ class Keeper {
   pid_t host_ = 0;
   std::int64_t started_ms_ = 0;
   std::int64_t start_at_ms_ = -1;  // The next life; -1: none is due.
-  bool stopping_ = false;          // It was told to.
-  int exit_code_ = -1;             // Known: everything ends.
+  // What is started: a folder of versions; empty: the host that it was given.
+  std::string version_;
+  std::string version_before_;        // To go back to …
+  std::int64_t trial_until_ms_ = -1;  // … unless it was committed by then; -1: it is no trial.
+  bool stopping_ = false;             // It was told to.
+  int exit_code_ = -1;                // Known: everything ends.
 };
 
 }  // namespace kante::launcher

@@ -1,7 +1,8 @@
 // kante-launcher: starts runners, and the host itself where it is the keeper.
 //
 //   kante-launcher --serve FD [--runner FILE]       for a host that runs already
-//   kante-launcher --keep HOST ARGUMENT…            `kante run` executes this in its own place
+//   kante-launcher [--versions DATA_DIR] --keep HOST ARGUMENT…
+//                                                   `kante run` executes this in its own place
 #include <fcntl.h>
 #include <limits.h>
 #include <sys/syscall.h>
@@ -47,7 +48,7 @@ int misuse() {
 
 int run(int argc, char** argv) {
   fillStandard();
-  const std::vector<std::string> words(argv + 1, argv + argc);
+  std::vector<std::string> words(argv + 1, argv + argc);
   if (words.size() >= 2 && words[0] == "--serve") {
     const int fd = std::atoi(words[1].c_str());
     if (fd <= STDERR_FILENO || ::fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) return misuse();
@@ -57,9 +58,16 @@ int run(int argc, char** argv) {
     const bool given = words.size() == 4 && words[2] == "--runner";
     return serve(Fd(fd), openRunner(given ? words[3] : besideSelf("kante-runner")));
   }
+  Versions versions;
+  if (words.size() >= 2 && words[0] == "--versions") {
+    versions = Versions(words[1]);
+    words.erase(words.begin(), words.begin() + 2);
+  }
   if (words.size() >= 3 && words[0] == "--keep") {
-    Keeper keeper(
-        {words[1], {words.begin() + 2, words.end()}, openRunner(besideSelf("kante-runner"))});
+    Keeper keeper({words[1],
+                   {words.begin() + 2, words.end()},
+                   openRunner(besideSelf("kante-runner")),
+                   std::move(versions)});
     return keeper.run();
   }
   return misuse();
