@@ -200,6 +200,7 @@ void Agent::State::collect() {
   std::set<std::string> keep = journal.digests();
   keep.insert(fresh.begin(), fresh.end());
   if (current) keep.insert(current->digests.begin(), current->digests.end());
+  if (parts.kept) keep.merge(parts.kept());
   if (const auto removed = parts.bundles.removeAllBut(keep); !removed)
     parts.log.warn(kWho, "unused bundles: " + removed.error().text);
 }
@@ -227,7 +228,9 @@ Agent::~Agent() = default;
 void Agent::start(Applied applied) {
   State& state = *state_;
   if (state.changing) return applied(fail(Errc::kState, "another change is under way"));
-  if (state.journal.handover()) return state.beginAgain(std::move(applied));
+  if (state.journal.handover())
+    return state.journal.handover()->is_update ? state.beginUpdated(std::move(applied))
+                                               : state.beginAgain(std::move(applied));
   std::string rolled_back;
   if (const Journal::Entry* cut_off = state.journal.interrupted()) {
     rolled_back = titleOf(cut_off->said.id, cut_off->said.version) + ": " + cut_off->said.reason;
@@ -387,6 +390,20 @@ Result<AdmittedBundle> Agent::admit(int fd, ApplyRequest::Rebind rebind) {
     state_->collect();
   }
   return admitted;
+}
+
+void Agent::handOverToUpdate(std::function<void(Status)> done) {
+  state_->handOverToUpdate(std::move(done));
+}
+
+std::set<std::string> Agent::downBeforeUpdate() const {
+  const auto& handed = state_->journal.handover();
+  return handed ? handed->down : std::set<std::string>();
+}
+
+void Agent::updateIsOver() {
+  const auto& handed = state_->journal.handover();
+  if (handed && handed->is_update) state_->journal.takenOver();
 }
 
 bool Agent::wasHandedOver() const { return state_->journal.handover().has_value(); }

@@ -12,6 +12,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -114,6 +115,8 @@ class Agent {
     // all may.
     std::function<std::string(const std::string& digest)> barred = nullptr;
     std::string last_end = {};  // What ended the last life of the host, as far as it is known.
+    // Of bundles that are kept besides those of deployments; empty: none.
+    std::function<std::set<std::string>()> kept = nullptr;
   };
 
   static Result<std::unique_ptr<Agent>> open(Parts parts);
@@ -151,6 +154,15 @@ class Agent {
   // Into the store, for documents to come ("uploads"); what `kante deploy apply` does with each
   // bundle.
   Result<AdmittedBundle> admit(int fd, ApplyRequest::Rebind rebind);
+
+  // For another version of the host: modules come to rest, and what they saved is on disk when
+  // `done` is told so; then parts.handover.leave() is for the caller.  On an error all goes on.
+  void handOverToUpdate(std::function<void(Status)> done);
+  // Modules that did not run when this life was handed to, as an update is.
+  std::set<std::string> downBeforeUpdate() const;
+  // What an update was handed is kept until this is called, so that the version before it may begin
+  // from there, too.
+  void updateIsOver();
 
   // Whether start() begins with what an earlier life of this process handed over.
   bool wasHandedOver() const;

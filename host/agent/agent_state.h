@@ -55,6 +55,8 @@ struct Agent::State : std::enable_shared_from_this<Agent::State> {
   // handover.cc
   Result<bool> needsNextLife(const ResolvedDeployment& next);
   void handOver(const std::shared_ptr<Change>& change);
+  void handOverToUpdate(std::function<void(Status)> done);
+  void beginUpdated(Applied applied);
   void stay(const std::shared_ptr<Change>& change, const Error& why);
   void beginAgain(Applied applied);
   void tryNext(const std::shared_ptr<Change>& change);

@@ -84,6 +84,35 @@ void Agent::State::stay(const std::shared_ptr<Change>& change, const Error& why)
   failed(change, why);
 }
 
+// Not a change: what runs stays, and so does the journal.
+void Agent::State::handOverToUpdate(std::function<void(Status)> done) {
+  if (changing) return done(fail(Errc::kState, "another change is under way; try again"));
+  changing = true;
+  if (parts.handover.begins) parts.handover.begins();
+  const auto stays = [weak = weak_from_this(), done](const Error& why) {
+    const auto self = weak.lock();
+    if (!self) return;
+    self->changing = false;
+    if (self->parts.handover.resumes) self->parts.handover.resumes();
+    done(why);
+  };
+  parts.modules.saveAll([weak = weak_from_this(), stays, done,
+                         began = parts.clock.bootNs()](Result<ModuleHost::Saved> saved) {
+    const auto self = weak.lock();
+    if (!self) return;
+    if (!saved) return stays(saved.error());
+    Journal::Handover handover{0, 0, began, std::move(saved->states), std::move(saved->down), true};
+    self->journal.handOver(std::move(handover), [weak, stays, done](const Status& written) {
+      const auto alive = weak.lock();
+      if (!alive) return;
+      if (written) return done({});
+      alive->journal.takenOver();
+      alive->parts.modules.resume();
+      stays(written.error());
+    });
+  });
+}
+
 // ---- the life that begins
 // ------------------------------------------------------------------------------
 
@@ -104,6 +133,30 @@ void Agent::State::beginAgain(Applied applied) {
     if (!counted) return self->goBack(change, counted.error());
     self->tryNext(change);
   });
+}
+
+// The same deployment in another version of the host, or again in the one before it.
+void Agent::State::beginUpdated(Applied applied) {
+  changing = true;
+  const auto handed = std::make_shared<Journal::Handover>(*journal.handover());
+  journal.countLife(
+      [weak = weak_from_this(), handed, applied = std::move(applied)](const Status& counted) {
+        const auto self = weak.lock();
+        if (!self) return;
+        self->changing = false;
+        if (!counted) self->parts.log.error(kAgentLog, counted.error().text);
+        const std::int64_t began = handed->began_boot_ns;
+        self->startCommitted(
+            handed.get(), "", [weak, began, applied](const Result<ApplyOutcome>& outcome) {
+              const auto alive = weak.lock();
+              if (!alive) return;
+              const std::int64_t took_ns = alive->parts.clock.bootNs() - began;
+              if (outcome && took_ns > 0)
+                alive->parts.log.info(kAgentLog, "modules stood still for " +
+                                                     std::to_string(took_ns / 1'000'000) + " ms");
+              applied(outcome);
+            });
+      });
 }
 
 void Agent::State::tryNext(const std::shared_ptr<Change>& change) {

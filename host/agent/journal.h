@@ -52,6 +52,8 @@ class Journal {
     std::int64_t began_boot_ns = 0;  // When modules came to rest.
     SavedStates states;
     std::set<std::string> down;  // Modules that did not run.
+    // For another version of the host, with the deployment as it is; n is nothing.
+    bool is_update = false;
   };
 
   // `map` outlives it.  `damage` gets a sentence for each record that could not be read. `last_end`

@@ -22,6 +22,7 @@ std::string encode(const Journal::Handover& handover) {
   return writeJson(json::object{{"n", handover.n},
                                 {"lives", handover.lives},
                                 {"began_boot_ns", handover.began_boot_ns},
+                                {"update", handover.is_update},
                                 {"states", std::move(states)},
                                 {"down", json::array(handover.down.begin(), handover.down.end())}});
 }
@@ -76,6 +77,8 @@ Result<Journal::Handover> Journal::readHandover(
     read.n = object.at("n").to_number<std::uint64_t>();
     read.lives = object.at("lives").to_number<std::uint32_t>();
     read.began_boot_ns = object.at("began_boot_ns").to_number<std::int64_t>();
+    const json::value* update = object.if_contains("update");
+    read.is_update = update != nullptr && update->as_bool();
     for (const auto& name : object.at("down").as_array()) read.down.emplace(name.as_string());
     for (const auto& [module, said] : object.at("states").as_object()) {
       auto state = std::make_shared<SavedState>();
@@ -100,8 +103,8 @@ void Journal::openHandover(const std::map<std::string, std::string>& all,
   auto found = written ? readHandover(all) : Result<Handover>(Handover());
   if (!found) {
     damage.push_back("what the last life handed over cannot be read: " + found.error().text);
-  } else if (found->n != 0 && found->n != current_ && entries_.contains(found->n) &&
-             found->lives < 2) {
+  } else if (found->lives < 2 && (found->is_update || (found->n != 0 && found->n != current_ &&
+                                                       entries_.contains(found->n)))) {
     handover_ = std::move(*found);
     return;
   }

@@ -295,5 +295,70 @@ TEST(HandoverCrash, AtAnyInstantLeavesTheOldDeploymentOrTheNewAndNoStateForLater
   EXPECT_EQ(seen, (std::set<std::uint64_t>{1, 2}));
 }
 
+// ---- to another version of the host
+
+TEST_F(Handover, GivesTheSameDeploymentToAnUpdateAndThenBackWithTheSameStates) {
+  std::optional<Status> handed;
+  gateway.host.saved->down = {"y"};
+  gateway.agent->handOverToUpdate([&](Status status) { handed = std::move(status); });
+  ASSERT_TRUE(handed && *handed);
+  EXPECT_EQ(calls, std::vector<std::string>{"begins"}) << "to leave is for the caller";
+  EXPECT_FALSE(gateway.apply(kSecond)) << "it is about to end";
+
+  for (const char* version : {"the next", "the one before"}) {
+    nextLife();
+    ASSERT_TRUE(gateway.start()) << version;
+    const RuntimeTarget& target = gateway.host.targets.at(0);
+    EXPECT_EQ(target.states.at("x")->bytes, "41") << version;
+    EXPECT_EQ(target.on_start_failure, OnStartFailure::kBackOff) << version;
+    EXPECT_EQ(gateway.agent->status().state, DeploymentState::kCommitted) << version;
+    EXPECT_EQ(gateway.agent->status().version, 1u) << version;
+    EXPECT_EQ(gateway.agent->downBeforeUpdate(), std::set<std::string>{"y"}) << version;
+    EXPECT_TRUE(keptForNextLife()) << version;
+  }
+  gateway.agent->updateIsOver();
+  EXPECT_FALSE(keptForNextLife());
+  EXPECT_EQ(gateway.agent->history().size(), 1u) << "it was no change";
+}
+
+TEST_F(Handover, AnUpdateFindsNoThirdLifeWithItsStates) {
+  gateway.agent->handOverToUpdate([](const Status&) {});
+  for (int life = 0; life < 2; ++life) {
+    nextLife();
+    ASSERT_TRUE(gateway.start());
+  }
+  nextLife();
+  ASSERT_TRUE(gateway.start());
+  EXPECT_TRUE(gateway.host.targets.at(0).states.empty());
+  EXPECT_FALSE(keptForNextLife());
+}
+
+TEST_F(Handover, AnUpdateThatCannotSaveLetsAllGoOn) {
+  gateway.host.saved = fail(Errc::kState, "module x: cannot save");
+  std::optional<Status> handed;
+  gateway.agent->handOverToUpdate([&](Status status) { handed = std::move(status); });
+  ASSERT_TRUE(handed);
+  ASSERT_FALSE(*handed);
+  EXPECT_EQ(handed->error().text, "module x: cannot save");
+  EXPECT_EQ(calls, (std::vector<std::string>{"begins", "resumes"}));
+  EXPECT_FALSE(keptForNextLife());
+  gateway.host.room = Room::kEnough;
+  EXPECT_TRUE(gateway.apply(kSecond));
+}
+
+TEST_F(Handover, AnUpdateWithNothingDeployedHasNothingToHandOver) {
+  Gateway empty;
+  empty.restart();
+  std::optional<Status> handed;
+  empty.agent->handOverToUpdate([&](Status status) { handed = std::move(status); });
+  ASSERT_TRUE(handed && *handed);
+  empty.restart();
+  const auto started = empty.start();
+  ASSERT_FALSE(started);
+  EXPECT_EQ(started.error().code, Errc::kNotFound);
+  empty.agent->updateIsOver();
+  EXPECT_TRUE(empty.journal.values.empty());
+}
+
 }  // namespace
 }  // namespace kante
