@@ -73,6 +73,17 @@ void addIdentityEndpoint(Router& router, std::function<Result<IdentityView>()> v
 // /v1/events
 void addEventEndpoints(Router& router, EventLog& events);
 
+// /v1/host: the bundle of another version of it.  `done` before this one ends, or with why not.
+struct HostStatus;
+struct UpdateRequest {
+  std::string who;
+  bool rebind = false;
+  std::uint32_t seconds = 90;  // For the new one to become healthy.
+};
+using UpdateHost = std::function<void(int fd, UpdateRequest request,
+                                      std::function<void(Result<HostStatus>)> done)>;
+void addHostEndpoint(Router& router, UpdateHost update);
+
 // / (the dashboard: one page, which asks the others)
 void addDashboard(Router& router);
 

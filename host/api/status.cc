@@ -119,6 +119,15 @@ void sandboxProblems(const StatusParts& parts, std::vector<Problem>& out) {
                  "kante check says what to change"});
 }
 
+void hostProblems(const StatusParts& parts, std::vector<Problem>& out) {
+  if (parts.host == nullptr || parts.host->update.state != "failed") return;
+  const HostStatus::Update& update = parts.host->update;
+  out.push_back(
+      {Severity::kWarn, "host",
+       "The update of the host to version " + update.version + " failed: " + update.reason,
+       "The version before it runs; kante host update tries another"});
+}
+
 json::object sandboxJson(const StatusParts& parts) {
   if (parts.sandbox == nullptr) return {{"tier", nullptr}, {"limits", nullptr}};
   std::size_t shared_bytes = 0;
@@ -275,6 +284,7 @@ std::vector<Problem> problems(const StatusParts& parts) {
   if (parts.store != nullptr) storeProblems(parts.store->status(), out);
   clockProblems(parts, out);
   sandboxProblems(parts, out);
+  hostProblems(parts, out);
   if (parts.uplink != nullptr) {
     const UplinkStatus uplink = parts.uplink->status();
     if (uplink.state != "connected") {
@@ -299,6 +309,17 @@ std::vector<Problem> problems(const StatusParts& parts) {
     return a.severity == Severity::kFail && b.severity == Severity::kWarn;
   });
   return out;
+}
+
+json::object hostJson(const HostStatus& host) {
+  const HostStatus::Update& update = host.update;
+  return {{"version", KANTE_VERSION},
+          {"digest", textOrNull(host.digest)},
+          {"update",
+           {{"state", update.state.empty() ? "none" : update.state},
+            {"digest", textOrNull(update.digest)},
+            {"version", textOrNull(update.version)},
+            {"reason", textOrNull(update.reason)}}}};
 }
 
 json::object statusJson(const StatusParts& parts) {
@@ -326,6 +347,7 @@ json::object statusJson(const StatusParts& parts) {
           {"store", storeJson(parts)},
           {"clock", clockJson(parts)},
           {"sandbox", sandboxJson(parts)},
+          {"host", parts.host == nullptr ? json::value() : json::value(hostJson(*parts.host))},
           {"dropped", droppedJson(parts)},
           {"problems", std::move(wrong)}};
 }

@@ -29,6 +29,18 @@ struct SandboxStatus {
   std::string better;   // What to change for more; empty: nothing.
 };
 
+// Which version of the host runs, and what became of the last update.
+struct HostStatus {
+  std::string digest;  // Of its bundle; empty: that of the system.
+  struct Update {
+    std::string state;  // "trial", "committed", "failed"; empty: there was none in this life.
+    std::string digest;
+    std::string version;
+    std::string reason;
+  };
+  Update update;
+};
+
 // All borrowed.
 struct StatusParts {
   std::string gateway;
@@ -44,6 +56,7 @@ struct StatusParts {
   const TrustedClock* wall = nullptr;        // Null: the wall clock is not judged.
   const SandboxStatus* sandbox = nullptr;    // Null: nobody asked for one.
   const RegisteredAccess* access = nullptr;  // Null: no devices.
+  const HostStatus* host = nullptr;          // Null: it cannot be updated.
 };
 
 // Messages that were dropped since the start, by reason, wherever that was.
@@ -54,8 +67,8 @@ enum class Severity { kWarn, kFail };
 // Something that is wrong and what a person can do about it.
 struct Problem {
   Severity severity = Severity::kWarn;
-  std::string
-      about;  // "module/filter", "deployment", "loads", "uplink", "store", "clock", "sandbox".
+  std::string about;  // "module/filter", "deployment", "loads", "uplink", "store", "clock",
+                      // "sandbox", "host".
   std::string text;
   std::string hint;
 };
@@ -64,6 +77,7 @@ struct Problem {
 // because that is what the store is for.
 std::vector<Problem> problems(const StatusParts& parts);
 // The object of CONTRACTS section 3, with "problems" added.
+boost::json::object hostJson(const HostStatus& host);
 boost::json::object statusJson(const StatusParts& parts);
 // Everything that has metrics, as Prometheus reads it.
 std::string metricsText(const StatusParts& parts);

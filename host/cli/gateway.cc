@@ -24,6 +24,8 @@
 #include "host/cli/gateway_identity.h"
 #include "host/cli/gateway_sandbox.h"
 #include "host/cli/host_lock.h"
+#include "host/cli/host_update.h"
+#include "host/cli/host_versions.h"
 #include "host/cli/state_watch.h"
 #include "host/cli/supervisor.h"
 #include "host/hub/methods.h"
@@ -163,6 +165,7 @@ struct Gateway::State {
   void applyFile(std::function<void(Status)> ready);
   Agent::Handover handover();
   void leave(std::function<void()> done);
+  void endWith(int exit_code);
   void afterDrain();
   void flush(std::chrono::steady_clock::time_point deadline);
   void post(std::function<void()> work) { asio::post(control, std::move(work)); }
@@ -180,6 +183,7 @@ struct Gateway::State {
   SignerRules rules;
   std::unique_ptr<Store> store;
   std::optional<BundleStore> bundles;
+  std::optional<HostVersions> versions;
   std::optional<Distrust> distrust;
   std::unique_ptr<StoreMap> twin_map;
   std::unique_ptr<StoreMap> journal;
@@ -195,6 +199,7 @@ struct Gateway::State {
   std::unique_ptr<GatewaySandbox> sandbox;
   std::unique_ptr<ModuleHost> modules;
   std::unique_ptr<Agent> agent;
+  std::unique_ptr<HostUpdate> update;
   std::optional<StatusParts> status;
   Router router;
   std::unique_ptr<ApiServer> api;
@@ -235,6 +240,8 @@ Status Gateway::State::openDisk() {
   }
   KANTE_TRY(kept, BundleStore::open(data_dir.get()));
   bundles.emplace(std::move(kept));
+  KANTE_TRY(host_versions, HostVersions::open(data_dir.get(), path));
+  versions.emplace(std::move(host_versions));
   distrust.emplace(*bundles, *trust, [this] { return wall.judgement(); });
 
   const auto later = [this](std::function<void()> work) { post(std::move(work)); };
@@ -347,8 +354,12 @@ Status Gateway::State::openAgent() {
                      }};
   if (const auto& blame = crash_page->blame())
     parts.last_end = "module " + blame->module + " brought it down: " + blame->reason;
+  parts.kept = [this] { return versions->digests(); };
   KANTE_TRY(opened, Agent::open(std::move(parts)));
   agent = std::move(opened);
+  HostUpdate::Parts updating{control, log, events, *bundles, *modules, *agent, {}};
+  if (options.end) updating.leave = [this](int exit_code) { endWith(exit_code); };
+  update = std::make_unique<HostUpdate>(std::move(updating), *versions);
   if (sandbox->tier() != 0) demoteBlamed(blameParts(), *agent);
   return {};
 }
@@ -365,7 +376,7 @@ Status Gateway::State::openApi() {
   api = std::make_unique<ApiServer>(control, router, log, std::move(where));
   status.emplace(StatusParts{config.gateway.id, clock, started_boot_ns, *modules, *agent, events,
                              store.get(), uplink.get(), api.get(), &*distrust, &wall,
-                             &sandbox->status(), &identity->access()});
+                             &sandbox->status(), &identity->access(), &update->status()});
   addStatusEndpoints(router, *status);
   addModuleEndpoints(router, *modules, log, control);
   addMoveEndpoint(router, *modules,
@@ -373,6 +384,9 @@ Status Gateway::State::openApi() {
                          const std::string& who, std::function<void(Status)> done) {
                     agent->move(module, placement, who, std::move(done));
                   });
+  addHostEndpoint(router, [this](int fd, UpdateRequest request, auto done) {
+    update->request(fd, std::move(request), std::move(done));
+  });
   addEventEndpoints(router, events);
   addDeploymentEndpoints(router, *agent, *bundles, [this] { watch->look(); });
   addHubEndpoints(router, *twins, *methods, *modules, [this](const std::string& principal) {
@@ -409,6 +423,7 @@ Status Gateway::start(std::function<void(Status)> ready) {
     state->methods->everybodyCame();
     state->watch->look();
     state->reportDistrust();
+    state->update->started(outcome);
     ready(std::move(outcome));
   });
   return {};
@@ -493,6 +508,14 @@ void Gateway::stop(std::function<void()> done) {
     return;
   }
   state.leave(std::move(done));
+}
+
+// Another process goes on with it, as the next life of this one would.
+void Gateway::State::endWith(int exit_code) {
+  if (leaving) return;
+  log.info("host", "this version ends");
+  next_life = true;
+  leave([this, exit_code] { options.end(exit_code); });
 }
 
 void Gateway::State::leave(std::function<void()> done) {

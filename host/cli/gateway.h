@@ -47,6 +47,9 @@ class Gateway {
     // Everything has stopped so that another life of this process goes on with it.  Empty: there is
     // none, and what would need one is refused.
     std::function<void()> next_life;
+    // Everything has stopped so that this process ends with that code, for its keeper.  Empty: it
+    // has none.
+    std::function<void(int exit_code)> end;
   };
 
   static Result<std::unique_ptr<Gateway>> open(boost::asio::io_context& control, Log& log,

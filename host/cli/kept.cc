@@ -4,6 +4,10 @@
 
 #include <climits>
 #include <cstdlib>
+#include <optional>
+
+#include "host/cli/command.h"
+#include "host/cli/host_versions.h"
 
 namespace kante::cli {
 namespace {
@@ -24,13 +28,23 @@ bool isKept() {
   return keeper != nullptr && std::atoi(keeper) == ::getppid();
 }
 
-Error becomeKeeper(const std::vector<std::string>& arguments) {
+Error becomeKeeper(const std::vector<std::string>& arguments, const std::string& data_dir) {
   auto host = self();
   if (!host) return host.error();
+  const auto updated =
+      data_dir.empty() ? Result<std::optional<HostVersion>>(std::nullopt) : committedHost(data_dir);
+  if (updated.has_error())
+    reportFailure("run", within("the version that an update brought cannot run, so that of the "
+                                "system does",
+                                updated.error()));
+  if (updated && *updated) *host = data_dir + "/" + (*updated)->folder + "/kante";
   std::string launcher = host->substr(0, host->rfind('/') + 1) + "kante-launcher";
+  std::string versions = "--versions";
+  std::string where = data_dir;
   std::string keep = "--keep";
   std::vector<std::string> given = arguments;
-  std::vector<char*> words = {launcher.data(), keep.data(), host->data()};
+  std::vector<char*> words = {launcher.data(), versions.data(), where.data(), keep.data(),
+                              host->data()};
   for (std::string& each : given) words.push_back(each.data());
   words.push_back(nullptr);
   ::execv(launcher.c_str(), words.data());

@@ -12,7 +12,8 @@ namespace kante::cli {
 bool isKept();
 
 // Does not return but with what went wrong.  The keeper has this process's number from then on, and
-// starts this executable with `arguments`.
-Error becomeKeeper(const std::vector<std::string>& arguments);
+// starts with `arguments` the host that an update left in data_dir, or else this executable, each
+// with the keeper of its own release.
+Error becomeKeeper(const std::vector<std::string>& arguments, const std::string& data_dir);
 
 }  // namespace kante::cli

@@ -37,6 +37,7 @@ constexpr Family kFamilies[] = {
     {"invoke", addInvokeCommand},  {"queue", addQueueCommands},
     {"device", addDeviceCommands}, {"identity", addIdentityCommands},
     {"key", addKeyCommands},       {"bundle", addBundleCommands},
+    {"host", addUpdateCommands},
 };
 
 void addFamilies(std::string_view called, CLI::App& app, Context& context) {

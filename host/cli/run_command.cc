@@ -105,11 +105,17 @@ Result<int> run(const RunOptions& options, const NextLife& next_life) {
   const std::string gateway_id = config.gateway.id;
   const std::string socket = config.api.socket;
   bool goes_on = false;
-  Gateway::Options parts{std::move(config), options.deployment, {}, {}, {}};
+  Gateway::Options parts{std::move(config), options.deployment, {}, {}, {}, {}};
   parts.next_life = [&] {
     goes_on = true;
     control.stop();
   };
+  int exit_code = 0;
+  if (isKept())
+    parts.end = [&](int code) {
+      exit_code = code;
+      control.stop();
+    };
   KANTE_TRY(gateway, Gateway::open(control, log, std::move(parts)));
 
   StopSignals signals(control, *gateway, [&control] { control.stop(); });
@@ -142,7 +148,7 @@ Result<int> run(const RunOptions& options, const NextLife& next_life) {
   log.info("host", "stopped");
   // What a module left behind in this process (threads, atexit handlers) is not waited for.
   std::fflush(nullptr);
-  ::_exit(0);
+  ::_exit(signals.stopping() ? 0 : exit_code);
 }
 
 }  // namespace
@@ -162,7 +168,9 @@ void addRunCommand(CLI::App& app, Context& context) {
                     "Without kante-launcher as its parent: nobody starts it again after a crash");
   command->callback([options, &context] {
     if (!options->no_keeper && !isKept()) {
-      context.exit_code = reportFailure("run", becomeKeeper(context.arguments));
+      const auto config = loadConfig(options->config);  // Where it is wrong the host says so.
+      const std::string data_dir = config ? config->gateway.data_dir : "";
+      context.exit_code = reportFailure("run", becomeKeeper(context.arguments, data_dir));
       return;
     }
     const NextLife next_life(context.arguments);

@@ -105,6 +105,10 @@ std::string statusText(const json::value& status) {
   const auto line = [&out](const char* what, const std::string& text) {
     out += paint(Colour::kDim, fmt::format("{:<12}", what)) + text + "\n";
   };
+  const json::value& host = member(status, "host");
+  if (!textOf(host, "digest").empty())
+    line("host", "from " + textOf(host, "digest") +
+                     (textOf(member(host, "update"), "state") == "trial" ? ", on trial" : ""));
   line("deployment", deploymentLine(status));
   line("uplink", uplinkLine(status));
   const auto more = [&line](const char* what, const std::string& text) {
