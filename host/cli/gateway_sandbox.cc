@@ -83,6 +83,7 @@ GatewaySandbox::Lives GatewaySandbox::lives(const BundleStore& bundles) {
     order.cpu_percent = spec.limits.cpu_percent;
     order.pids_max = spec.limits.threads;
     order.data_mb = spec.limits.data_mb;
+    order.writes_files = spec.writesFiles();
     if (spec.limits.ring_kb != 0) order.ring_bytes = spec.limits.ring_kb << 10;
     KANTE_TRY(link, RunnerLink::make({control_, *runners_, shard.shared_from_this(), order}));
     return std::shared_ptr<ModuleLife>(std::move(link));

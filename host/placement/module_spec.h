@@ -2,6 +2,7 @@
 // validated.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -63,7 +64,13 @@ struct ModuleSpec {
   // Whether a running instance can stay as it is.
   bool sameInstance(const ModuleSpec& other) const {
     return digest == other.digest && placement == other.placement && execution == other.execution &&
-           config == other.config && desire == other.desire && limits == other.limits;
+           config == other.config && desire == other.desire && limits == other.limits &&
+           writesFiles() == other.writesFiles();
+  }
+  // Whether its sandbox must let files grow that the host hands it.
+  bool writesFiles() const {
+    return std::any_of(device_grants.begin(), device_grants.end(),
+                       [](const DeviceGrant& grant) { return grant.kind == DeviceKind::kWrite; });
   }
 };
 

@@ -342,6 +342,7 @@ Result<std::vector<FileDescriptor>> LauncherClient::State::fill(const SpawnOrder
   out.cpu_percent = order.cpu_percent;
   out.pids_max = order.pids_max;
   out.data_mb = order.data_mb;
+  out.writes_files = order.writes_files ? 1 : 0;
   KANTE_CHECK(put(out.name, order.name, "the module's name"));
   KANTE_CHECK(put(out.module_file, order.module_file, "the name of the module's file"));
   const int all[] = {order.control_fd,  order.host_file_fd, order.runner_file_fd,

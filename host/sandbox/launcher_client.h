@@ -34,6 +34,7 @@ struct SpawnOrder {
   std::uint32_t cpu_percent = 0;  // Of one core; 0: no limit.
   std::uint32_t pids_max = 0;     // 0: kLaunchPidsDefault.
   std::uint32_t data_mb = 0;      // 0: no /data.
+  bool writes_files = false;      // It may be handed files that it makes longer.
   int control_fd = -1;            // The runner's end of the SEQPACKET socket.
   int host_file_fd = -1;          // Opened read-only.
   int runner_file_fd = -1;

@@ -87,6 +87,7 @@ Status RunnerProcess::spawn() {
   order.cpu_percent = order_.cpu_percent;
   order.pids_max = order_.pids_max;
   order.data_mb = order_.data_mb;
+  order.writes_files = order_.writes_files;
   order.control_fd = theirs.get();
   order.host_file_fd = channel_->files.hostFileFd();
   order.runner_file_fd = channel_->files.runnerFileFd();

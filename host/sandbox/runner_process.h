@@ -37,6 +37,7 @@ struct RunnerOrder {
   std::uint32_t cpu_percent = 0;
   std::uint32_t pids_max = 0;
   std::uint32_t data_mb = 0;  // 0: no /data.
+  bool writes_files = false;  // Some are granted to it.
   std::uint32_t ring_bytes = kRingBytesDefault;
 };
 

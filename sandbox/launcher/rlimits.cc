@@ -51,7 +51,9 @@ void setLimits(const ChildPlan& plan, Steps& steps) {
   // A group counts what it refuses, so it comes first.
   const rlim_t spare = shares_user ? kOthersOfUser : in_group ? 1 : 0;
   set(RLIMIT_NPROC, order.pids_max + spare, "NPROC", steps);
-  set(RLIMIT_FSIZE, order.data_mb * kMegabyte, "FSIZE", steps);
+  // /data has a size of its own; what it is handed to write is as long as whoever granted it lets.
+  const rlim_t file_size = order.writes_files != 0 ? RLIM_INFINITY : order.data_mb * kMegabyte;
+  set(RLIMIT_FSIZE, file_size, "FSIZE", steps);
   set(RLIMIT_CORE, 0, "CORE", steps);
   set(RLIMIT_MEMLOCK, kLockedBytes, "MEMLOCK", steps);
   set(RLIMIT_NICE, 0, "NICE", steps);

@@ -13,7 +13,7 @@ namespace kante {
 
 // Raised with every change of a struct below or of what it means.  Probe and NotUnderstood alone
 // stay as they are in all versions, so that a host and a launcher of two releases can say so.
-inline constexpr std::uint32_t kLaunchVersion = 2;
+inline constexpr std::uint32_t kLaunchVersion = 3;
 inline constexpr std::uint32_t kLaunchPidsDefault = 64;
 
 // Where the sealed bytes of the module come from in the runner: its own tmpfs, or descriptor 7.
@@ -61,13 +61,13 @@ struct Can {
 
 struct Spawn {
   LaunchKind kind = LaunchKind::kSpawn;
-  std::uint32_t id = 0;           // The host's, unique in its life.
-  std::uint32_t tier = 0;         // Exactly this; never less.
-  std::uint32_t memory_mb = 0;    // 0: no limit.
-  std::uint32_t cpu_percent = 0;  // Of one core; 0: no limit.
-  std::uint32_t pids_max = 0;     // Threads and processes; 0: kLaunchPidsDefault.
-  std::uint32_t data_mb = 0;      // Size of /data; 0: none.
-  std::uint32_t reserved = 0;
+  std::uint32_t id = 0;            // The host's, unique in its life.
+  std::uint32_t tier = 0;          // Exactly this; never less.
+  std::uint32_t memory_mb = 0;     // 0: no limit.
+  std::uint32_t cpu_percent = 0;   // Of one core; 0: no limit.
+  std::uint32_t pids_max = 0;      // Threads and processes; 0: kLaunchPidsDefault.
+  std::uint32_t data_mb = 0;       // Size of /data; 0: none.
+  std::uint32_t writes_files = 0;  // 1: it may be handed files that it makes longer.
   char name[64] = {};         // The module's name in the deployment, for cgroup and process title.
   char module_file[64] = {};  // "HASH.so": its name below /mod.
 };

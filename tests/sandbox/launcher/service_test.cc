@@ -235,6 +235,16 @@ TEST_F(Tier3Test, TheHostIsToldWhichNamespacesItIsIn) {
   }
 }
 
+TEST_P(TierTest, FilesThatItIsHandedMayGrow) {
+  if (!isThere()) GTEST_SKIP() << client->can().better;
+  ProbeRunner runner(control);
+  SpawnOrder wanted = order();
+  wanted.writes_files = true;
+  runner.spawn(*client, wanted);
+  ASSERT_TRUE(runner.runs());
+  EXPECT_THAT(runner.ask("facts"), HasSubstr("file_size=-1\n"));
+}
+
 TEST_F(Tier3Test, DataHasASizeAndNothingInItCanBeExecuted) {
   ProbeRunner runner(control);
   SpawnOrder wanted = order(3);
