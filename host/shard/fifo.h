@@ -26,6 +26,12 @@ class Fifo {
     growIfFull();
     slots_[--head_ & mask_] = std::move(item);
   }
+  // Gives its memory back; only when it is empty.
+  void release() {
+    slots_.reset();
+    mask_ = head_ = tail_ = 0;
+  }
+  std::size_t capacity() const { return slots_ == nullptr ? 0 : mask_ + 1; }
   void erase(std::size_t i) {
     for (; i > 0; --i) *at(i) = std::move(*at(i - 1));
     (void)pop();

@@ -15,14 +15,22 @@
 
 namespace kante {
 
-struct Shard::Batch {
+class Shard::Batch final : public Mail {
+ public:
+  bool isFull() const { return count_ == kBatch; }
+  void add(Lane& lane, Delivery&& delivery) { entries_[count_++] = {&lane, std::move(delivery)}; }
+  void arrive() override {
+    for (std::uint32_t i = 0; i < count_; ++i)
+      entries_[i].lane->push(std::move(entries_[i].delivery));
+  }
+
+ private:
   struct Entry {
     Lane* lane;
     Delivery delivery;
   };
-  Batch* next = nullptr;
-  std::uint32_t count = 0;
-  std::array<Entry, kBatch> entries;
+  std::uint32_t count_ = 0;
+  std::array<Entry, kBatch> entries_;
 };
 
 thread_local constinit Shard* Shard::current_ = nullptr;
@@ -108,21 +116,24 @@ void Shard::send(Shard& target, Lane& lane, Delivery&& delivery) {
   if (at == outbox_.size()) outbox_.emplace_back(&target, nullptr);
   Batch*& batch = outbox_[at].second;
   if (batch == nullptr) batch = new Batch;
-  batch->entries[batch->count++] = {&lane, std::move(delivery)};
-  if (batch->count == kBatch) flushTo(at);
+  batch->add(lane, std::move(delivery));
+  if (batch->isFull()) flushTo(at);
 }
 
 void Shard::flushTo(std::size_t target) {
   auto& [shard, slot] = outbox_[target];
-  if (slot == nullptr) return;
-  Batch* batch = std::exchange(slot, nullptr);
-  batch->next = shard->batches_.load(std::memory_order_relaxed);
-  while (!shard->batches_.compare_exchange_weak(batch->next, batch, std::memory_order_seq_cst,
-                                                std::memory_order_relaxed)) {
+  if (slot != nullptr) shard->take(std::unique_ptr<Mail>(std::exchange(slot, nullptr)));
+}
+
+void Shard::take(std::unique_ptr<Mail> mail) {
+  Mail* one = mail.release();
+  one->next_mail_ = mail_.load(std::memory_order_relaxed);
+  while (!mail_.compare_exchange_weak(one->next_mail_, one, std::memory_order_seq_cst,
+                                      std::memory_order_relaxed)) {
   }
-  if (shard->asleep_.load(std::memory_order_seq_cst) &&
-      shard->asleep_.exchange(false, std::memory_order_seq_cst)) {
-    shard->wake();
+  if (asleep_.load(std::memory_order_seq_cst) &&
+      asleep_.exchange(false, std::memory_order_seq_cst)) {
+    wake();
   }
 }
 
@@ -132,19 +143,17 @@ void Shard::flush() {
 }
 
 void Shard::takeMail() {
-  Batch* newest = batches_.exchange(nullptr, std::memory_order_acquire);
-  Batch* oldest = nullptr;
+  Mail* newest = mail_.exchange(nullptr, std::memory_order_acquire);
+  Mail* oldest = nullptr;
   while (newest != nullptr) {
-    Batch* next = newest->next;
-    newest->next = oldest;
+    Mail* next = newest->next_mail_;
+    newest->next_mail_ = oldest;
     oldest = newest;
     newest = next;
   }
   while (oldest != nullptr) {
-    for (std::uint32_t i = 0; i < oldest->count; ++i) {
-      oldest->entries[i].lane->push(std::move(oldest->entries[i].delivery));
-    }
-    delete std::exchange(oldest, oldest->next);
+    const std::unique_ptr<Mail> mail(std::exchange(oldest, oldest->next_mail_));
+    mail->arrive();
   }
   if (!has_tasks_.load(std::memory_order_acquire)) return;
   std::vector<Task> tasks;
@@ -189,12 +198,12 @@ bool Shard::closeIfIdle() {
 }
 
 void Shard::discardMail() {
-  Batch* batch = batches_.exchange(nullptr, std::memory_order_acquire);
-  while (batch != nullptr) delete std::exchange(batch, batch->next);
+  Mail* mail = mail_.exchange(nullptr, std::memory_order_acquire);
+  while (mail != nullptr) delete std::exchange(mail, mail->next_mail_);
 }
 
 bool Shard::hasMail() const {
-  return batches_.load(std::memory_order_seq_cst) != nullptr ||
+  return mail_.load(std::memory_order_seq_cst) != nullptr ||
          has_tasks_.load(std::memory_order_seq_cst) || stopping_.load(std::memory_order_seq_cst);
 }
 

@@ -19,6 +19,7 @@
 #include "host/message/seal.h"
 #include "host/shard/callback_slot.h"
 #include "host/shard/delivery.h"
+#include "host/shard/mail.h"
 #include "host/shard/polling.h"
 #include "host/shard/runnable.h"
 
@@ -42,6 +43,10 @@ class Shard : public std::enable_shared_from_this<Shard> {
   void start();
   // Ends the loop once every task that was posted has run, and joins.  Any other thread.
   void stop();
+
+  // What arrives there in the order in which one sender sent it, lanes' deliveries included.  Any
+  // thread; wakes the shard if needed.
+  void take(std::unique_ptr<Mail> mail);
 
   // Runs the task on this shard's thread, in order of posting; once the loop has ended it is
   // discarded instead.  Any thread; wakes the shard if needed.
@@ -70,7 +75,7 @@ class Shard : public std::enable_shared_from_this<Shard> {
   std::uint64_t turns() const { return turns_.load(std::memory_order_relaxed); }
 
  private:
-  struct Batch;
+  class Batch;
   void loop();
   bool hasMail() const;
   bool spin();
@@ -103,8 +108,8 @@ class Shard : public std::enable_shared_from_this<Shard> {
   std::vector<std::pair<Shard*, Batch*>> outbox_;
 
   // Incoming.
-  std::atomic<Batch*> batches_{nullptr};  // Last in first out; reversed when taken.
-  std::mutex tasks_mutex_;                // Control only: no message passes it.
+  std::atomic<Mail*> mail_{nullptr};  // Last in first out; reversed when taken.
+  std::mutex tasks_mutex_;            // Control only: no message passes it.
   std::vector<Task> tasks_;
   bool closed_ = false;  // With tasks_.
   std::atomic<bool> has_tasks_{false};
