@@ -1,10 +1,10 @@
 # kante_room(NAME [ROOMS other rooms it may use] [LIBS libraries])
 #
-# One folder of host/ as a static library kante_NAME made of all its *.cc.  ROOMS is the whole list of
-# rooms that it may include; tests/tidy holds the includes against it.
+# One folder of host/ as a static library kante_NAME made of all *.cc in it and in its folders.  ROOMS is
+# the whole list of rooms that it may include; tests/tidy holds the includes against it.
 function(kante_room name)
   cmake_parse_arguments(ROOM "" "" "ROOMS;LIBS" ${ARGN})
-  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc ${CMAKE_CURRENT_SOURCE_DIR}/*/*.cc)
   list(TRANSFORM ROOM_ROOMS PREPEND kante_)
   if(sources)
     add_library(kante_${name} STATIC ${sources})

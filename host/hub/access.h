@@ -41,6 +41,8 @@ class Principal {
  public:
   virtual ~Principal() = default;
   virtual const std::string& name() const = 0;  // "device/ID", "gateway/ID", …
+  // Many clients are this principal: what one of them does is not held against the others.
+  virtual bool isShared() const { return false; }
   virtual bool mayPublish(std::string_view topic) const = 0;
   // `filter` without "$share/GROUP/".  Allowed only if all that it matches is, unless
   // checksDeliveries().

@@ -1,0 +1,139 @@
+#include "host/hub/mqtt/broker.h"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <utility>
+
+#include "host/base/clock.h"
+#include "host/base/log.h"
+#include "host/base/metrics.h"
+#include "host/hub/mqtt/engine_shard.h"
+#include "host/hub/mqtt/socket_transport.h"
+
+namespace kante::hub {
+namespace {
+
+constexpr std::uint32_t kReportsPerS = 10;
+
+}  // namespace
+
+Broker::Broker(Parts parts)
+    : parts_(std::move(parts)), rate_(parts_.limits.connections_per_s), reports_(kReportsPerS) {
+  const auto count = static_cast<std::uint32_t>(parts_.shards.size());
+  for (std::uint32_t i = 0; i < count; ++i) {
+    EngineShard::Options options{
+        parts_.limits, parts_.access, i,
+        [this](Refusal refusal, const std::string& who, const std::string& text) {
+          reportLine(refusal, who, text);
+        },
+        [this] { connections_.fetch_sub(1, std::memory_order_relaxed); }};
+    engines_.push_back(std::make_unique<EngineShard>(parts_.shards[i], options, count));
+  }
+  for (const auto& engine : engines_) engine->meet(engines_);
+}
+
+Broker::~Broker() = default;
+
+Status Broker::start() {
+  for (const auto& engine : engines_) KANTE_CHECK(engine->start());
+  for (const Address& address : parts_.addresses) {
+    listeners_.push_back(std::make_unique<Listener>(
+        parts_.control, [this, tls = address.tls](FileDescriptor socket, Peer peer) {
+          arrived(tls, std::move(socket), std::move(peer));
+        }));
+    KANTE_CHECK(listeners_.back()->open(address.host, address.port));
+    parts_.log.info("hub", "MQTT clients are served",
+                    {{"address", address.host + ":" + std::to_string(listeners_.back()->port())},
+                     {"tls", address.tls ? "yes" : "no"}});
+  }
+  return {};
+}
+
+void Broker::stop(std::function<void()> done) {
+  for (const auto& listener : listeners_) listener->close();
+  const auto left = std::make_shared<std::atomic<std::size_t>>(engines_.size());
+  const auto all_done = std::make_shared<std::function<void()>>(std::move(done));
+  for (const auto& engine : engines_) {
+    engine->stop([this, left, all_done] {
+      if (left->fetch_sub(1) == 1) boost::asio::post(parts_.control, [all_done] { (*all_done)(); });
+    });
+  }
+}
+
+void Broker::refuse(const Peer& peer, const char* why) {
+  refused_.fetch_add(1, std::memory_order_relaxed);
+  reportLine(Refusal::kLimit, peer.address, why);
+}
+
+void Broker::arrived(bool tls, FileDescriptor socket, Peer peer) {
+  if (connections_.load(std::memory_order_relaxed) >= parts_.limits.connections)
+    return refuse(peer, "too many connections");
+  if (!rate_.take(peer.address, parts_.clock.bootNs()))
+    return refuse(peer, "too many connections a second");
+  std::unique_ptr<Transport> transport;
+  if (tls) {
+    transport = TlsTransport::accept(parts_.tls, std::move(socket));
+    if (!transport) return refuse(peer, "no memory for TLS");
+  } else {
+    transport = std::make_unique<SocketTransport>(std::move(socket));
+  }
+  connections_.fetch_add(1, std::memory_order_relaxed);
+  engines_[next_++ % engines_.size()]->accept(std::move(transport), std::move(peer));
+}
+
+// A flood of refusals must not become a flood of lines.
+void Broker::reportLine(Refusal refusal, const std::string& who, const std::string& text) {
+  std::uint64_t silenced = 0;
+  {
+    const std::lock_guard lock(report_mutex_);
+    if (!reports_.take({}, parts_.clock.bootNs())) {
+      ++silenced_;
+      return;
+    }
+    silenced = std::exchange(silenced_, 0);
+  }
+  parts_.log.warn("hub", who + ": " + text,
+                  {{"reason", name(refusal)}, {"unreported", std::to_string(silenced)}});
+}
+
+void Broker::reconsider(const std::string& principal) {
+  for (const auto& engine : engines_) engine->take(Reconsider{principal});
+}
+
+BrokerStatus Broker::status() const {
+  BrokerStatus out;
+  for (const auto& engine : engines_) {
+    const Counters& counters = engine->counters();
+    out.connections += counters.connections.value();
+    out.sessions += counters.sessions.value();
+    out.subscriptions += counters.subscriptions.value();
+    out.retained += counters.retained.value();
+    out.received += counters.received.value();
+    out.sent += counters.sent.value();
+  }
+  return out;
+}
+
+void Broker::collect(MetricWriter& metrics) const {
+  const BrokerStatus now = status();
+  const auto number = [](std::uint64_t value) { return static_cast<double>(value); };
+  metrics.gauge("kante_mqtt_connections", "MQTT clients that are connected", {},
+                number(now.connections));
+  metrics.gauge("kante_mqtt_sessions", "MQTT sessions, connected or not", {}, number(now.sessions));
+  metrics.gauge("kante_mqtt_subscriptions", "Subscriptions of all sessions", {},
+                number(now.subscriptions));
+  metrics.gauge("kante_mqtt_retained_messages", "Retained messages", {}, number(now.retained));
+  metrics.gauge("kante_mqtt_message_bytes", "Bytes of all messages that the broker holds", {},
+                static_cast<double>(Publication::bytesAlive()));
+  metrics.counter("kante_mqtt_received_total", "Messages from clients", {}, number(now.received));
+  metrics.counter("kante_mqtt_sent_total", "Messages to clients", {}, number(now.sent));
+  for (std::size_t i = 0; i < kRefusals; ++i) {
+    const auto refusal = static_cast<Refusal>(i);
+    std::uint64_t count = refusal == Refusal::kLimit ? refused_.load() : 0;
+    for (const auto& engine : engines_) count += engine->counters().of(refusal).value();
+    metrics.counter("kante_mqtt_refused_total", "Messages and connections that were refused",
+                    {{"reason", name(refusal)}}, number(count));
+  }
+}
+
+}  // namespace kante::hub

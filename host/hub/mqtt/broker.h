@@ -1,0 +1,96 @@
+// The MQTT broker of a gateway: listeners on the control thread, an engine on each shard.
+//
+//   make()   nothing listens yet
+//   start()  opens the addresses; the first that cannot be opened is named
+//   stop()   says goodbye to all clients; then the shards may stop, and after them it may be
+//   destroyed
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "host/base/result.h"
+#include "host/hub/access.h"
+#include "host/hub/mqtt/counters.h"
+#include "host/hub/mqtt/limits.h"
+#include "host/hub/mqtt/listener.h"
+#include "host/hub/mqtt/rate.h"
+#include "host/hub/mqtt/tls_transport.h"
+
+namespace kante {
+class Clock;
+class Log;
+class MetricWriter;
+class Shard;
+}  // namespace kante
+
+namespace kante::hub {
+
+class EngineShard;
+
+struct BrokerStatus {
+  std::uint64_t connections = 0;
+  std::uint64_t sessions = 0;
+  std::uint64_t subscriptions = 0;
+  std::uint64_t retained = 0;
+  std::uint64_t received = 0;
+  std::uint64_t sent = 0;
+};
+
+class Broker {
+ public:
+  struct Address {
+    std::string host;
+    std::uint16_t port = 0;
+    bool tls = false;
+  };
+  struct Parts {
+    boost::asio::io_context& control;
+    Log& log;
+    const Clock& clock;
+    const Access& access;  // Outlives it, as do the others.
+    std::vector<std::shared_ptr<Shard>> shards;
+    Limits limits;
+    std::vector<Address> addresses;
+    TlsContext tls;  // Null: no address is `tls`.
+  };
+  explicit Broker(Parts parts);
+  ~Broker();
+  Broker(const Broker&) = delete;
+  Broker& operator=(const Broker&) = delete;
+
+  Status start();
+  void stop(std::function<void()> done);  // Once, on the control thread.
+
+  // The port of the nth address, once it is open.
+  std::uint16_t port(std::size_t n) const { return listeners_[n]->port(); }
+  // For connections from now on; nobody who is connected notices.
+  void setTls(TlsContext tls) { parts_.tls = std::move(tls); }
+  // The principal's grants changed, or it is gone: acts on its sessions.
+  void reconsider(const std::string& principal);
+
+  BrokerStatus status() const;                // Any thread.
+  void collect(MetricWriter& metrics) const;  // Any thread.
+
+ private:
+  void arrived(bool tls, FileDescriptor socket, Peer peer);
+  void refuse(const Peer& peer, const char* why);
+  void reportLine(Refusal refusal, const std::string& who, const std::string& text);
+
+  Parts parts_;
+  std::vector<std::unique_ptr<EngineShard>> engines_;
+  std::vector<std::unique_ptr<Listener>> listeners_;
+  Rate rate_;
+  std::size_t next_ = 0;
+  std::atomic<std::uint32_t> connections_{0};
+  std::atomic<std::uint64_t> refused_{0};
+  std::mutex report_mutex_;  // Around the few lines a second that refusals may log.
+  Rate reports_;
+  std::uint64_t silenced_ = 0;
+};
+
+}  // namespace kante::hub

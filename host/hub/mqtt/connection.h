@@ -1,0 +1,167 @@
+// One client's connection: what it says is parsed and done, what its session has for it is written.
+//
+// A state machine without a thread: the engine's driver calls read() when its transport has
+// something and writable() when it has room again.  connection.cc is its life,
+// connection_connect.cc the first packet, connection_packets.cc all others, connection_output.cc
+// what leaves.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "host/hub/access.h"
+#include "host/hub/mqtt/counters.h"
+#include "host/hub/mqtt/gather.h"
+#include "host/hub/mqtt/inflight.h"
+#include "host/hub/mqtt/session.h"
+#include "host/hub/mqtt/timer_wheel.h"
+#include "host/hub/mqtt/transport.h"
+#include "host/mqtt/packet.h"
+#include "host/mqtt/parse.h"
+
+namespace kante::hub {
+
+class Engine;
+struct Arrival;
+
+class Connection final : public Deadline {
+ public:
+  // Of what waits for the client's socket beyond messages: its answers.  Above it nothing more is
+  // read from it.
+  static constexpr std::size_t kAnswersMax = 64u << 10;
+  static constexpr std::int64_t kLingerNs = 2'000'000'000;
+
+  Connection(Engine& engine, std::unique_ptr<Transport> transport, std::unique_ptr<Peer> peer,
+             std::uint64_t number);
+  ~Connection() override;
+
+  // Waits for a CONNECT.
+  void begin();
+  // It has come, elsewhere, and was admitted.
+  void arrive(const Arrival& arrival);
+
+  // Reads and handles at most one buffer full.  True: there may be more.
+  bool read();
+  void writable();
+  // The other end has closed its side: read until that is found.
+  void hungUp() { hung_up_ = true; }
+  void flush();
+
+  // Something to say: it leaves with the next flush.
+  std::string& answers();
+  void sayAck(mqtt::PacketType type, std::uint16_t id, mqtt::Reason reason);
+  enum class Farewell : bool { kSilent, kSaid };  // Whether MQTT 5 hears the reason.
+  // Ends it.  `refusal` is counted unless it is null; `text` says what happened, for people.
+  struct Ending {
+    mqtt::Reason reason = mqtt::Reason::kSuccess;
+    Session::WillIs will = Session::WillIs::kDue;
+    Farewell farewell = Farewell::kSaid;
+    const Refusal* refusal = nullptr;
+    std::string text = {};
+  };
+  void end(const Ending& ending);
+  void endFor(mqtt::Reason reason, Refusal refusal, const std::string& text);
+
+  // What it was allowed before is asked for again.
+  void grantsChanged() { granted_topic_.clear(); }
+
+  std::uint64_t number() const { return number_; }
+  Transport& transport() { return *transport_; }
+  const Peer& peer() const { return *peer_; }
+  Session* session() { return session_; }
+  mqtt::Version version() const { return version_; }
+  bool isOpen() const { return state_ != State::kEnded; }
+  bool isConnected() const { return state_ == State::kConnected; }
+  bool isEnded() const { return state_ == State::kEnded; }
+
+  // For the engine's list of those to flush.
+  bool dirty = false;
+  // For the driver's list of those to read.
+  bool ready = false;
+
+ private:
+  enum class State : std::uint8_t { kConnecting, kConnected, kLingering, kEnded };
+
+  // ---- connection.cc
+  void due() override;
+  void armKeepAlive();
+  bool fillPartial();
+  std::size_t consume(std::string_view bytes);
+  void handle(const mqtt::Frame& frame);
+  void broke(const mqtt::Fault& fault);
+  void bury();
+
+  // ---- connection_connect.cc
+  // `bytes`: from the packet on all that has come.
+  void onConnect(const mqtt::Frame& frame, std::string_view bytes);
+  void welcome(const Admission& admission, std::string_view assigned_id, std::string_view packet);
+  void refuseConnect(mqtt::Version version, mqtt::Reason reason, Refusal refusal,
+                     const std::string& text);
+  bool checkConnect(const mqtt::Connect& connect);
+  void take(const mqtt::Connect& connect, const Admission& admission);
+  void sayWelcome(const mqtt::Connect& connect, bool present, std::string_view assigned_id);
+  Will willOf(const mqtt::Connect& connect) const;
+
+  // ---- connection_packets.cc
+  void onPublish(const mqtt::Frame& frame);
+  bool resolveAlias(mqtt::Publish& publish);
+  bool mayPublish(std::string_view topic);
+  void refusePublish(const mqtt::Publish& publish);
+  void acceptPublish(const mqtt::Publish& publish);
+  void onPuback(const mqtt::Ack& ack);
+  void onPubrec(const mqtt::Ack& ack);
+  void onPubrel(const mqtt::Ack& ack);
+  void onPubcomp(const mqtt::Ack& ack);
+  void onAck(const mqtt::Frame& frame);
+  void onSubscribe(const mqtt::Frame& frame);
+  mqtt::Reason judge(const mqtt::Subscription& wish, std::size_t more) const;
+  void onUnsubscribe(const mqtt::Frame& frame);
+  void onDisconnect(const mqtt::Frame& frame);
+  void acked(std::uint16_t id);
+
+  // ---- connection_output.cc
+  void fill(Gather& gather);
+  bool resend(Gather& gather);
+  bool fits(const Outgoing& message) const;
+  void encode(Gather& gather, const Outgoing& message, std::uint16_t id, bool dup);
+  // 0: it has none, and `known` says whether the client has heard of it.
+  std::uint16_t aliasFor(std::string_view topic, bool& known);
+  void writeLeftover();
+  // False: the transport is at its end.
+  bool write(const Gather& gather);
+  bool isStuffed() const { return answers_.size() + leftover_.bytes() > kAnswersMax; }
+
+  Engine& engine_;
+  std::unique_ptr<Transport> transport_;
+  std::unique_ptr<Peer> peer_;
+  const std::uint64_t number_;
+  Session* session_ = nullptr;
+  State state_ = State::kConnecting;
+  mqtt::Version version_ = mqtt::Version::k311;
+  bool held_ = false;  // Not read, until its answers have left.
+  bool hung_up_ = false;
+  bool unparsed_ = false;      // What is in partial_ has not been looked at.
+  bool tell_problems_ = true;  // Request Problem Information.
+  std::uint16_t window_ = 0;   // QoS 1 and 2 that the client takes at once.
+  std::uint16_t alias_max_ = 0;
+  std::uint32_t packet_max_ = 0;  // What the client takes; 0: anything.
+  std::size_t unacked_ = 0;       // Of those that this connection has sent.
+  std::uint64_t resend_ = 0;      // The next to send again …
+  std::uint64_t resend_end_ = 0;  // … before these.
+  std::int64_t keep_alive_ns_ = 0;
+  std::int64_t heard_ns_ = 0;  // When a packet came last.
+  std::int64_t expires_ns_ = kNone;
+  std::size_t needed_ = 0;  // Bytes of the packet that partial_ begins.
+  std::string partial_;
+  std::string answers_;
+  Leftover leftover_;
+  std::string granted_topic_;  // The last that it was allowed to publish to.
+  std::vector<std::string> aliases_;
+  std::unordered_map<std::string, std::uint16_t> aliases_out_;
+};
+
+}  // namespace kante::hub

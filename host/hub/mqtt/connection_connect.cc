@@ -1,0 +1,183 @@
+// The first packet: who it is, and whose session goes on.
+#include "host/hub/mqtt/connection.h"
+#include "host/hub/mqtt/engine.h"
+#include "host/mqtt/write.h"
+
+namespace kante::hub {
+namespace {
+
+using mqtt::PropertyId;
+using mqtt::Reason;
+
+constexpr std::int64_t kSecond = 1'000'000'000;
+
+}  // namespace
+
+void Connection::refuseConnect(mqtt::Version version, Reason reason, Refusal refusal,
+                               const std::string& text) {
+  mqtt::PropertyWriter& properties = engine_.properties();
+  properties.clear();
+  // Which fault of a packet it was helps its author; why nobody is let in helps an attacker.
+  if (refusal == Refusal::kMalformed) properties.text(PropertyId::kReasonString, text);
+  (void)mqtt::writeConnack(answers_, version, false, reason, properties);
+  endFor(reason, refusal, text);
+}
+
+bool Connection::checkConnect(const mqtt::Connect& connect) {
+  const auto refuse = [&](Reason reason, const char* text) {
+    refuseConnect(connect.version, reason, Refusal::kMalformed, text);
+    return false;
+  };
+  if (connect.client_id.size() > Limits::kClientIdBytesMax)
+    return refuse(Reason::kClientIdNotValid, "a client identifier of more than 256 bytes");
+  if (connect.client_id.empty() && connect.version == mqtt::Version::k311 &&
+      !connect.clean_start)  // [MQTT-3.1.3-8 of 3.1.1]
+    return refuse(Reason::kClientIdNotValid, "a session without a client identifier");
+  if (connect.properties.authentication_method)
+    return refuse(Reason::kBadAuthenticationMethod,
+                  "an authentication method, of which none is known");
+  if (connect.will && !TopicTree::fits(connect.will->topic))
+    return refuse(Reason::kTopicNameInvalid, "a will's topic of more than 64 levels");
+  return true;
+}
+
+void Connection::onConnect(const mqtt::Frame& frame, std::string_view bytes) {
+  mqtt::Connect connect;
+  mqtt::Fault fault;
+  // Of no version that is known it is told in words of 3.1.1, which all have understood.
+  if (!mqtt::parseConnect(frame, connect, fault))
+    return refuseConnect(connect.version, fault.reason, Refusal::kMalformed, fault.what);
+  if (!checkConnect(connect)) return;
+  transport_->describe(*peer_);
+  Admission admission = engine_.access().authenticate(
+      {*peer_, connect.client_id, connect.user_name, connect.password});
+  if (!admission.principal)
+    return refuseConnect(connect.version, admission.reason, Refusal::kAuthentication,
+                         admission.why);
+  const std::string assigned = connect.client_id.empty() ? engine_.newClientId() : std::string();
+  const std::string key =
+      Session::keyOf(admission.principal->name(), assigned.empty() ? connect.client_id : assigned);
+  const std::uint32_t home = engine_.homeOf(key);
+  if (home == engine_.index()) return welcome(admission, assigned, bytes.substr(0, frame.size));
+  auto arrival = std::make_unique<Arrival>();
+  arrival->bytes = bytes;
+  arrival->admission = std::move(admission);
+  arrival->assigned_id = assigned;
+  engine_.surroundings().forget(*this);
+  arrival->transport = std::move(transport_);
+  arrival->peer = std::move(peer_);
+  state_ = State::kEnded;
+  cancel();
+  engine_.sendTo(home, std::move(arrival), *this);
+}
+
+void Connection::arrive(const Arrival& arrival) {
+  engine_.surroundings().watch(*this);
+  mqtt::Frame frame;
+  mqtt::Fault fault;
+  (void)mqtt::frameOf(arrival.bytes, arrival.bytes.size(), frame, fault);
+  welcome(arrival.admission, arrival.assigned_id, arrival.bytes.substr(0, frame.size));
+  if (state_ != State::kConnected) return;
+  partial_ = arrival.bytes.substr(frame.size);
+  unparsed_ = !partial_.empty();
+  engine_.surroundings().readAgain(*this);  // TLS may hold bytes that the socket has no more.
+}
+
+void Connection::welcome(const Admission& admission, std::string_view assigned_id,
+                         std::string_view packet) {
+  mqtt::Frame frame;
+  mqtt::Connect connect;
+  mqtt::Fault fault;
+  if (mqtt::frameOf(packet, packet.size(), frame, fault) != mqtt::Framing::kPacket ||
+      !mqtt::parseConnect(frame, connect, fault))
+    return broke(fault);  // It was parsed before.
+  if (!assigned_id.empty()) connect.client_id = assigned_id;
+  version_ = connect.version;
+  const Principal& principal = *admission.principal;
+  if (engine_.isPenalized(principal.name()))
+    return refuseConnect(version_, Reason::kConnectionRateExceeded, Refusal::kLimit,
+                         principal.name() + " was refused a moment ago");
+  if (connect.will && !principal.mayPublish(connect.will->topic))
+    return refuseConnect(
+        version_, Reason::kNotAuthorized, Refusal::kDenied,
+        principal.name() + " may not publish its will to " + std::string(connect.will->topic));
+  bool present = false;
+  Session* session =
+      engine_.openSession(admission.principal, connect.client_id, connect.clean_start, present);
+  if (session == nullptr)
+    return refuseConnect(version_, Reason::kQuotaExceeded, Refusal::kLimit, "too many sessions");
+  session_ = session;
+  take(connect, admission);
+  sayWelcome(connect, present, assigned_id);
+  session->attach(this);
+  session->setWill(willOf(connect));
+  unacked_ = 0;
+  resend_ = 0;
+  resend_end_ = session->inflight().added();
+  if (present) engine_.flushLater(*this);
+}
+
+// What the client wants for this connection, within the limits.
+void Connection::take(const mqtt::Connect& connect, const Admission& admission) {
+  const Limits& limits = engine_.limits();
+  const mqtt::Properties& wants = connect.properties;
+  state_ = State::kConnected;
+  heard_ns_ = engine_.now();
+  const bool is5 = version_ == mqtt::Version::k5;
+  std::uint32_t expiry =
+      is5 ? wants.session_expiry_s.value_or(0) : (connect.clean_start ? 0 : Session::kForever);
+  expiry = std::min(expiry, limits.session_expiry_max_s);
+  session_->setExpiry(expiry);
+  std::uint16_t keep_alive = connect.keep_alive_s;
+  if (is5 && limits.keep_alive_max_s != 0 &&
+      (keep_alive == 0 || keep_alive > limits.keep_alive_max_s))
+    keep_alive = limits.keep_alive_max_s;
+  keep_alive_ns_ = std::int64_t{keep_alive} * kSecond * 3 / 2;  // [MQTT-3.1.2-22]
+  if (admission.expires_wall_ns != 0)
+    expires_ns_ = engine_.now() + admission.expires_wall_ns - engine_.surroundings().wallNs();
+  window_ = std::min(limits.inflight, wants.receive_maximum.value_or(65'535));
+  packet_max_ = wants.maximum_packet_size.value_or(0);
+  alias_max_ = std::min(limits.topic_alias_maximum, wants.topic_alias_maximum.value_or(0));
+  tell_problems_ = wants.request_problem_information;
+  cancel();
+  armKeepAlive();
+  engine_.counters().accepted.add();
+}
+
+void Connection::sayWelcome(const mqtt::Connect& connect, bool present,
+                            std::string_view assigned_id) {
+  const Limits& limits = engine_.limits();
+  mqtt::PropertyWriter& properties = engine_.properties();
+  properties.clear();
+  if (version_ == mqtt::Version::k5) {
+    if (session_->expiry() != connect.properties.session_expiry_s.value_or(0))
+      properties.u32(PropertyId::kSessionExpiry, session_->expiry());
+    properties.u16(PropertyId::kReceiveMaximum, limits.receive_maximum);
+    properties.u32(PropertyId::kMaximumPacketSize, limits.packet_bytes);
+    if (!assigned_id.empty()) properties.text(PropertyId::kAssignedClientId, assigned_id);
+    properties.u16(PropertyId::kTopicAliasMaximum, limits.topic_alias_maximum);
+    const std::int64_t asked = std::int64_t{connect.keep_alive_s} * kSecond * 3 / 2;
+    if (keep_alive_ns_ != asked)
+      properties.u16(PropertyId::kServerKeepAlive, limits.keep_alive_max_s);
+  }
+  (void)mqtt::writeConnack(answers(), version_, present, Reason::kSuccess, properties);
+}
+
+Will Connection::willOf(const mqtt::Connect& connect) const {
+  if (!connect.will) return {};
+  const mqtt::Will& will = *connect.will;
+  // Its expiry counts from its publication, which may be much later.
+  Publication::Parts parts;
+  parts.topic = will.topic;
+  parts.payload = will.payload;
+  parts.qos = will.qos;
+  parts.retain = will.retain;
+  parts.publisher = session_->number();
+  parts.now_ns = engine_.now();
+  mqtt::Properties properties = will.properties;
+  properties.message_expiry_s.reset();
+  parts.properties = &properties;
+  return {Publication::make(parts), will.properties.will_delay_s, will.properties.message_expiry_s};
+}
+
+}  // namespace kante::hub

@@ -1,0 +1,171 @@
+// What leaves for a client.
+#include "host/hub/mqtt/connection.h"
+#include "host/hub/mqtt/engine.h"
+#include "host/mqtt/write.h"
+
+namespace kante::hub {
+
+using mqtt::PropertyId;
+
+std::uint16_t Connection::aliasFor(std::string_view topic, bool& known) {
+  known = false;
+  if (alias_max_ == 0) return 0;
+  const auto at = aliases_out_.find(std::string(topic));
+  known = at != aliases_out_.end();
+  if (known) return at->second;
+  if (aliases_out_.size() >= alias_max_) return 0;
+  const auto alias = static_cast<std::uint16_t>(aliases_out_.size() + 1);
+  aliases_out_.emplace(topic, alias);
+  return alias;
+}
+
+// Counted with all that the packet may have: a little too strict where an alias stands for the
+// topic.
+bool Connection::fits(const Outgoing& message) const {
+  if (packet_max_ == 0) return true;
+  const Publication& publication = *message.publication;
+  const std::size_t ids = 1 + (message.more_ids ? message.more_ids->size() : 0);
+  const std::size_t size = 5 + 2 + publication.topic().size() + 2 + 4 + 5 * ids + 5 + 3 +
+                           publication.properties().size() + publication.payload().size();
+  return size <= packet_max_;
+}
+
+void Connection::encode(Gather& gather, const Outgoing& message, std::uint16_t id, bool dup) {
+  const Publication& publication = *message.publication;
+  mqtt::PublishHead head;
+  head.topic = publication.topic();
+  head.qos = message.qos;
+  head.retain = message.retain;
+  head.dup = dup;
+  head.packet_id = id;
+  head.payload_bytes = publication.payload().size();
+  mqtt::PropertyWriter& properties = engine_.properties();
+  properties.clear();
+  if (version_ == mqtt::Version::k5) {
+    bool known = false;
+    const std::uint16_t alias = aliasFor(head.topic, known);
+    if (alias != 0) properties.u16(PropertyId::kTopicAlias, alias);
+    if (known) head.topic = {};
+    if (publication.expires())
+      properties.u32(PropertyId::kMessageExpiry, publication.remainingS(engine_.now()));
+    if (message.id != 0) properties.variable(PropertyId::kSubscriptionId, message.id);
+    if (message.more_ids)
+      for (const std::uint32_t more : *message.more_ids)
+        properties.variable(PropertyId::kSubscriptionId, more);
+    properties.raw(publication.properties());
+  }
+  const std::size_t before = gather.size();
+  if (!mqtt::writePublishHead(gather.bytes(), version_, head, properties))
+    return engine_.counters().of(Refusal::kTooLarge).add();
+  gather.payload(message.publication);
+  engine_.counters().sent.add();
+  engine_.counters().sent_bytes.add(gather.size() - before);
+}
+
+// What the connection before this one had sent.  False: not everything could be sent yet.
+bool Connection::resend(Gather& gather) {
+  Inflight& inflight = session_->inflight();
+  while (resend_ < resend_end_) {
+    std::uint16_t id = 0;
+    Inflight::Entry* entry = inflight.next(resend_, id);
+    if (entry == nullptr || resend_ >= resend_end_) break;
+    if (gather.isFull() || unacked_ >= window_) return false;
+    ++resend_;
+    if (entry->state == Inflight::State::kReceived) {
+      (void)mqtt::writeAck(gather.bytes(), version_, mqtt::PacketType::kPubrel, id,
+                           mqtt::Reason::kSuccess);
+      gather.appended();
+    } else if (fits(entry->message)) {
+      encode(gather, entry->message, id, true);
+    } else {
+      engine_.counters().of(Refusal::kTooLarge).add();
+      session_->unqueued(entry->message.publication->size());
+      inflight.done(id);
+      continue;
+    }
+    ++unacked_;
+  }
+  resend_ = resend_end_;
+  return true;
+}
+
+void Connection::fill(Gather& gather) {
+  if (resend_ < resend_end_ && !resend(gather)) return;
+  Fifo<Outgoing>& queue = session_->queue();
+  Inflight& inflight = session_->inflight();
+  const std::int64_t now = engine_.now();
+  while (!queue.empty() && !gather.isFull()) {
+    Outgoing& front = queue.front();
+    const std::uint32_t size = front.publication->size();
+    const bool expired = front.publication->expired(now);
+    if (expired || !fits(front)) {
+      engine_.counters().of(expired ? Refusal::kTtl : Refusal::kTooLarge).add();
+      session_->unqueued(size);
+      (void)queue.pop();
+      continue;
+    }
+    if (front.qos == mqtt::Qos::k0) {
+      encode(gather, front, 0, false);
+      session_->unqueued(size);
+      (void)queue.pop();
+      continue;
+    }
+    if (unacked_ >= window_ || !inflight.hasRoom()) break;
+    const std::uint16_t id = inflight.add(queue.pop());
+    encode(gather, inflight.find(id)->message, id, false);
+    ++unacked_;
+  }
+  if (queue.empty() && queue.capacity() > 256) queue.release();
+}
+
+bool Connection::write(const Gather& gather) {
+  std::vector<iovec>& parts = engine_.parts();
+  gather.parts(parts);
+  const auto moved = transport_->write(parts);
+  if (moved.flow == Transport::Flow::kClosed) return false;
+  if (moved.bytes < gather.size()) leftover_ = gather.rest(moved.bytes);
+  return true;
+}
+
+void Connection::flush() {
+  dirty = false;
+  if (state_ != State::kConnected) return;
+  Gather& gather = engine_.gather();
+  while (leftover_.empty()) {
+    gather.clear();
+    gather.bytes() += answers_;
+    gather.appended();
+    answers_.clear();
+    fill(gather);
+    if (gather.empty()) break;
+    const bool full = gather.isFull();
+    if (!write(gather))
+      return end({.reason = mqtt::Reason::kUnspecified, .farewell = Farewell::kSilent});
+    if (!full) break;
+  }
+  if (answers_.capacity() > 4096 && answers_.empty()) std::string().swap(answers_);
+  if (!held_ || !leftover_.empty()) return;
+  held_ = false;
+  engine_.surroundings().readAgain(*this);
+}
+
+void Connection::writeLeftover() {
+  std::vector<iovec>& parts = engine_.parts();
+  while (!leftover_.empty()) {
+    leftover_.parts(parts);
+    const auto moved = transport_->write(parts);
+    if (moved.flow == Transport::Flow::kClosed)
+      return end({.reason = mqtt::Reason::kUnspecified, .farewell = Farewell::kSilent});
+    if (moved.flow == Transport::Flow::kAgain) return;
+    leftover_.sent(moved.bytes);
+  }
+}
+
+void Connection::writable() {
+  if (state_ != State::kConnected || leftover_.empty()) return;
+  writeLeftover();
+  if (state_ != State::kConnected || !leftover_.empty()) return;
+  engine_.flushLater(*this);
+}
+
+}  // namespace kante::hub

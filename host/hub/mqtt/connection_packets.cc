@@ -1,0 +1,232 @@
+// What a connected client says.
+#include "host/hub/mqtt/connection.h"
+#include "host/hub/mqtt/engine.h"
+#include "host/mqtt/topic.h"
+#include "host/mqtt/write.h"
+
+namespace kante::hub {
+namespace {
+
+using mqtt::PacketType;
+using mqtt::Reason;
+
+bool isReserved(std::string_view topic) {
+  return topic.starts_with("$SYS/") || mqtt::isShared(topic);
+}
+
+}  // namespace
+
+// ---- messages from the client
+
+bool Connection::resolveAlias(mqtt::Publish& publish) {
+  const std::uint16_t alias = *publish.properties.topic_alias;
+  if (alias == 0 || alias > engine_.limits().topic_alias_maximum) {  // [MQTT-3.3.2-9]
+    broke({Reason::kTopicAliasInvalid, "a topic alias beyond the maximum"});
+    return false;
+  }
+  if (aliases_.size() < alias) aliases_.resize(alias);
+  if (!publish.topic.empty()) {
+    aliases_[alias - 1u] = publish.topic;
+    return true;
+  }
+  publish.topic = aliases_[alias - 1u];
+  if (!publish.topic.empty()) return true;
+  broke({Reason::kProtocolError, "a topic alias that stands for nothing"});
+  return false;
+}
+
+bool Connection::mayPublish(std::string_view topic) {
+  if (topic == granted_topic_) return true;
+  if (isReserved(topic) || !session_->principal().mayPublish(topic)) return false;
+  granted_topic_ = topic;
+  return true;
+}
+
+void Connection::onPublish(const mqtt::Frame& frame) {
+  mqtt::Publish publish;
+  mqtt::Fault fault;
+  if (!mqtt::parsePublish(frame, version_, publish, fault)) return broke(fault);
+  if (publish.properties.topic_alias && !resolveAlias(publish)) return;
+  Counters& counters = engine_.counters();
+  counters.received.add();
+  counters.received_bytes.add(frame.size);
+  if (!TopicTree::fits(publish.topic))
+    return broke({Reason::kTopicNameInvalid, "a topic of more than 64 levels"});
+  if (!mayPublish(publish.topic)) return refusePublish(publish);
+  if (publish.qos == mqtt::Qos::k2) {
+    ReceivedIds& received = session_->received();
+    if (received.contains(publish.packet_id))  // Sent again: it is here already [MQTT-4.3.3-10].
+      return sayAck(PacketType::kPubrec, publish.packet_id, Reason::kSuccess);
+    // 3.1.1 knows no bound but its identifiers.
+    if (version_ == mqtt::Version::k5 && received.size() >= engine_.limits().receive_maximum)
+      return broke({Reason::kReceiveMaximumExceeded, "more of QoS 2 at once than allowed"});
+    received.add(publish.packet_id);
+  }
+  acceptPublish(publish);
+}
+
+void Connection::acceptPublish(const mqtt::Publish& publish) {
+  Publication::Parts parts;
+  parts.topic = publish.topic;
+  parts.payload = publish.payload;
+  parts.qos = publish.qos;
+  parts.retain = publish.retain;
+  parts.publisher = session_->number();
+  parts.now_ns = engine_.now();
+  parts.properties = &publish.properties;
+  const std::size_t receivers = engine_.publish(Publication::make(parts));
+  if (publish.qos == mqtt::Qos::k0) return;
+  const PacketType type = publish.qos == mqtt::Qos::k1 ? PacketType::kPuback : PacketType::kPubrec;
+  sayAck(type, publish.packet_id,
+         receivers == 0 ? Reason::kNoMatchingSubscribers : Reason::kSuccess);
+}
+
+void Connection::refusePublish(const mqtt::Publish& publish) {
+  const std::string who = session_->principal().name();
+  const std::string text = who + " may not publish to " + std::string(publish.topic);
+  // 3.1.1 has no way to say no but to hang up.
+  if (version_ == mqtt::Version::k311) {
+    if (!session_->principal().isShared()) engine_.penalize(who);
+    return endFor(Reason::kNotAuthorized, Refusal::kDenied, text);
+  }
+  engine_.counters().of(Refusal::kDenied).add();
+  engine_.surroundings().report(Refusal::kDenied, who, text);
+  if (publish.qos == mqtt::Qos::k0) return;
+  mqtt::writeAck(answers(), version_,
+                 publish.qos == mqtt::Qos::k1 ? PacketType::kPuback : PacketType::kPubrec,
+                 publish.packet_id, Reason::kNotAuthorized);
+}
+
+void Connection::onPubrel(const mqtt::Ack& ack) {
+  const bool known = session_->received().remove(ack.packet_id);
+  sayAck(PacketType::kPubcomp, ack.packet_id, known ? Reason::kSuccess : Reason::kPacketIdNotFound);
+}
+
+// ---- its acknowledgements
+
+void Connection::acked(std::uint16_t id) {
+  session_->inflight().done(id);
+  if (unacked_ > 0) --unacked_;
+  engine_.flushLater(*this);
+}
+
+void Connection::onPuback(const mqtt::Ack& ack) {
+  Inflight::Entry* entry = session_->inflight().find(ack.packet_id);
+  if (entry == nullptr) return;
+  if (entry->message.qos != mqtt::Qos::k1)
+    return broke({Reason::kProtocolError, "a PUBACK for a message of QoS 2"});
+  session_->unqueued(entry->message.publication->size());
+  acked(ack.packet_id);
+}
+
+void Connection::onPubrec(const mqtt::Ack& ack) {
+  Inflight::Entry* entry = session_->inflight().find(ack.packet_id);
+  if (entry != nullptr && entry->message.qos != mqtt::Qos::k2)
+    return broke({Reason::kProtocolError, "a PUBREC for a message of QoS 1"});
+  if (entry == nullptr) {
+    sayAck(PacketType::kPubrel, ack.packet_id, Reason::kPacketIdNotFound);
+    return;
+  }
+  if (entry->state == Inflight::State::kSent) {
+    session_->unqueued(entry->message.publication->size());
+    entry->message.publication.reset();
+    entry->state = Inflight::State::kReceived;
+    if (static_cast<unsigned>(ack.reason) >= 0x80) return acked(ack.packet_id);
+  }
+  sayAck(PacketType::kPubrel, ack.packet_id, Reason::kSuccess);
+}
+
+void Connection::onPubcomp(const mqtt::Ack& ack) {
+  Inflight::Entry* entry = session_->inflight().find(ack.packet_id);
+  if (entry == nullptr) return;
+  if (entry->state != Inflight::State::kReceived)
+    return broke({Reason::kProtocolError, "a PUBCOMP before its PUBREC"});
+  acked(ack.packet_id);
+}
+
+void Connection::onAck(const mqtt::Frame& frame) {
+  mqtt::Ack ack;
+  mqtt::Fault fault;
+  if (!mqtt::parseAck(frame, version_, ack, fault)) return broke(fault);
+  switch (frame.type) {
+    case PacketType::kPuback: return onPuback(ack);
+    case PacketType::kPubrec: return onPubrec(ack);
+    case PacketType::kPubrel: return onPubrel(ack);
+    default: return onPubcomp(ack);
+  }
+}
+
+// ---- subscriptions
+
+Reason Connection::judge(const mqtt::Subscription& wish, std::size_t more) const {
+  std::string_view filter = wish.filter;
+  if (mqtt::isShared(filter)) {
+    const auto shared = mqtt::sharedFilter(filter);
+    if (!shared) return Reason::kTopicFilterInvalid;
+    filter = shared->filter;
+  } else if (!mqtt::isTopicFilter(filter)) {
+    return Reason::kTopicFilterInvalid;
+  }
+  if (!TopicTree::fits(wish.filter)) return Reason::kTopicFilterInvalid;
+  if (!session_->principal().maySubscribe(filter)) return Reason::kNotAuthorized;
+  if (session_->filters().size() + more >= engine_.limits().subscriptions)
+    return Reason::kQuotaExceeded;
+  return static_cast<Reason>(wish.qos);
+}
+
+void Connection::onSubscribe(const mqtt::Frame& frame) {
+  mqtt::Subscribe subscribe;
+  mqtt::Fault fault;
+  if (!mqtt::parseSubscribe(frame, version_, subscribe, fault)) return broke(fault);
+  std::vector<Reason> reasons;
+  std::vector<Engine::Subscribed> granted;
+  for (const mqtt::Subscription& wish : subscribe.subscriptions) {
+    const Reason reason = judge(wish, granted.size());
+    reasons.push_back(reason);
+    if (static_cast<unsigned>(reason) >= 0x80) {
+      engine_.counters().of(Refusal::kDenied).add();
+      engine_.surroundings().report(
+          Refusal::kDenied, session_->principal().name(),
+          "subscribing to " + std::string(wish.filter) + ": " + mqtt::textOf(reason));
+      continue;
+    }
+    Engine::Subscribed one;
+    one.filter = wish.filter;
+    one.options = {wish.qos, wish.no_local, wish.retain_as_published,
+                   subscribe.properties.subscription_id};
+    one.retain_handling = wish.retain_handling;
+    granted.push_back(one);
+  }
+  std::string suback;
+  mqtt::writeSubscribed(suback, version_, PacketType::kSuback, subscribe.packet_id, reasons);
+  engine_.subscribe(*session_, granted, std::move(suback));
+}
+
+void Connection::onUnsubscribe(const mqtt::Frame& frame) {
+  mqtt::Unsubscribe unsubscribe;
+  mqtt::Fault fault;
+  if (!mqtt::parseUnsubscribe(frame, version_, unsubscribe, fault)) return broke(fault);
+  std::vector<Reason> reasons;
+  for (const std::string_view filter : unsubscribe.filters) {
+    const bool was = session_->removeFilter(filter);
+    if (was) engine_.unsubscribe(*session_, filter);
+    reasons.push_back(was ? Reason::kSuccess : Reason::kNoSubscriptionExisted);
+  }
+  mqtt::writeSubscribed(answers(), version_, PacketType::kUnsuback, unsubscribe.packet_id, reasons);
+}
+
+void Connection::onDisconnect(const mqtt::Frame& frame) {
+  mqtt::Notice notice;
+  mqtt::Fault fault;
+  if (!mqtt::parseDisconnect(frame, version_, notice, fault)) return broke(fault);
+  if (notice.properties.session_expiry_s) {
+    if (session_->expiry() == 0 && *notice.properties.session_expiry_s != 0)  // [3.14.2.2.2]
+      return broke({Reason::kProtocolError, "a session that shall outlive its end after all"});
+    session_->setExpiry(
+        std::min(*notice.properties.session_expiry_s, engine_.limits().session_expiry_max_s));
+  }
+  end({.will = notice.reason == Reason::kSuccess ? Session::WillIs::kGone : Session::WillIs::kDue,
+       .farewell = Farewell::kSilent});
+}
+
+}  // namespace kante::hub

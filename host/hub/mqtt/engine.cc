@@ -1,0 +1,195 @@
+#include "host/hub/mqtt/engine.h"
+
+#include <algorithm>
+
+#include "host/base/encoding.h"
+#include "host/hub/mqtt/connection.h"
+#include "host/hub/mqtt/session.h"
+#include "host/mqtt/topic.h"
+
+namespace kante::hub {
+namespace {
+
+constexpr std::int64_t kPenaltyNs = 1'000'000'000;
+constexpr std::size_t kPenaltiesMax = 10'000;
+
+}  // namespace
+
+Engine::Engine(const Parts& parts)
+    : limits_(parts.limits),
+      access_(parts.access),
+      surroundings_(parts.surroundings),
+      index_(parts.index),
+      engines_(parts.engines),
+      timers_(parts.surroundings.bootNs()),
+      retained_(parts.limits),
+      seen_(parts.engines),
+      read_buffer_(kReadBytes) {}
+
+Engine::~Engine() = default;
+
+// ---- connections
+
+void Engine::accept(std::unique_ptr<Transport> transport, Peer peer) {
+  auto made = std::make_unique<Connection>(*this, std::move(transport),
+                                           std::make_unique<Peer>(std::move(peer)), ++numbers_);
+  Connection& connection = *made;
+  connections_.emplace(&connection, std::move(made));
+  counters_.connections.set(connections_.size());
+  connection.begin();
+}
+
+void Engine::arrive(const std::unique_ptr<Arrival>& arrival) {
+  auto made = std::make_unique<Connection>(*this, std::move(arrival->transport),
+                                           std::move(arrival->peer), ++numbers_);
+  Connection& connection = *made;
+  connections_.emplace(&connection, std::move(made));
+  counters_.connections.set(connections_.size());
+  connection.arrive(*arrival);
+}
+
+void Engine::sendTo(std::uint32_t home, std::unique_ptr<Arrival> arrival, Connection& left) {
+  bury(left);
+  surroundings_.send(home, std::move(arrival));
+}
+
+void Engine::bury(Connection& connection) {
+  const auto at = connections_.find(&connection);
+  if (at == connections_.end()) return;
+  buried_.push_back(std::move(at->second));
+  connections_.erase(at);
+  counters_.connections.set(connections_.size());
+}
+
+void Engine::flushLater(Connection& connection) {
+  if (std::exchange(connection.dirty, true)) return;
+  dirty_.push_back(&connection);
+}
+
+void Engine::flush() {
+  for (std::size_t i = 0; i < dirty_.size(); ++i) {  // Flushing one may make another dirty.
+    Connection& connection = *dirty_[i];
+    if (connection.isEnded()) continue;
+    connection.flush();
+  }
+  dirty_.clear();
+  buried_.clear();
+  overfull_ = Publication::bytesAlive() > static_cast<std::int64_t>(limits_.message_bytes);
+}
+
+void Engine::tick() {
+  timers_.advance(now());
+  retained_.expire(now());
+  counters_.retained.set(retained_.messages());
+  counters_.retained_bytes.set(retained_.bytes());
+  forgetPenalties();
+}
+
+void Engine::shutDown() {
+  std::vector<Connection*> all;
+  for (const auto& [connection, owned] : connections_) all.push_back(connection);
+  flush();
+  for (Connection* connection : all) {
+    if (connection->isEnded()) continue;
+    Connection::Ending ending;
+    ending.reason = mqtt::Reason::kServerShuttingDown;
+    ending.will = Session::WillIs::kGone;  // The client did nothing wrong, and comes back.
+    connection->end(ending);
+  }
+  flush();
+}
+
+// ---- sessions
+
+std::string Engine::newClientId() { return "kante-" + toHex(randomBytes(12)); }
+
+std::uint32_t Engine::homeOf(std::string_view key) const {
+  return static_cast<std::uint32_t>(std::hash<std::string_view>()(key) % engines_);
+}
+
+Session* Engine::openSession(const std::shared_ptr<const Principal>& principal,
+                             std::string_view client_id, bool clean, bool& present) {
+  const std::string key = Session::keyOf(principal->name(), client_id);
+  if (const auto at = sessions_.find(key); at != sessions_.end()) {
+    Session& there = *at->second;
+    if (Connection* old = there.connection())
+      old->endFor(mqtt::Reason::kSessionTakenOver, Refusal::kTakenOver,
+                  "another connection took the session over");
+  }
+  // Its end may have been the session's.
+  if (const auto at = sessions_.find(key); at != sessions_.end() && clean) {
+    at->second->publishWill();
+    endSession(*at->second);
+  }
+  const auto at = sessions_.find(key);
+  present = at != sessions_.end();
+  if (present) {
+    at->second->setPrincipal(principal);
+    return at->second.get();
+  }
+  if (sessions_.size() >= (limits_.sessions + engines_ - 1) / engines_) return nullptr;
+  const std::uint64_t number = std::uint64_t{index_} << 48 | ++numbers_;
+  auto made = std::make_unique<Session>(*this, key, std::string(client_id), number);
+  made->setPrincipal(principal);
+  Session* session = made.get();
+  sessions_.emplace(key, std::move(made));
+  counters_.sessions.set(sessions_.size());
+  return session;
+}
+
+void Engine::endSession(Session& session) {
+  for (const Session::Filter& filter : session.filters()) unsubscribe(session, filter.text);
+  sessions_.erase(sessions_.find(session.key()));
+  counters_.sessions.set(sessions_.size());
+}
+
+void Engine::reconsider(const std::string& principal) {
+  std::vector<std::string> keys;
+  for (const auto& [key, session] : sessions_)
+    if (session->principal().name() == principal) keys.push_back(key);
+  for (const std::string& key : keys) {
+    const auto at = sessions_.find(key);
+    if (at == sessions_.end()) continue;
+    Session& session = *at->second;
+    auto now_is = access_.current(session.principal());
+    const bool lost =
+        !now_is ||
+        std::any_of(
+            session.filters().begin(), session.filters().end(), [&](const Session::Filter& one) {
+              const std::string_view text = one.text;
+              return !now_is->maySubscribe(mqtt::isShared(text) ? mqtt::sharedFilter(text)->filter
+                                                                : text);
+            });
+    if (!lost) {
+      session.setPrincipal(std::move(now_is));
+      if (session.connection() != nullptr) session.connection()->grantsChanged();
+      continue;
+    }
+    session.setExpiry(0);  // Whoever may not have its subscriptions begins anew, or not at all.
+    if (Connection* connection = session.connection()) {
+      connection->endFor(mqtt::Reason::kAdministrativeAction, Refusal::kDenied,
+                         "its grants were taken away");
+    } else {
+      endSession(session);
+    }
+  }
+}
+
+// ---- who must wait
+
+bool Engine::isPenalized(const std::string& principal) const {
+  const auto at = penalties_.find(principal);
+  return at != penalties_.end() && at->second > now();
+}
+
+void Engine::penalize(const std::string& principal) {
+  if (penalties_.size() >= kPenaltiesMax) forgetPenalties();
+  if (penalties_.size() < kPenaltiesMax) penalties_[principal] = now() + kPenaltyNs;
+}
+
+void Engine::forgetPenalties() {
+  const std::int64_t at = now();
+  std::erase_if(penalties_, [&](const auto& entry) { return entry.second <= at; });
+}
+
+}  // namespace kante::hub

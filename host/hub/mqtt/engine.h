@@ -1,0 +1,192 @@
+// The broker on one shard: its connections, sessions and subscriptions, and what it hands to the
+// engines of other shards.
+//
+// Knows neither threads nor sockets: whoever drives it (engine_shard.h; a test) says what became
+// readable, carries parcels and keeps time.  A publication's way: a connection reads it, publish()
+// finds who gets it, sessions queue a reference, flush() writes what the turn has gathered.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "host/hub/access.h"
+#include "host/hub/mqtt/counters.h"
+#include "host/hub/mqtt/gather.h"
+#include "host/hub/mqtt/limits.h"
+#include "host/hub/mqtt/parcel.h"
+#include "host/hub/mqtt/retained.h"
+#include "host/hub/mqtt/timer_wheel.h"
+#include "host/hub/mqtt/topic_tree.h"
+#include "host/mqtt/write.h"
+
+namespace kante::hub {
+
+class Connection;
+class Session;
+
+// Where an engine runs.
+class Surroundings {
+ public:
+  virtual ~Surroundings() = default;
+  virtual std::int64_t bootNs() const = 0;
+  virtual std::int64_t wallNs() const = 0;
+  // Says when the connection's transport becomes ready, until forget().  It may be so already.
+  virtual void watch(Connection& connection) = 0;
+  virtual void forget(Connection& connection) = 0;
+  // The connection is to be read again without having become ready.
+  virtual void readAgain(Connection& connection) = 0;
+  // To another engine; may wait for the end of the turn.
+  virtual void send(std::uint32_t engine, Parcel parcel) = 0;
+  // Something was refused that people want to know: who, and a sentence.
+  virtual void report(Refusal refusal, const std::string& who, const std::string& text) = 0;
+  // One connection less.
+  virtual void closed() = 0;
+};
+
+class Engine {
+ public:
+  static constexpr std::uint32_t kRetainedKeeper = 0;  // The engine that has retained messages.
+  static constexpr std::size_t kReadBytes = 64u << 10;
+
+  struct Parts {
+    const Limits& limits;
+    const Access& access;
+    Surroundings& surroundings;
+    std::uint32_t index = 0;
+    std::uint32_t engines = 1;
+  };
+  explicit Engine(const Parts& parts);
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // ---- for the driver ----
+  void accept(std::unique_ptr<Transport> transport, Peer peer);
+  void take(Parcel parcel);
+  // Writes what was said since the last call.  At the end of each turn.
+  void flush();
+  void tick();
+  // Says goodbye to everybody.
+  void shutDown();
+  std::span<char> readBuffer() { return read_buffer_; }
+
+  // ---- for connections and sessions ----
+  std::int64_t now() const { return surroundings_.bootNs(); }
+  Surroundings& surroundings() { return surroundings_; }
+  const Limits& limits() const { return limits_; }
+  const Access& access() const { return access_; }
+  Counters& counters() { return counters_; }
+  const Counters& counters() const { return counters_; }
+  TimerWheel& timers() { return timers_; }
+  Gather& gather() { return gather_; }
+  std::vector<iovec>& parts() { return parts_; }
+  mqtt::PropertyWriter& properties() { return properties_; }
+  bool isOverfull() const { return overfull_; }
+  std::string newClientId();
+
+  // The session of an admitted client, here; `present` says whether it was there.
+  Session* openSession(const std::shared_ptr<const Principal>& principal,
+                       std::string_view client_id, bool clean, bool& present);
+  void endSession(Session& session);
+  // Which engine has the session with this key.
+  std::uint32_t homeOf(std::string_view key) const;
+  std::uint32_t index() const { return index_; }
+
+  // How many receivers are known of here: sessions, groups, and other shards.
+  std::size_t publish(const PublicationRef& publication);
+  // SUBACK is said, and retained messages come, when every engine knows of the filters.
+  struct Subscribed {
+    std::string_view filter;
+    SubscriptionOptions options;
+    mqtt::RetainHandling retain_handling = mqtt::RetainHandling::kSend;
+  };
+  void subscribe(Session& session, const std::vector<Subscribed>& filters, std::string suback);
+  void unsubscribe(Session& session, std::string_view filter);
+
+  void flushLater(Connection& connection);
+  // An admitted connection goes where its session is; what is left of it here is buried.
+  void sendTo(std::uint32_t home, std::unique_ptr<Arrival> arrival, Connection& left);
+  // It stays until the end of the turn.
+  void bury(Connection& connection);
+  // Whether this principal was refused for something a moment ago.
+  bool isPenalized(const std::string& principal) const;
+  void penalize(const std::string& principal);
+
+ private:
+  struct Hear;  // Visits parcels.
+  struct Text {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const {
+      return std::hash<std::string_view>()(text);
+    }
+  };
+  struct WaitingSuback {
+    std::uint64_t ticket;
+    std::string session;  // Its key; it may be gone, or another connection have it.
+    std::uint64_t connection;
+    std::string suback;
+    std::vector<RetainedWanted> retained;
+  };
+  struct Receiver {
+    Session* session = nullptr;
+    SubscriptionOptions options;
+    std::unique_ptr<std::vector<std::uint32_t>> more_ids = {};
+  };
+  struct MatchMemo {
+    std::uint64_t version = 0;
+    std::string topic;
+    TopicTree::Matches matches;
+  };
+  static constexpr std::size_t kMemos = 64;
+
+  const TopicTree::Matches& matchesOf(std::string_view topic);
+  void deliver(const PublicationRef& publication, const TopicTree::Matches& matches);
+  void deliverTo(const PublicationRef& publication, Receiver& receiver);
+  void deliverToGroup(const PublicationRef& publication, ShareGroup& group, std::uint32_t hops);
+  void retain(const PublicationRef& publication);
+  void wantRetained(RetainedWanted wanted);
+  void deliverRetained(const RetainedFound& found);
+  void tellInterest(std::string_view filter, std::uint32_t members);
+  std::uint64_t seenByAll() const;
+  void sayWaiting();
+  void arrive(const std::unique_ptr<Arrival>& arrival);
+  void reconsider(const std::string& principal);
+  void forgetPenalties();
+
+  const Limits& limits_;
+  const Access& access_;
+  Surroundings& surroundings_;
+  const std::uint32_t index_;
+  const std::uint32_t engines_;
+  Counters counters_;
+  TimerWheel timers_;
+  TopicTree tree_;
+  TopicTree::Matches matches_;
+  std::array<MatchMemo, kMemos> memos_;
+  Retained retained_;
+  std::unordered_map<Connection*, std::unique_ptr<Connection>> connections_;
+  std::vector<std::unique_ptr<Connection>> buried_;
+  std::unordered_map<std::string, std::unique_ptr<Session>, Text, std::equal_to<>> sessions_;
+  std::vector<Connection*> dirty_;
+  std::vector<Receiver> receivers_;  // Of the publication at hand.
+  std::uint64_t walk_ = 0;
+  std::uint64_t numbers_ = 0;  // Sessions and connections that there ever were.
+  std::uint64_t ticket_ = 0;
+  std::vector<std::uint64_t> seen_;  // Tickets, by engine.
+  std::deque<WaitingSuback> waiting_;
+  std::unordered_map<std::string, std::int64_t> penalties_;
+  bool overfull_ = false;
+  Gather gather_;
+  std::vector<iovec> parts_;
+  mqtt::PropertyWriter properties_;
+  std::vector<char> read_buffer_;
+};
+
+}  // namespace kante::hub

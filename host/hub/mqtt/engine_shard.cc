@@ -1,0 +1,191 @@
+#include "host/hub/mqtt/engine_shard.h"
+
+#include <sys/epoll.h>
+
+#include <array>
+#include <chrono>
+#include <utility>
+
+#include "host/hub/mqtt/connection.h"
+
+namespace kante::hub {
+namespace {
+
+constexpr std::chrono::milliseconds kTick{250};
+
+}  // namespace
+
+class EngineShard::Letter final : public Mail {
+ public:
+  Letter(EngineShard& to, std::vector<Parcel> parcels) : to_(to), parcels_(std::move(parcels)) {}
+  void arrive() override { to_.hear(parcels_); }
+
+ private:
+  EngineShard& to_;
+  std::vector<Parcel> parcels_;
+};
+
+EngineShard::EngineShard(std::shared_ptr<Shard> shard, const Options& options,
+                         std::uint32_t engines)
+    : shard_(std::move(shard)),
+      report_(options.report),
+      closed_(options.closed),
+      engine_({options.limits, options.access, *this, options.index, engines}),
+      epoll_(shard_->io()),
+      timer_(shard_->io()),
+      outbox_(engines) {}
+
+EngineShard::~EngineShard() = default;
+
+void EngineShard::meet(const std::vector<std::unique_ptr<EngineShard>>& all) {
+  for (const auto& one : all) others_.push_back(one.get());
+}
+
+Status EngineShard::start() {
+  const int descriptor = ::epoll_create1(EPOLL_CLOEXEC);
+  if (descriptor < 0) return failErrno("epoll_create1");
+  epoll_.assign(descriptor);
+  shard_->post([this] {
+    arm();
+    armTick();
+  });
+  return {};
+}
+
+void EngineShard::stop(std::function<void()> done) {
+  shard_->post([this, done = std::move(done)] {
+    engine_.shutDown();
+    stopped_ = true;
+    shard_->deschedule(*this);
+    boost::system::error_code ignored;
+    epoll_.close(ignored);
+    timer_.cancel();
+    done();
+  });
+}
+
+// ---- from other threads
+
+void EngineShard::accept(std::unique_ptr<Transport> transport, Peer peer) {
+  // A task is copied about; what moves only travels in a box.
+  const auto box = std::make_shared<std::pair<std::unique_ptr<Transport>, Peer>>(
+      std::move(transport), std::move(peer));
+  shard_->post([this, box] {
+    if (stopped_) return closed_();
+    engine_.accept(std::move(box->first), std::move(box->second));
+    shard_->runLater(*this);
+  });
+}
+
+void EngineShard::take(Parcel parcel) {
+  std::vector<Parcel> one;
+  one.push_back(std::move(parcel));
+  shard_->take(std::make_unique<Letter>(*this, std::move(one)));
+}
+
+void EngineShard::hear(std::vector<Parcel>& parcels) {
+  if (stopped_) return;
+  for (Parcel& parcel : parcels) engine_.take(std::move(parcel));
+  shard_->runLater(*this);
+}
+
+// ---- the engine's surroundings
+
+void EngineShard::watch(Connection& connection) {
+  const int descriptor = connection.transport().descriptor();
+  epoll_event event{};
+  event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+  event.data.ptr = &connection;
+  (void)::epoll_ctl(epoll_.native_handle(), EPOLL_CTL_ADD, descriptor, &event);
+}
+
+void EngineShard::forget(Connection& connection) {
+  const int descriptor = connection.transport().descriptor();
+  (void)::epoll_ctl(epoll_.native_handle(), EPOLL_CTL_DEL, descriptor, nullptr);
+  if (std::exchange(connection.ready, false)) std::erase(ready_, &connection);
+}
+
+void EngineShard::readAgain(Connection& connection) {
+  if (std::exchange(connection.ready, true)) return;
+  ready_.push_back(&connection);
+  shard_->runLater(*this);
+}
+
+void EngineShard::send(std::uint32_t engine, Parcel parcel) {
+  outbox_[engine].push_back(std::move(parcel));
+}
+
+void EngineShard::report(Refusal refusal, const std::string& who, const std::string& text) {
+  if (report_) report_(refusal, who, text);
+}
+
+// ---- turns
+
+void EngineShard::arm() {
+  epoll_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
+                    [this](const boost::system::error_code& error) {
+                      if (error || stopped_) return;
+                      polled_ = true;
+                      shard_->runLater(*this);
+                    });
+}
+
+void EngineShard::armTick() {
+  timer_.expires_after(kTick);
+  timer_.async_wait([this](const boost::system::error_code& error) {
+    if (error || stopped_) return;
+    engine_.tick();
+    shard_->runLater(*this);
+    armTick();
+  });
+}
+
+void EngineShard::poll() {
+  std::array<epoll_event, kEvents> events;
+  const int count = ::epoll_wait(epoll_.native_handle(), events.data(), kEvents, 0);
+  polled_ = count == kEvents;
+  if (!polled_) arm();
+  for (int i = 0; i < count; ++i) {
+    const epoll_event& event = events[static_cast<std::size_t>(i)];
+    auto& connection = *static_cast<Connection*>(event.data.ptr);
+    if (connection.isEnded()) continue;
+    if ((event.events & EPOLLOUT) != 0) connection.writable();
+    if ((event.events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) connection.hungUp();
+    if ((event.events & ~std::uint32_t{EPOLLOUT}) != 0 && !connection.isEnded())
+      readAgain(connection);
+  }
+}
+
+bool EngineShard::run(Shard&) {
+  if (stopped_) return false;
+  if (polled_) poll();
+  // Those of this slice; who has more comes again after the others.
+  reading_.swap(ready_);
+  std::size_t slices = kSliceBytes / Engine::kReadBytes;
+  for (std::size_t i = 0; i < reading_.size(); ++i) {
+    Connection& connection = *reading_[i];
+    connection.ready = false;
+    if (connection.isEnded()) continue;
+    if (slices == 0) {
+      readAgain(connection);
+      continue;
+    }
+    if (!connection.read() || connection.isEnded()) continue;
+    --slices;
+    readAgain(connection);
+  }
+  reading_.clear();
+  finish();
+  return polled_ || !ready_.empty();
+}
+
+void EngineShard::finish() {
+  engine_.flush();
+  for (std::size_t i = 0; i < outbox_.size(); ++i) {
+    if (outbox_[i].empty()) continue;
+    EngineShard& to = *others_[i];
+    to.shard_->take(std::make_unique<Letter>(to, std::exchange(outbox_[i], {})));
+  }
+}
+
+}  // namespace kante::hub

@@ -1,0 +1,88 @@
+// Drives an engine on a shard: its sockets' readiness by an epoll set of its own within the shard's
+// loop, parcels in one mail a target and turn, time by a timer.
+//
+// Edge-triggered: a socket is registered once and asked until it has nothing more.  A run handles
+// a bounded slice and then writes what it gathered, so that modules on the same shard have their
+// turns.
+#pragma once
+
+#include <atomic>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "host/hub/mqtt/engine.h"
+#include "host/shard/runnable.h"
+#include "host/shard/shard.h"
+
+namespace kante::hub {
+
+class EngineShard final : public Runnable, private Surroundings {
+ public:
+  static constexpr int kEvents = 64;                      // Taken from the kernel at once.
+  static constexpr std::size_t kSliceBytes = 256u << 10;  // Read before others run, about.
+
+  struct Options {
+    const Limits& limits;
+    const Access& access;
+    std::uint32_t index = 0;
+    // Any thread; must be quick.
+    std::function<void(Refusal, const std::string& who, const std::string& text)> report;
+    std::function<void()> closed;
+  };
+  // Control thread.
+  EngineShard(std::shared_ptr<Shard> shard, const Options& options, std::uint32_t engines);
+  ~EngineShard() override;
+
+  // All engines, by index; before start().
+  void meet(const std::vector<std::unique_ptr<EngineShard>>& all);
+  Status start();
+  // Says goodbye to the clients and lets go of the shard; `done` on the shard's thread.
+  void stop(std::function<void()> done);
+
+  // Any thread.
+  void accept(std::unique_ptr<Transport> transport, Peer peer);
+  void take(Parcel parcel);
+  const Counters& counters() const { return engine_.counters(); }
+
+  bool run(Shard& shard) override;
+
+ private:
+  class Letter;
+
+  // Surroundings; the shard's thread.
+  std::int64_t bootNs() const override { return shard_->bootNs(); }
+  std::int64_t wallNs() const override { return shard_->wallNs(); }
+  void watch(Connection& connection) override;
+  void forget(Connection& connection) override;
+  void readAgain(Connection& connection) override;
+  void send(std::uint32_t engine, Parcel parcel) override;
+  void report(Refusal refusal, const std::string& who, const std::string& text) override;
+  void closed() override { closed_(); }
+
+  void post(std::function<void()> task);
+  void arm();
+  void armTick();
+  void poll();
+  void finish();
+  void hear(std::vector<Parcel>& parcels);
+
+  const std::shared_ptr<Shard> shard_;
+  const std::function<void(Refusal, const std::string&, const std::string&)> report_;
+  const std::function<void()> closed_;
+  Engine engine_;
+  boost::asio::posix::stream_descriptor epoll_;
+  boost::asio::steady_timer timer_;
+  std::vector<EngineShard*> others_;         // By index, itself included.
+  std::vector<std::vector<Parcel>> outbox_;  // The same.
+  std::vector<Connection*> ready_;           // To be read.
+  std::vector<Connection*> reading_;
+  bool polled_ = false;  // The kernel has more events than were taken.
+  bool stopped_ = false;
+};
+
+}  // namespace kante::hub

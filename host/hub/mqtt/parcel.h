@@ -1,0 +1,70 @@
+// What engines say to each other.  Between two of them everything arrives in order.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "host/hub/access.h"
+#include "host/hub/mqtt/publication.h"
+#include "host/hub/mqtt/topic_tree.h"
+#include "host/hub/mqtt/transport.h"
+
+namespace kante::hub {
+
+// A message for the receiver's own subscribers.
+struct Fanout {
+  PublicationRef publication;
+};
+// For one member of a group there; handed on when there is none any more.
+struct ShareFanout {
+  PublicationRef publication;
+  std::string key;
+  std::uint32_t hops = 0;
+};
+// How many members the sender has for a filter; answered by Seen with the same ticket.
+struct Interest {
+  std::uint32_t from = 0;
+  std::string filter;
+  std::uint32_t members = 0;
+  std::uint64_t ticket = 0;
+};
+struct Seen {
+  std::uint32_t from = 0;
+  std::uint64_t ticket = 0;
+};
+// To the keeper of retained messages: this is the last of its topic, or, empty, there is none.
+struct Retain {
+  PublicationRef publication;
+};
+// Which of them match?  Answered with Kept.
+struct RetainedWanted {
+  std::uint32_t from = 0;
+  std::string session;  // Its key.
+  std::string filter;
+  SubscriptionOptions options;
+};
+struct RetainedFound {
+  RetainedWanted wanted;
+  std::vector<PublicationRef> publications;
+};
+// A connection whose session belongs to the receiver, with what it has said so far: a CONNECT that
+// was admitted, and perhaps more.
+struct Arrival {
+  std::unique_ptr<Transport> transport;
+  std::unique_ptr<Peer> peer;
+  std::string bytes;
+  Admission admission;
+  std::string assigned_id;  // Empty: the client has its own.
+};
+// Grants changed, or a principal is gone: every session of it is looked at again.
+struct Reconsider {
+  std::string principal;
+};
+
+using Parcel = std::variant<Fanout, ShareFanout, Interest, Seen, Retain, RetainedWanted,
+                            std::unique_ptr<RetainedFound>, std::unique_ptr<Arrival>, Reconsider>;
+
+}  // namespace kante::hub

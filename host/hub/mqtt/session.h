@@ -1,0 +1,108 @@
+// What the broker keeps of a client while its session lasts, connected or not: subscriptions, what
+// waits for it, what is under way in both directions, and its will.
+//
+// Sessions belong to (principal, client id), so nobody takes over another's.  Lives on the shard
+// that its key falls on.  Bounded by Limits; what does not fit is dropped and counted.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "host/hub/access.h"
+#include "host/hub/mqtt/inflight.h"
+#include "host/hub/mqtt/timer_wheel.h"
+#include "host/hub/mqtt/topic_tree.h"
+#include "host/shard/fifo.h"
+
+namespace kante::hub {
+
+class Connection;
+class Engine;
+
+struct Will {
+  PublicationRef publication;  // Null: there is none.
+  std::uint32_t delay_s = 0;
+  std::optional<std::uint32_t> expiry_s = {};  // From when it is published.
+};
+
+class Session final : public Deadline {
+ public:
+  struct Filter {
+    std::string text;  // As subscribed, "$share/…" and all.
+    SubscriptionOptions options;
+  };
+  static constexpr std::uint32_t kForever = 0xffff'ffff;
+
+  Session(Engine& engine, std::string key, std::string client_id, std::uint64_t number);
+  ~Session() override;
+
+  // Names a session over all shards.
+  static std::string keyOf(std::string_view principal, std::string_view client_id);
+
+  const std::string& key() const { return key_; }
+  const std::string& clientId() const { return client_id_; }
+  std::uint64_t number() const { return number_; }
+  const Principal& principal() const { return *principal_; }
+  const std::shared_ptr<const Principal>& sharedPrincipal() const { return principal_; }
+  void setPrincipal(std::shared_ptr<const Principal> principal) {
+    principal_ = std::move(principal);
+  }
+  Connection* connection() const { return connection_; }
+
+  // A connection takes it on, or leaves it (null).
+  void attach(Connection* connection);
+  // What to do when nobody is connected any more, at the latest after `expiry_s`.
+  void setExpiry(std::uint32_t expiry_s) { expiry_s_ = expiry_s; }
+  std::uint32_t expiry() const { return expiry_s_; }
+  void setWill(Will will) { will_ = std::move(will); }
+  bool hasWill() const { return static_cast<bool>(will_.publication); }
+  // Without a connection from now on.  kPublish: the will is due, now or after its delay.
+  enum class WillIs { kDue, kGone };
+  void leave(WillIs will, std::int64_t now_ns);
+  // Publishes the will if there is one, whatever its delay.
+  void publishWill();
+
+  const std::vector<Filter>& filters() const { return filters_; }
+  // Adds or replaces; true: it is new.
+  bool addFilter(std::string_view text, const SubscriptionOptions& options);
+  bool removeFilter(std::string_view text);
+
+  // Takes a message for the client, or drops and counts it.
+  void offer(Outgoing&& message);
+  Fifo<Outgoing>& queue() { return queue_; }
+  Inflight& inflight() { return inflight_; }
+  ReceivedIds& received() { return received_; }
+  // The queue's next message left it; `bytes`: of a message that left the session.
+  void unqueued(std::uint64_t bytes) { bytes_ -= bytes; }
+  std::uint64_t bytes() const { return bytes_; }
+
+  // For one walk over the subscriptions that a topic matches.
+  std::uint64_t walk = 0;
+  std::size_t match = 0;
+
+ private:
+  void due() override;
+  void forgetQos0();
+
+  Engine& engine_;
+  const std::string key_;
+  const std::string client_id_;
+  const std::uint64_t number_;
+  std::shared_ptr<const Principal> principal_;  // Shared with whoever else asked for it.
+  Connection* connection_ = nullptr;
+  std::uint32_t expiry_s_ = 0;
+  std::int64_t ends_ns_ = kNone;
+  std::int64_t will_ns_ = kNone;
+  Will will_;
+  std::vector<Filter> filters_;
+  Fifo<Outgoing> queue_;
+  Inflight inflight_;
+  ReceivedIds received_;
+  std::uint64_t bytes_ = 0;  // Of what is queued and in flight.
+};
+
+}  // namespace kante::hub

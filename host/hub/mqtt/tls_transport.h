@@ -1,0 +1,49 @@
+// TLS by an SSL object on the descriptor, which gives its buffers back while nothing moves.
+#pragma once
+
+#include <openssl/ssl.h>
+
+#include <memory>
+#include <string>
+
+#include "host/base/fd.h"
+#include "host/base/result.h"
+#include "host/hub/mqtt/transport.h"
+
+namespace kante::hub {
+
+using TlsContext = std::shared_ptr<SSL_CTX>;  // Shared by the listeners and their connections.
+
+struct TlsFiles {
+  std::string certificate;  // PEM: chain, the server's own first.
+  std::string key;          // PEM.
+  std::string client_ca;    // PEM; empty: clients are known by thumbprint or not by certificates.
+};
+// TLS 1.2 and 1.3.  A client may show a certificate; what it is worth is for Access to say.
+Result<TlsContext> makeTlsContext(const TlsFiles& files);
+
+class TlsTransport final : public Transport {
+ public:
+  // Connected and non-blocking.  Null: out of memory.
+  static std::unique_ptr<TlsTransport> accept(const TlsContext& context, FileDescriptor socket);
+  Moved read(std::span<char> into) override;
+  Moved write(std::span<const iovec> parts) override;
+  int descriptor() const override { return socket_.get(); }
+  bool isHandshaking() const override { return SSL_is_init_finished(ssl_.get()) == 0; }
+  void describe(Peer& peer) const override;
+  void shutDown() override;
+
+ private:
+  struct Free {
+    void operator()(SSL* ssl) const { SSL_free(ssl); }
+  };
+  TlsTransport(std::unique_ptr<SSL, Free> ssl, FileDescriptor socket)
+      : socket_(std::move(socket)), ssl_(std::move(ssl)) {}
+  Moved moved(int result);
+
+  FileDescriptor socket_;
+  std::unique_ptr<SSL, Free> ssl_;
+  bool broken_ = false;
+};
+
+}  // namespace kante::hub
