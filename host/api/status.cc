@@ -12,6 +12,7 @@
 #include "host/base/events.h"
 #include "host/base/trusted_clock.h"
 #include "host/bundle/distrust.h"
+#include "host/hub/mqtt/broker.h"
 #include "host/identity/registered_access.h"
 #include "host/placement/module_host.h"
 #include "host/store/store.h"
@@ -231,6 +232,15 @@ json::object uplinkJson(const StatusParts& parts) {
           {"cost", costJson(uplink.traffic)}};
 }
 
+// Null: no device is served.
+json::value hubJson(const StatusParts& parts) {
+  if (parts.broker == nullptr) return nullptr;
+  const hub::BrokerStatus hub = parts.broker->status();
+  return json::object{{"connections", hub.connections},     {"sessions", hub.sessions},
+                      {"subscriptions", hub.subscriptions}, {"retained", hub.retained},
+                      {"received", hub.received},           {"sent", hub.sent}};
+}
+
 json::object storeJson(const StatusParts& parts) {
   if (parts.store == nullptr) return {{"bytes", 0}, {"max_bytes", 0}};
   const StoreStatus store = parts.store->status();
@@ -345,6 +355,7 @@ json::object statusJson(const StatusParts& parts) {
            json::object{{"used", parts.modules.loadsUsed()}, {"max", parts.modules.loadsMax()}}},
           {"uplink", uplinkJson(parts)},
           {"store", storeJson(parts)},
+          {"hub", hubJson(parts)},
           {"clock", clockJson(parts)},
           {"sandbox", sandboxJson(parts)},
           {"host", parts.host == nullptr ? json::value() : json::value(hostJson(*parts.host))},
@@ -364,6 +375,7 @@ std::string metricsText(const StatusParts& parts) {
   parts.modules.collect(out);
   if (parts.store != nullptr) parts.store->collect(out);
   if (parts.access != nullptr) parts.access->collect(out);
+  if (parts.broker != nullptr) parts.broker->collect(out);
   if (parts.uplink != nullptr) {
     parts.uplink->collect(out);
   } else {

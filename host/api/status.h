@@ -19,6 +19,9 @@ class Store;
 class TrustedClock;
 class Uplink;
 class ApiServer;
+namespace hub {
+class Broker;
+}
 
 // What sandboxed modules run in.
 struct SandboxStatus {
@@ -57,6 +60,7 @@ struct StatusParts {
   const SandboxStatus* sandbox = nullptr;    // Null: nobody asked for one.
   const RegisteredAccess* access = nullptr;  // Null: no devices.
   const HostStatus* host = nullptr;          // Null: it cannot be updated.
+  const hub::Broker* broker = nullptr;       // Null: no device is served.
 };
 
 // Messages that were dropped since the start, by reason, wherever that was.

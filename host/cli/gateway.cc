@@ -21,6 +21,7 @@
 #include "host/bundle/bundle_store.h"
 #include "host/bundle/distrust.h"
 #include "host/cli/blame.h"
+#include "host/cli/gateway_hub.h"
 #include "host/cli/gateway_identity.h"
 #include "host/cli/gateway_sandbox.h"
 #include "host/cli/host_lock.h"
@@ -29,6 +30,7 @@
 #include "host/cli/state_watch.h"
 #include "host/cli/supervisor.h"
 #include "host/hub/methods.h"
+#include "host/hub/mqtt/broker.h"
 #include "host/hub/twins.h"
 #include "host/placement/crash_page.h"
 #include "host/placement/hub_services.h"
@@ -197,6 +199,7 @@ struct Gateway::State {
   std::shared_ptr<StoreDoor> door;  // Shared with the sinks that lead through it.
   std::unique_ptr<StoreSink> upstream;
   std::unique_ptr<GatewaySandbox> sandbox;
+  std::unique_ptr<GatewayHub> hub;  // Ended by stop(); destroyed after the shards that it was on.
   std::unique_ptr<ModuleHost> modules;
   std::unique_ptr<Agent> agent;
   std::unique_ptr<HostUpdate> update;
@@ -322,6 +325,8 @@ Status Gateway::State::openModules() {
     if (kind == "module.violation") sandbox->reportViolation(*twins, module, text);
   };
   modules = makeModuleHost(std::move(host));
+  KANTE_TRY(made, GatewayHub::make(config, {control, log, wall, *identity, *modules}));
+  hub = std::move(made);
   return {};
 }
 
@@ -376,7 +381,8 @@ Status Gateway::State::openApi() {
   api = std::make_unique<ApiServer>(control, router, log, std::move(where));
   status.emplace(StatusParts{config.gateway.id, clock, started_boot_ns, *modules, *agent, events,
                              store.get(), uplink.get(), api.get(), &*distrust, &wall,
-                             &sandbox->status(), &identity->access(), &update->status()});
+                             &sandbox->status(), &identity->access(), &update->status(),
+                             hub ? &hub->broker() : nullptr});
   addStatusEndpoints(router, *status);
   addModuleEndpoints(router, *modules, log, control);
   addMoveEndpoint(router, *modules,
@@ -418,6 +424,7 @@ Status Gateway::start(std::function<void(Status)> ready) {
   state->methods->expectMore("the host starts its modules; try again in a second");
   KANTE_CHECK(state->api->start());
   if (state->uplink) KANTE_CHECK(state->uplink->start());
+  if (state->hub) KANTE_CHECK(state->hub->start());
   state->watch->start();
   state->startDeployment([state, ready = std::move(ready)](Status outcome) {
     state->methods->everybodyCame();
@@ -529,7 +536,9 @@ void Gateway::State::leave(std::function<void()> done) {
     log.warn("host", "modules did not end in time and are left behind");
     afterDrain();
   });
-  modules->shutDown([this] { afterDrain(); });
+  const auto end_modules = [this] { modules->shutDown([this] { afterDrain(); }); };
+  if (!hub) return end_modules();
+  hub->stop(end_modules);
 }
 
 // Called by the last module's end or by the deadline; whichever comes first goes on.

@@ -130,6 +130,24 @@ void checkPlainText(Section& section, const HubMqttConfig& mqtt) {
   }
 }
 
+void readHubLimits(ConfigReader& reader, const TomlValue* table, HubLimitsConfig& out) {
+  Section section(reader, table, "hub.limits");
+  section.number("connections", out.connections, 1, 1'000'000);
+  section.number("connections_per_s", out.connections_per_s, 1, 1'000'000);
+  section.number("sessions", out.sessions, 1, 10'000'000);
+  section.number("message_bytes", out.message_bytes, 1 << 20, std::int64_t{1} << 40);
+  section.number("retained_messages", out.retained_messages, 0, 100'000'000);
+  section.number("retained_bytes", out.retained_bytes, 0, std::int64_t{1} << 40);
+  section.number("connect_timeout_ms", out.connect_timeout_ms, 100, 600'000);
+  section.number("packet_bytes", out.packet_bytes, 1024, 268'435'460);
+  section.number("inflight", out.inflight, 1, 32'768);
+  section.number("keep_alive_s", out.keep_alive_s, 0, 65'535);
+  section.number("session_expiry_s", out.session_expiry_s, 0, 0xffff'ffff);
+  section.number("subscriptions", out.subscriptions, 1, 1'000'000);
+  section.number("queue_messages", out.queue_messages, 1, 10'000'000);
+  section.number("queue_bytes", out.queue_bytes, 1024, std::int64_t{1} << 40);
+}
+
 void readHub(ConfigReader& reader, const TomlValue* table, HubConfig& out) {
   Section section(reader, table, "hub");
   section.text("hostname", out.hostname, checkHostname);
@@ -141,6 +159,7 @@ void readHub(ConfigReader& reader, const TomlValue* table, HubConfig& out) {
     mqtt.boolean("insecure_plain_text", out.mqtt.insecure_plain_text);
     checkPlainText(mqtt, out.mqtt);
   }
+  readHubLimits(reader, section.table("limits"), out.limits);
   Section(reader, section.table("https"), "hub.https")
       .texts("listen", out.https.listen, checkEndpoint);
   Section tls(reader, section.table("tls"), "hub.tls");

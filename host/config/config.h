@@ -67,9 +67,28 @@ struct HubTlsConfig {
   std::string client_ca;
 };
 
+// What one client, and all of them, may take of the hub.
+struct HubLimitsConfig {
+  std::uint32_t connections = 20'000;
+  std::uint32_t connections_per_s = 200;     // Of one address; twice as many at once.
+  std::uint32_t sessions = 50'000;           // With those that nobody is connected to.
+  std::uint64_t message_bytes = 256u << 20;  // Of all messages that wait for clients.
+  std::uint32_t retained_messages = 50'000;
+  std::uint64_t retained_bytes = 64u << 20;
+  std::uint32_t connect_timeout_ms = 10'000;
+  std::uint32_t packet_bytes = (1u << 20) + (64u << 10);
+  std::uint32_t inflight = 1024;   // Of QoS 1 and 2, of one client in one direction.
+  std::uint32_t keep_alive_s = 0;  // The longest; 0: any, and none.
+  std::uint32_t session_expiry_s = 7 * 86'400;
+  std::uint32_t subscriptions = 1024;  // Of one session, as what follows.
+  std::uint32_t queue_messages = 16'384;
+  std::uint64_t queue_bytes = 16u << 20;
+};
+
 struct HubConfig {
   std::string hostname;  // Default: gateway.id + ".local".
   HubMqttConfig mqtt;
+  HubLimitsConfig limits;
   HubHttpsConfig https;
   HubTlsConfig tls;
 };

@@ -16,12 +16,7 @@ struct Wish {
 Status supported(const Config& config) {
   const UplinkConfig& uplink = config.uplink;
   const Wish kWishes[] = {
-      {"hub.mqtt.listen", !config.hub.mqtt.listen.empty(), "the hub for leaf devices"},
-      {"hub.mqtt.tls_listen", !config.hub.mqtt.tls_listen.empty(), "the hub for leaf devices"},
-      {"hub.mqtt.anonymous", config.hub.mqtt.anonymous, "the hub for leaf devices"},
-      {"hub.https.listen", !config.hub.https.listen.empty(), "the hub for leaf devices"},
-      {"hub.tls.cert", !config.hub.tls.cert.empty(), "the hub for leaf devices"},
-      {"hub.tls.client_ca", !config.hub.tls.client_ca.empty(), "the hub for leaf devices"},
+      {"hub.https.listen", !config.hub.https.listen.empty(), "HTTPS for devices"},
       {"trust.deployers", !config.trust.deployers.empty(), "obeying signed documents from afar"},
       {"trust.roots", !config.trust.roots.empty(), "replacing trust from afar"},
       {"uplink.kind", uplink.kind == UplinkKind::kIothub || uplink.kind == UplinkKind::kKante,

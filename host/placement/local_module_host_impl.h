@@ -30,6 +30,7 @@ class LocalModuleHost final : public ModuleHost {
   void saveAll(SavedAll saved) override;
   void resume() override;
   void shutDown(std::function<void()> done) override;
+  Result<std::vector<std::shared_ptr<Shard>>> shards() override { return shards_.shared(); }
   std::vector<ModuleStatus> modules() const override;
   std::vector<RouteStatus> routes() const override;
   DropCounts dropped() const override;

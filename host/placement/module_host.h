@@ -22,6 +22,7 @@
 namespace kante {
 
 class MetricWriter;
+class Shard;
 
 enum class ModuleState { kStarting, kRunning, kDraining, kStopped, kBackoff, kFailed };
 const char* name(ModuleState state);
@@ -99,6 +100,12 @@ class ModuleHost {
 
   // Drains and ends every module; after it nothing runs.  The last call.
   virtual void shutDown(std::function<void()> done) = 0;
+
+  // The shards that are nobody's own, made if there are fewer yet: for sessions, which live there
+  // until shutDown() ends them.
+  virtual Result<std::vector<std::shared_ptr<Shard>>> shards() {
+    return fail(Errc::kUnsupported, "this host has no shards");
+  }
 
   virtual std::vector<ModuleStatus> modules() const = 0;
   virtual std::vector<RouteStatus> routes() const = 0;

@@ -67,6 +67,17 @@ Status ShardPool::place(const std::vector<ModuleSpec>& modules,
   return {};
 }
 
+Result<std::vector<std::shared_ptr<Shard>>> ShardPool::shared() {
+  while (load_.size() < shared_max_) {
+    KANTE_TRY(made, make());
+    load_[made] = 0;
+  }
+  std::vector<std::shared_ptr<Shard>> out;
+  for (const auto& shard : shards_)
+    if (load_.contains(shard.get())) out.push_back(shard);
+  return out;
+}
+
 void ShardPool::releaseDedicated(Shard& shard) {
   if (const auto at = dedicated_.find(&shard); at != dedicated_.end()) {
     at->second = false;

@@ -26,6 +26,8 @@ class ShardPool {
   Status place(const std::vector<ModuleSpec>& modules,
                const std::map<std::string, std::size_t>& groups,
                std::map<std::string, Shard*>& homes);
+  // All that are shared, made if they are not there yet.
+  Result<std::vector<std::shared_ptr<Shard>>> shared();
   // Its dedicated module is gone; the shard is used for the next one.
   void releaseDedicated(Shard& shard);
   void stop();

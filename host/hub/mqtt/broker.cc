@@ -96,8 +96,8 @@ void Broker::reportLine(Refusal refusal, const std::string& who, const std::stri
                   {{"reason", name(refusal)}, {"unreported", std::to_string(silenced)}});
 }
 
-void Broker::reconsider(const std::string& principal) {
-  for (const auto& engine : engines_) engine->take(Reconsider{principal});
+void Broker::reconsider(const std::string& principal, Connections connections) {
+  for (const auto& engine : engines_) engine->take(Reconsider{principal, connections});
 }
 
 BrokerStatus Broker::status() const {

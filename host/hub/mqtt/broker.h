@@ -18,6 +18,7 @@
 #include "host/hub/mqtt/counters.h"
 #include "host/hub/mqtt/limits.h"
 #include "host/hub/mqtt/listener.h"
+#include "host/hub/mqtt/parcel.h"
 #include "host/hub/mqtt/rate.h"
 #include "host/hub/mqtt/tls_transport.h"
 
@@ -71,7 +72,7 @@ class Broker {
   // For connections from now on; nobody who is connected notices.
   void setTls(TlsContext tls) { parts_.tls = std::move(tls); }
   // The principal's grants changed, or it is gone: acts on its sessions.
-  void reconsider(const std::string& principal);
+  void reconsider(const std::string& principal, Connections connections);
 
   BrokerStatus status() const;                // Any thread.
   void collect(MetricWriter& metrics) const;  // Any thread.

@@ -143,36 +143,35 @@ void Engine::endSession(Session& session) {
   counters_.sessions.set(sessions_.size());
 }
 
-void Engine::reconsider(const std::string& principal) {
+void Engine::reconsider(const Reconsider& change) {
   std::vector<std::string> keys;
   for (const auto& [key, session] : sessions_)
-    if (session->principal().name() == principal) keys.push_back(key);
+    if (session->principal().name() == change.principal) keys.push_back(key);
   for (const std::string& key : keys) {
     const auto at = sessions_.find(key);
-    if (at == sessions_.end()) continue;
-    Session& session = *at->second;
-    auto now_is = access_.current(session.principal());
-    const bool lost =
-        !now_is ||
-        std::any_of(
-            session.filters().begin(), session.filters().end(), [&](const Session::Filter& one) {
-              const std::string_view text = one.text;
-              return !now_is->maySubscribe(mqtt::isShared(text) ? mqtt::sharedFilter(text)->filter
-                                                                : text);
-            });
-    if (!lost) {
-      session.setPrincipal(std::move(now_is));
-      if (session.connection() != nullptr) session.connection()->grantsChanged();
-      continue;
-    }
-    session.setExpiry(0);  // Whoever may not have its subscriptions begins anew, or not at all.
-    if (Connection* connection = session.connection()) {
-      connection->endFor(mqtt::Reason::kAdministrativeAction, Refusal::kDenied,
-                         "its grants were taken away");
-    } else {
-      endSession(session);
-    }
+    if (at != sessions_.end()) reconsider(*at->second, change.connections);
   }
+}
+
+void Engine::reconsider(Session& session, Connections connections) {
+  auto now_is = access_.current(session.principal());
+  const auto lost = [&](const Session::Filter& one) {
+    const std::string_view text = one.text;
+    return !now_is->maySubscribe(mqtt::isShared(text) ? mqtt::sharedFilter(text)->filter : text);
+  };
+  Connection* connection = session.connection();
+  const auto& filters = session.filters();
+  if (!now_is || std::any_of(filters.begin(), filters.end(), lost)) {
+    session.setExpiry(0);  // Whoever may not have its subscriptions begins anew, or not at all.
+    if (connection == nullptr) return endSession(session);
+    return connection->endFor(mqtt::Reason::kAdministrativeAction, Refusal::kDenied,
+                              "its grants were taken away");
+  }
+  session.setPrincipal(std::move(now_is));
+  if (connection == nullptr) return;
+  if (connections == Connections::kKeep) return connection->grantsChanged();
+  connection->endFor(mqtt::Reason::kNotAuthorized, Refusal::kDenied,
+                     "what it proved itself with counts no more");
 }
 
 // ---- who must wait

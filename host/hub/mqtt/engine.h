@@ -157,7 +157,8 @@ class Engine {
   std::uint64_t seenByAll() const;
   void sayWaiting();
   void arrive(const std::unique_ptr<Arrival>& arrival);
-  void reconsider(const std::string& principal);
+  void reconsider(const Reconsider& change);
+  void reconsider(Session& session, Connections connections);
   void forgetPenalties();
 
   const Limits& limits_;

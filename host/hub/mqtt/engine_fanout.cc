@@ -243,7 +243,7 @@ struct Engine::Hear {
   void operator()(RetainedWanted& one) const { engine.wantRetained(std::move(one)); }
   void operator()(std::unique_ptr<RetainedFound>& one) const { engine.deliverRetained(*one); }
   void operator()(std::unique_ptr<Arrival>& one) const { engine.arrive(one); }
-  void operator()(Reconsider& one) const { engine.reconsider(one.principal); }
+  void operator()(Reconsider& one) const { engine.reconsider(one); }
 };
 
 void Engine::take(Parcel parcel) { std::visit(Hear{*this}, parcel); }

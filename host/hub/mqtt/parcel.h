@@ -59,9 +59,12 @@ struct Arrival {
   Admission admission;
   std::string assigned_id;  // Empty: the client has its own.
 };
-// Grants changed, or a principal is gone: every session of it is looked at again.
+// Grants changed, or a principal is gone: every session of it is looked at again.  kEnd: what it
+// proved itself with counts no more, so its connections end in any case.
+enum class Connections : bool { kKeep, kEnd };
 struct Reconsider {
   std::string principal;
+  Connections connections = Connections::kKeep;
 };
 
 using Parcel = std::variant<Fanout, ShareFanout, Interest, Seen, Retain, RetainedWanted,

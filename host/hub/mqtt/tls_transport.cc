@@ -1,6 +1,7 @@
 #include "host/hub/mqtt/tls_transport.h"
 
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <sys/socket.h>
 
@@ -19,12 +20,62 @@ Error failTls(const std::string& what) {
   return fail(Errc::kInvalid, what + ": " + (reason == nullptr ? "not usable" : reason));
 }
 
-// A certificate that leads nowhere is taken: it may be known by its thumbprint.
-int takeAny(int /*verified*/, X509_STORE_CTX* /*context*/) { return 1; }
+// A certificate that leads nowhere is taken, and known to lead nowhere.
+int takeAny(X509_STORE_CTX* chain, void* /*unused*/) {
+  X509_STORE_CTX_set_error(chain, X509_V_ERR_CERT_UNTRUSTED);
+  return 1;
+}
+
+struct FreeBio {
+  void operator()(BIO* bio) const { BIO_free(bio); }
+};
+using Pem = std::unique_ptr<BIO, FreeBio>;
+Pem pemOf(const std::string& text) {
+  return Pem(BIO_new_mem_buf(text.data(), static_cast<int>(text.size())));
+}
+struct FreeCertificate {
+  void operator()(X509* certificate) const { X509_free(certificate); }
+};
+using Certificate = std::unique_ptr<X509, FreeCertificate>;
+// Null: there is no more.
+Certificate nextCertificate(BIO* pem) {
+  return Certificate(PEM_read_bio_X509(pem, nullptr, nullptr, nullptr));
+}
+
+Status useOwn(SSL_CTX* context, const TlsMaterial& material) {
+  const Pem chain = pemOf(material.chain);
+  Certificate own = nextCertificate(chain.get());
+  if (!own || SSL_CTX_use_certificate(context, own.get()) != 1) return failTls("the certificate");
+  while (Certificate more = nextCertificate(chain.get()))
+    if (SSL_CTX_add1_chain_cert(context, more.get()) != 1) return failTls("its chain");
+  const Pem text = pemOf(material.key);
+  struct FreeKey {
+    void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
+  };
+  const std::unique_ptr<EVP_PKEY, FreeKey> key(
+      PEM_read_bio_PrivateKey(text.get(), nullptr, nullptr, nullptr));
+  if (!key || SSL_CTX_use_PrivateKey(context, key.get()) != 1) return failTls("the key");
+  if (SSL_CTX_check_private_key(context) != 1) return failTls("the key of the certificate");
+  return {};
+}
+
+Status trustClients(SSL_CTX* context, const std::string& authorities) {
+  const Pem text = pemOf(authorities);
+  std::size_t count = 0;
+  while (const Certificate one = nextCertificate(text.get())) {
+    if (X509_STORE_add_cert(SSL_CTX_get_cert_store(context), one.get()) != 1 ||
+        SSL_CTX_add_client_CA(context, one.get()) != 1)
+      return failTls("client_ca");
+    ++count;
+  }
+  ERR_clear_error();
+  if (count == 0) return fail(Errc::kInvalid, "client_ca: no certificate in it");
+  return {};
+}
 
 }  // namespace
 
-Result<TlsContext> makeTlsContext(const TlsFiles& files) {
+Result<TlsContext> makeTlsContext(const TlsMaterial& material) {
   ERR_clear_error();
   TlsContext context(SSL_CTX_new(TLS_server_method()), SSL_CTX_free);
   if (!context) return failTls("TLS");
@@ -37,18 +88,12 @@ Result<TlsContext> makeTlsContext(const TlsFiles& files) {
   static constexpr unsigned char kSessions[] = "kante-hub";
   SSL_CTX_set_session_id_context(raw, kSessions, sizeof kSessions - 1);
   SSL_CTX_set_session_cache_mode(raw, SSL_SESS_CACHE_OFF);  // Tickets carry what is needed.
-  if (SSL_CTX_use_certificate_chain_file(raw, files.certificate.c_str()) != 1)
-    return failTls(files.certificate);
-  if (SSL_CTX_use_PrivateKey_file(raw, files.key.c_str(), SSL_FILETYPE_PEM) != 1)
-    return failTls(files.key);
-  if (SSL_CTX_check_private_key(raw) != 1)
-    return failTls(files.key + " is not the key of " + files.certificate);
-  if (!files.client_ca.empty()) {
-    if (SSL_CTX_load_verify_file(raw, files.client_ca.c_str()) != 1)
-      return failTls(files.client_ca);
-    SSL_CTX_set_client_CA_list(raw, SSL_load_client_CA_file(files.client_ca.c_str()));
-  }
-  SSL_CTX_set_verify(raw, SSL_VERIFY_PEER, takeAny);
+  KANTE_CHECK(useOwn(raw, material));
+  SSL_CTX_set_verify(raw, SSL_VERIFY_PEER, nullptr);
+  SSL_CTX_set_cert_verify_callback(raw, takeAny, nullptr);
+  if (!material.client_ca.empty()) KANTE_CHECK(trustClients(raw, material.client_ca));
+  if (material.judge_clients) material.judge_clients(raw);
+  ERR_clear_error();
   return context;
 }
 

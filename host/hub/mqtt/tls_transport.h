@@ -3,6 +3,7 @@
 
 #include <openssl/ssl.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -14,13 +15,17 @@ namespace kante::hub {
 
 using TlsContext = std::shared_ptr<SSL_CTX>;  // Shared by the listeners and their connections.
 
-struct TlsFiles {
-  std::string certificate;  // PEM: chain, the server's own first.
-  std::string key;          // PEM.
-  std::string client_ca;    // PEM; empty: clients are known by thumbprint or not by certificates.
+// All in PEM.
+struct TlsMaterial {
+  std::string chain;  // The server's own certificate first.
+  std::string key;
+  std::string client_ca;  // Empty: clients are known by thumbprint, or not by certificates.
+  // Sets how certificates of clients are judged; no handshake may fail for one, because it may be
+  // known by its thumbprint.  Empty: none leads anywhere.
+  std::function<void(SSL_CTX*)> judge_clients;
 };
 // TLS 1.2 and 1.3.  A client may show a certificate; what it is worth is for Access to say.
-Result<TlsContext> makeTlsContext(const TlsFiles& files);
+Result<TlsContext> makeTlsContext(const TlsMaterial& material);
 
 class TlsTransport final : public Transport {
  public:

@@ -302,13 +302,16 @@ TEST(TomlGuard, LooksThroughStringsAndComments) {
 
 TEST(Supported, NamesWhatThisBuildDoesNotServe) {
   EXPECT_EQ(
-      unsupported("[hub.mqtt]\nlisten = [\"127.0.0.1:1883\"]\n"),
-      "gateway.toml:4: [hub.mqtt] listen: the hub for leaf devices is not part of this build; "
-      "leave the key out");
-  EXPECT_EQ(unsupported("[hub.mqtt]\nlisten = []\ntls_listen = []\n"), "supported");
-  EXPECT_THAT(unsupported("[hub.https]\nlisten = [\"0.0.0.0:443\"]\n"),
-              HasSubstr("[hub.https] listen"));
-  EXPECT_THAT(unsupported("[hub.tls]\ncert='c'\nkey='k'\n"), HasSubstr("[hub.tls] cert"));
+      unsupported("[hub.mqtt]\ntls_listen = [\"127.0.0.1:8883\"]\n"),
+      "gateway.toml:4: [hub.mqtt] tls_listen: TLS for devices without [hub.tls] cert and key is "
+      "not part of this build; leave the key out");
+  EXPECT_EQ(unsupported("[hub.mqtt]\nlisten = [\"127.0.0.1:1883\"]\n"), "supported");
+  EXPECT_EQ(
+      unsupported("[hub.https]\nlisten = [\"0.0.0.0:443\"]\n"),
+      "gateway.toml:4: [hub.https] listen: HTTPS for devices is not part of this build; leave "
+      "the key out");
+  EXPECT_EQ(unsupported("[hub.mqtt]\nlisten = [\"127.0.0.1:1883\"]\ntls_listen=['[::1]:8883']\n"),
+            "supported");
   EXPECT_THAT(unsupported("[trust]\ndeployers=['d']\n"), HasSubstr("[trust] deployers"));
   EXPECT_EQ(unsupported("[trust]\non_revoked='stop'\n"), "supported");
   EXPECT_THAT(unsupported("[uplink]\nkind='iothub'\nurl='x'\n"), HasSubstr("[uplink] kind"));

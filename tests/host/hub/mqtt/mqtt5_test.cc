@@ -323,6 +323,20 @@ TEST_F(Mqtt5Test, ActsOnLiveSessionsWhenGrantsChange) {
   EXPECT_TRUE(one->isClosed());
 }
 
+TEST_F(Mqtt5Test, EndsConnectionsWhoseProofCountsNoMoreAndKeepsTheirSessions) {
+  Wish wish;
+  wish.clean = false;
+  wish.properties = bytesOf({0x11, 0, 0, 1, 0});
+  auto one = client("one", wish);
+  (void)one->subscribe("a");
+  world_.engine().take(Reconsider{"device/user", Connections::kEnd});
+  EXPECT_EQ(one->next().reason, Reason::kNotAuthorized);
+  EXPECT_EQ(world_.engine().counters().sessions.value(), 1u);
+  world_.access.remove("user");
+  world_.engine().take(Reconsider{"device/user"});
+  EXPECT_EQ(world_.engine().counters().sessions.value(), 0u) << "nobody is left whose it is";
+}
+
 TEST_F(Mqtt5Test, EndsASessionWithItsCredentials) {
   world_.access.expires_wall_ns = world_.boot_ns + 5'000'000'000 + 60'000'000'000;
   auto one = client("one");
