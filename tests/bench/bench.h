@@ -76,6 +76,7 @@ std::vector<Figure> benchBus();
 std::vector<Figure> benchRoutes();
 std::vector<Figure> benchStore();
 std::vector<Figure> benchSandbox();
+std::vector<Figure> benchMqtt(const std::string& kante);
 std::vector<Figure> benchStartup(const std::string& kante);
 std::vector<Figure> benchFootprint(const std::string& kante);
 
