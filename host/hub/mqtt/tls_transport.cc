@@ -126,13 +126,16 @@ Transport::Moved TlsTransport::write(std::span<const iovec> parts) {
   if (broken_) return {Flow::kClosed, 0};
   std::size_t written = 0;
   for (const iovec& part : parts) {
-    if (part.iov_len == 0) continue;
-    ERR_clear_error();
-    const std::size_t size = std::min<std::size_t>(part.iov_len, INT_MAX);
-    const Moved one = moved(SSL_write(ssl_.get(), part.iov_base, static_cast<int>(size)));
-    if (one.flow != Flow::kOk) return written == 0 ? one : Moved{Flow::kOk, written};
-    written += one.bytes;
-    if (one.bytes < part.iov_len) break;
+    // One call makes one record, however much there is room for.
+    for (std::size_t at = 0; at < part.iov_len;) {
+      ERR_clear_error();
+      const std::size_t size = std::min<std::size_t>(part.iov_len - at, INT_MAX);
+      const Moved one = moved(SSL_write(ssl_.get(), static_cast<const char*>(part.iov_base) + at,
+                                        static_cast<int>(size)));
+      if (one.flow != Flow::kOk) return written == 0 ? one : Moved{Flow::kOk, written};
+      at += one.bytes;
+      written += one.bytes;
+    }
   }
   return {Flow::kOk, written};
 }

@@ -302,11 +302,6 @@ TEST(TomlGuard, LooksThroughStringsAndComments) {
 
 TEST(Supported, NamesWhatThisBuildDoesNotServe) {
   EXPECT_EQ(
-      unsupported("[hub.mqtt]\ntls_listen = [\"127.0.0.1:8883\"]\n"),
-      "gateway.toml:4: [hub.mqtt] tls_listen: TLS for devices without [hub.tls] cert and key is "
-      "not part of this build; leave the key out");
-  EXPECT_EQ(unsupported("[hub.mqtt]\nlisten = [\"127.0.0.1:1883\"]\n"), "supported");
-  EXPECT_EQ(
       unsupported("[hub.https]\nlisten = [\"0.0.0.0:443\"]\n"),
       "gateway.toml:4: [hub.https] listen: HTTPS for devices is not part of this build; leave "
       "the key out");
