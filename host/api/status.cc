@@ -236,9 +236,13 @@ json::object uplinkJson(const StatusParts& parts) {
 json::value hubJson(const StatusParts& parts) {
   if (parts.broker == nullptr) return nullptr;
   const hub::BrokerStatus hub = parts.broker->status();
-  return json::object{{"connections", hub.connections},     {"sessions", hub.sessions},
-                      {"subscriptions", hub.subscriptions}, {"retained", hub.retained},
-                      {"received", hub.received},           {"sent", hub.sent}};
+  return json::object{{"connections", hub.connections},
+                      {"sessions", hub.sessions},
+                      {"subscriptions", hub.subscriptions},
+                      {"retained", hub.retained},
+                      {"received", hub.received},
+                      {"sent", hub.sent},
+                      {"dropped", hub.dropped}};
 }
 
 json::object storeJson(const StatusParts& parts) {

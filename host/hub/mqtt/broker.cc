@@ -18,7 +18,10 @@ constexpr std::uint32_t kReportsPerS = 10;
 }  // namespace
 
 Broker::Broker(Parts parts)
-    : parts_(std::move(parts)), rate_(parts_.limits.connections_per_s), reports_(kReportsPerS) {
+    : parts_(std::move(parts)),
+      rate_(parts_.limits.connections_per_s),
+      began_ns_(parts_.clock.bootNs()),
+      reports_(kReportsPerS) {
   const auto count = static_cast<std::uint32_t>(parts_.shards.size());
   for (std::uint32_t i = 0; i < count; ++i) {
     EngineShard::Options options{
@@ -27,6 +30,7 @@ Broker::Broker(Parts parts)
           reportLine(refusal, who, text);
         },
         [this] { connections_.fetch_sub(1, std::memory_order_relaxed); }};
+    if (i == Engine::kRetainedKeeper) options.system = [this] { return system(); };
     engines_.push_back(std::make_unique<EngineShard>(parts_.shards[i], options, count));
   }
   for (const auto& engine : engines_) engine->meet(engines_);
@@ -110,8 +114,27 @@ BrokerStatus Broker::status() const {
     out.retained += counters.retained.value();
     out.received += counters.received.value();
     out.sent += counters.sent.value();
+    for (const Refusal lost :
+         {Refusal::kOverflow, Refusal::kTtl, Refusal::kOffline, Refusal::kTooLarge})
+      out.dropped += counters.of(lost).value();
   }
   return out;
+}
+
+// As mosquitto calls them.
+std::vector<std::pair<std::string, std::string>> Broker::system() const {
+  const BrokerStatus now = status();
+  const auto text = [](std::uint64_t value) { return std::to_string(value); };
+  const auto up = (parts_.clock.bootNs() - began_ns_) / 1'000'000'000;
+  return {{"$SYS/broker/version", "kante " KANTE_VERSION},
+          {"$SYS/broker/uptime", std::to_string(up) + " seconds"},
+          {"$SYS/broker/clients/connected", text(now.connections)},
+          {"$SYS/broker/clients/total", text(now.sessions)},
+          {"$SYS/broker/subscriptions/count", text(now.subscriptions)},
+          {"$SYS/broker/retained messages/count", text(now.retained)},
+          {"$SYS/broker/publish/messages/received", text(now.received)},
+          {"$SYS/broker/publish/messages/sent", text(now.sent)},
+          {"$SYS/broker/publish/messages/dropped", text(now.dropped)}};
 }
 
 void Broker::collect(MetricWriter& metrics) const {

@@ -11,6 +11,7 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "host/base/result.h"
@@ -40,6 +41,7 @@ struct BrokerStatus {
   std::uint64_t retained = 0;
   std::uint64_t received = 0;
   std::uint64_t sent = 0;
+  std::uint64_t dropped = 0;  // For want of room, time, a connection, or the client's consent.
 };
 
 class Broker {
@@ -80,6 +82,7 @@ class Broker {
  private:
   void arrived(bool tls, FileDescriptor socket, Peer peer);
   void refuse(const Peer& peer, const char* why);
+  std::vector<std::pair<std::string, std::string>> system() const;
   void reportLine(Refusal refusal, const std::string& who, const std::string& text);
 
   Parts parts_;
@@ -89,6 +92,7 @@ class Broker {
   std::size_t next_ = 0;
   std::atomic<std::uint32_t> connections_{0};
   std::atomic<std::uint64_t> refused_{0};
+  const std::int64_t began_ns_;
   std::mutex report_mutex_;  // Around the few lines a second that refusals may log.
   Rate reports_;
   std::uint64_t silenced_ = 0;

@@ -85,6 +85,15 @@ void Engine::tick() {
   forgetPenalties();
 }
 
+void Engine::say(std::string_view topic, std::string_view payload) {
+  Publication::Parts parts;
+  parts.topic = topic;
+  parts.payload = payload;
+  parts.retain = true;
+  parts.now_ns = now();
+  publish(Publication::make(parts));
+}
+
 void Engine::shutDown() {
   std::vector<Connection*> all;
   for (const auto& [connection, owned] : connections_) all.push_back(connection);

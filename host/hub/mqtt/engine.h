@@ -73,6 +73,8 @@ class Engine {
   // Writes what was said since the last call.  At the end of each turn.
   void flush();
   void tick();
+  // Publishes something of the broker's own, retained.
+  void say(std::string_view topic, std::string_view payload);
   // Says goodbye to everybody.
   void shutDown();
   std::span<char> readBuffer() { return read_buffer_; }

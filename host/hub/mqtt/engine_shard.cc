@@ -12,6 +12,7 @@ namespace kante::hub {
 namespace {
 
 constexpr std::chrono::milliseconds kTick{250};
+constexpr std::uint32_t kSystemTicks = 40;  // $SYS each 10 s.
 
 }  // namespace
 
@@ -30,6 +31,7 @@ EngineShard::EngineShard(std::shared_ptr<Shard> shard, const Options& options,
     : shard_(std::move(shard)),
       report_(options.report),
       closed_(options.closed),
+      system_(options.system),
       engine_({options.limits, options.access, *this, options.index, engines}),
       epoll_(shard_->io()),
       timer_(shard_->io()),
@@ -135,9 +137,15 @@ void EngineShard::armTick() {
   timer_.async_wait([this](const boost::system::error_code& error) {
     if (error || stopped_) return;
     engine_.tick();
+    if (ticks_++ % kSystemTicks == 0) saySystem();
     shard_->runLater(*this);
     armTick();
   });
+}
+
+void EngineShard::saySystem() {
+  if (!system_) return;
+  for (const auto& [topic, payload] : system_()) engine_.say(topic, payload);
 }
 
 void EngineShard::poll() {

@@ -13,6 +13,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "host/hub/mqtt/engine.h"
@@ -33,6 +34,9 @@ class EngineShard final : public Runnable, private Surroundings {
     // Any thread; must be quick.
     std::function<void(Refusal, const std::string& who, const std::string& text)> report;
     std::function<void()> closed;
+    // Topics and payloads that the broker says about itself now and then; empty: another engine
+    // does.
+    std::function<std::vector<std::pair<std::string, std::string>>()> system = {};
   };
   // Control thread.
   EngineShard(std::shared_ptr<Shard> shard, const Options& options, std::uint32_t engines);
@@ -67,6 +71,7 @@ class EngineShard final : public Runnable, private Surroundings {
   void post(std::function<void()> task);
   void arm();
   void armTick();
+  void saySystem();
   void poll();
   void finish();
   void hear(std::vector<Parcel>& parcels);
@@ -74,6 +79,7 @@ class EngineShard final : public Runnable, private Surroundings {
   const std::shared_ptr<Shard> shard_;
   const std::function<void(Refusal, const std::string&, const std::string&)> report_;
   const std::function<void()> closed_;
+  const std::function<std::vector<std::pair<std::string, std::string>>()> system_;
   Engine engine_;
   boost::asio::posix::stream_descriptor epoll_;
   boost::asio::steady_timer timer_;
@@ -81,6 +87,7 @@ class EngineShard final : public Runnable, private Surroundings {
   std::vector<std::vector<Parcel>> outbox_;  // The same.
   std::vector<Connection*> ready_;           // To be read.
   std::vector<Connection*> reading_;
+  std::uint32_t ticks_ = 0;
   bool polled_ = false;  // The kernel has more events than were taken.
   bool stopped_ = false;
 };
