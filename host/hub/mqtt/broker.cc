@@ -30,7 +30,7 @@ Broker::Broker(Parts parts)
           reportLine(refusal, who, text);
         },
         [this] { connections_.fetch_sub(1, std::memory_order_relaxed); }};
-    if (i == Engine::kRetainedKeeper) options.system = [this] { return system(); };
+    if (i == Engine::kRetainedKeeper) options.system = [this] { return aboutItself(); };
     engines_.push_back(std::make_unique<EngineShard>(parts_.shards[i], options, count));
   }
   for (const auto& engine : engines_) engine->meet(engines_);
@@ -122,7 +122,7 @@ BrokerStatus Broker::status() const {
 }
 
 // As mosquitto calls them.
-std::vector<std::pair<std::string, std::string>> Broker::system() const {
+std::vector<std::pair<std::string, std::string>> Broker::aboutItself() const {
   const BrokerStatus now = status();
   const auto text = [](std::uint64_t value) { return std::to_string(value); };
   const auto up = (parts_.clock.bootNs() - began_ns_) / 1'000'000'000;

@@ -82,7 +82,7 @@ class Broker {
  private:
   void arrived(bool tls, FileDescriptor socket, Peer peer);
   void refuse(const Peer& peer, const char* why);
-  std::vector<std::pair<std::string, std::string>> system() const;
+  std::vector<std::pair<std::string, std::string>> aboutItself() const;
   void reportLine(Refusal refusal, const std::string& who, const std::string& text);
 
   Parts parts_;
