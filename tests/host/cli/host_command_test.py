@@ -130,7 +130,7 @@ class LookingAtAHost(WithHost):
         self.assertTrue(status["clock"]["trusted"])
         self.assertLessEqual({"tier", "limits"}, set(status["sandbox"]))
         self.assertEqual(set(status["dropped"]), {"ttl", "overflow", "stalled", "store_full", "budget",
-                                                  "denied", "no_route", "loop", "quarantine"})
+                                                  "denied", "no_route", "loop", "quarantine", "ended"})
 
     def test_status_for_people_fits_a_screen_and_has_no_colour_in_a_pipe(self):
         done = self.host.run("status")

@@ -42,8 +42,8 @@ TEST_F(KeyValueTest, AppliesSeveralWritesTogether) {
   ASSERT_FALSE(
       store_->keyValue().apply({{"a", "old", std::nullopt}, {"a", "new", "y"}}).has_error());
   EXPECT_THAT(*store_->keyValue().scan("a"), ElementsAre(Pair("new", "y")));
-  const Status refused =
-      store_->keyValue().apply({{"a", "new", "z"}, {"a", std::string(300, 'k'), "z"}});
+  const Status refused = store_->keyValue().apply(
+      {{"a", "new", "z"}, {"a", std::string(KeyValue::kKeyBytesMax + 1, 'k'), "z"}});
   EXPECT_EQ(refused.error().code, Errc::kLimit);
   EXPECT_THAT(*store_->keyValue().scan("a"), ElementsAre(Pair("new", "y")));
 }

@@ -19,8 +19,8 @@ std::string launchForm() {
   out << "Can " << sizeof(Can) << AT(Can, tier) << AT(Can, limits) << AT(Can, landlock_abi)
       << AT(Can, namespaces) << AT(Can, seccomp) << AT(Can, better) << "\n"
       << "Spawn " << sizeof(Spawn) << AT(Spawn, id) << AT(Spawn, tier) << AT(Spawn, memory_mb)
-      << AT(Spawn, cpu_percent) << AT(Spawn, pids_max) << AT(Spawn, data_mb) << AT(Spawn, name)
-      << AT(Spawn, module_file) << "\n"
+      << AT(Spawn, cpu_percent) << AT(Spawn, pids_max) << AT(Spawn, data_mb)
+      << AT(Spawn, writes_files) << AT(Spawn, name) << AT(Spawn, module_file) << "\n"
       << "Spawned " << sizeof(Spawned) << AT(Spawned, id) << AT(Spawned, pid) << AT(Spawned, limits)
       << AT(Spawned, namespaces) << "\n"
       << "Kill " << sizeof(Kill) << AT(Kill, id) << "\n"
@@ -48,12 +48,12 @@ std::string wireForm() {
 }
 
 TEST(Versions, WhoeverChangesWhatALauncherAndAHostSayRaisesItsVersion) {
-  EXPECT_EQ(kLaunchVersion, 2U);
+  EXPECT_EQ(kLaunchVersion, 3U);
   EXPECT_EQ(
       launchForm(),
       "Can 1048 tier@4 limits@8 landlock_abi@12 namespaces@16 seccomp@20 better@24\n"
-      "Spawn 160 id@4 tier@8 memory_mb@12 cpu_percent@16 pids_max@20 data_mb@24 name@32 "
-      "module_file@96\n"
+      "Spawn 160 id@4 tier@8 memory_mb@12 cpu_percent@16 pids_max@20 data_mb@24 "
+      "writes_files@28 name@32 module_file@96\n"
       "Spawned 64 id@4 pid@8 limits@12 namespaces@16\n"
       "Kill 8 id@4\n"
       "Exited 560 id@4 exit_code@8 signal@12 out_of_memory@16 asked@20 pids_refused@24 cpu_us@32 "
