@@ -210,7 +210,7 @@ void RunnerProcess::hello(const Hello& said) {
   start.ring_bytes = order_.ring_bytes;
   start.data_dir = order_.data_mb != 0 ? 1 : 0;
   order_.module_id.copy(start.module_id, sizeof start.module_id - 1);
-  const std::string path = hasNamespaces(order_.tier)
+  const std::string path = moduleIsFile(order_.tier)
                                ? "/mod/" + order_.module_file
                                : "/proc/self/fd/" + std::to_string(kRunnerModuleFd);
   path.copy(start.module_path, sizeof start.module_path - 1);

@@ -16,7 +16,7 @@ TEST_F(RunnerProcessTest, TellsTheRunnerWhatToConfineItselfTo) {
   const Start start = runner.converse();
   EXPECT_EQ(start.tier, kTierFull);
   EXPECT_STREQ(start.module_id, "dev.kante.guest");
-  EXPECT_STREQ(start.module_path, "/mod/00.so");
+  EXPECT_STREQ(start.module_path, moduleIsFile(3) ? "/mod/00.so" : "/proc/self/fd/7");
   EXPECT_EQ(start.ring_bytes, kRingBytesDefault);
   runner.created();
   expectTold("created 0 ");
