@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "host/base/clock.h"
 #include "host/hub/mqtt/engine.h"
 #include "host/shard/runnable.h"
 #include "host/shard/shard.h"
@@ -59,7 +60,9 @@ class EngineShard final : public Runnable, private Surroundings {
   class Letter;
 
   // Surroundings; the shard's thread.
-  std::int64_t bootNs() const override { return shard_->bootNs(); }
+  std::int64_t bootNs() const override {  // It is made before the shard knows of it.
+    return shard_->onThisThread() ? shard_->bootNs() : SystemClock().bootNs();
+  }
   std::int64_t wallNs() const override { return shard_->wallNs(); }
   void watch(Connection& connection) override;
   void forget(Connection& connection) override;
