@@ -53,7 +53,11 @@ void setLimits(const ChildPlan& plan, Steps& steps) {
   set(RLIMIT_NPROC, order.pids_max + spare, "NPROC", steps);
   // /data has a size of its own; what it is handed to write is as long as whoever granted it lets.
   const rlim_t file_size = order.writes_files != 0 ? RLIM_INFINITY : order.data_mb * kMegabyte;
+#if !defined(__SANITIZE_THREAD__)  // It lays its shadow into a file.
   set(RLIMIT_FSIZE, file_size, "FSIZE", steps);
+#else
+  (void)file_size;
+#endif
   set(RLIMIT_CORE, 0, "CORE", steps);
   set(RLIMIT_MEMLOCK, kLockedBytes, "MEMLOCK", steps);
   set(RLIMIT_NICE, 0, "NICE", steps);
