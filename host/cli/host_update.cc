@@ -54,6 +54,7 @@ void HostUpdate::request(int fd, UpdateRequest request,
                      "--no-keeper"));
   if (versions_.isOnTrial())
     return done(fail(Errc::kState, "this version is on trial itself; try again in a moment"));
+  if (leaving_) return done(fail(Errc::kState, "another update is under way; try again"));
   if (request.seconds < 1 || request.seconds > kTrialSecondsMax)
     return done(
         fail(Errc::kInvalid, "deadline_s: is from 1 to " + std::to_string(kTrialSecondsMax)));
@@ -76,11 +77,13 @@ void HostUpdate::request(int fd, UpdateRequest request,
                                         version->id + "; a local operator may --rebind it"));
   if (const Status noted = versions_.beginTrial(*version, request.seconds); !noted)
     return done(noted.error());
+  leaving_ = true;
   say(EventLevel::kInfo, "host.update.started",
       "The host is updated from version " KANTE_VERSION " to " + version->version + " by " +
           request.who);
   parts_.agent.handOverToUpdate([this, version = *version, done](const Status& handed) {
     if (!handed) {
+      leaving_ = false;
       (void)versions_.cancelTrial();
       status_.update = {"failed", version.digest, version.version, handed.error().text};
       say(EventLevel::kError, "host.update.failed",

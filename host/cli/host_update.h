@@ -63,6 +63,7 @@ class HostUpdate {
   Parts parts_;
   HostVersions& versions_;
   HostStatus status_;
+  bool leaving_ = false;  // One is under way: what is noted on disk is its.
   boost::asio::steady_timer timer_;
   std::chrono::steady_clock::time_point steady_at_{};
 };
