@@ -99,7 +99,7 @@ Status readLimits(const Members& module, ModuleEntry& entry) {
   if ((ring & (ring - 1)) != 0)
     return limits.fail("ring_kb", "a power of two is wanted: 64, 128, 256, … 4096");
   // The module's own ring is part of its memory.
-  const std::int64_t least = kMemoryMbMin + ring / 1024;
+  const std::uint64_t least = kMemoryMbMin + ring / 1024;
   if (ring != 0 && memory != 0 && memory < least)
     return limits.fail("memory_mb", "with rings of " + std::to_string(ring) + " KiB it has to be " +
                                         std::to_string(least) + " at least");

@@ -49,9 +49,9 @@ void moduleProblems(const StatusParts& parts, std::vector<Problem>& out) {
       out.push_back({Severity::kWarn, about,
                      "Module " + module.name + " ended and waits to be started again" + why, look});
     }
-    if (const std::string why = distrustOf(parts, module); !why.empty()) {
+    if (const std::string doubt = distrustOf(parts, module); !doubt.empty()) {
       out.push_back(
-          {Severity::kWarn, about, "Module " + module.name + " is distrusted: " + why,
+          {Severity::kWarn, about, "Module " + module.name + " is distrusted: " + doubt,
            "deploy a bundle of a trusted signer, or stop it: kante module stop " + module.name});
     }
     if (!module.override_reason.empty()) {

@@ -348,8 +348,8 @@ Result<std::shared_ptr<Instance>> LocalModuleHost::makeInstance(
       }};
   const auto who = std::make_shared<const Instance*>(nullptr);
   addGrants(parts, who);
-  callbacks.died = [this, module](const Instance* who, const LifeEnd& end) {
-    lifeDied(module, who, end);
+  callbacks.died = [this, module](const Instance* dead, const LifeEnd& end) {
+    lifeDied(module, dead, end);
   };
   auto instance = std::make_shared<Instance>(std::move(parts), std::move(callbacks));
   *who = instance.get();

@@ -102,9 +102,10 @@ static_assert(std::endian::native == std::endian::little && sizeof(FrameHead) ==
 
 // Whether a head certainly has what its kind has and no more: most heads, at little cost.
 bool isSound(const Kind& kind, const FrameHead& head) {
-  const unsigned fields = (head.id != 0 ? kId : 0u) | (head.status != 0 ? kStatus : 0u) |
-                          (head.token != 0 ? kToken : 0u) | (head.arg != 0 ? kArg : 0u) |
-                          (head.text_bytes != 0 ? kText : 0u);
+  const auto given = [](bool is_set, Uses field) { return is_set ? unsigned{field} : 0u; };
+  const unsigned fields = given(head.id != 0, kId) | given(head.status != 0, kStatus) |
+                          given(head.token != 0, kToken) | given(head.arg != 0, kArg) |
+                          given(head.text_bytes != 0, kText);
   const bool words_fit = kind.payload == Payload::kNone
                              ? head.message_words == 0
                              : head.message_words - 1 < KANTE_MESSAGE_WORDS_MAX;

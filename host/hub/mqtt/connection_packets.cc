@@ -92,9 +92,8 @@ void Connection::refusePublish(const mqtt::Publish& publish) {
   engine_.counters().of(Refusal::kDenied).add();
   engine_.surroundings().report(Refusal::kDenied, who, text);
   if (publish.qos == mqtt::Qos::k0) return;
-  mqtt::writeAck(answers(), version_,
-                 publish.qos == mqtt::Qos::k1 ? PacketType::kPuback : PacketType::kPubrec,
-                 publish.packet_id, Reason::kNotAuthorized);
+  sayAck(publish.qos == mqtt::Qos::k1 ? PacketType::kPuback : PacketType::kPubrec,
+         publish.packet_id, Reason::kNotAuthorized);
 }
 
 void Connection::onPubrel(const mqtt::Ack& ack) {
