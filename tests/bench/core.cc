@@ -80,7 +80,10 @@ struct Core::Loop {
   boost::asio::io_context io;
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work{io.get_executor()};
   std::thread thread{[this] { io.run(); }};
-  ~Loop() {
+  ~Loop() { stop(); }
+  // From then on nothing runs; what was made with `io` may end.
+  void stop() {
+    if (!thread.joinable()) return;
     work.reset();
     io.stop();
     thread.join();
@@ -193,9 +196,10 @@ Core::~Core() {
   std::promise<void> ended;
   boost::asio::post(loop_->io, [&] { host_->shutDown([&] { ended.set_value(); }); });
   ended.get_future().wait();
-  loop_.reset();
+  loop_->stop();
   host_.reset();
   runners_.reset();
+  loop_.reset();
 }
 
 void Core::apply(const RuntimeTarget& target) {
