@@ -146,7 +146,7 @@ void LocalModuleHost::releaseTables() {
   shards_.afterAll(to_control, [this, to_control] {
     std::vector<std::shared_ptr<RouteTable>> gone;
     for (const auto& table : retired_) {
-      if (table.use_count() == 1 && table->drained()) gone.push_back(table);
+      if (table.use_count() == 1 && table->drained(table_.get())) gone.push_back(table);
     }
     for (const auto& table : gone) {
       std::erase(retired_, table);

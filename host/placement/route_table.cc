@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <numeric>
+#include <set>
 
 #include "host/base/metrics.h"
 
@@ -298,9 +299,11 @@ void RouteTable::checkStalls(std::int64_t boot_ns) {
   }
 }
 
-bool RouteTable::drained() const {
-  return std::all_of(links_.begin(), links_.end(), [](const std::shared_ptr<Link>& link) {
-    return !link || link.use_count() > 1 || link->queuedMessages() == 0;
+bool RouteTable::drained(const RouteTable* current) const {
+  std::set<std::shared_ptr<Link>> kept;
+  if (current != nullptr) kept.insert(current->links_.begin(), current->links_.end());
+  return std::all_of(links_.begin(), links_.end(), [&](const std::shared_ptr<Link>& link) {
+    return !link || link->queuedMessages() == 0 || kept.contains(link);
   });
 }
 

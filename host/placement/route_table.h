@@ -77,8 +77,9 @@ class RouteTable {
   std::vector<RouteStatus> status() const;
   void checkStalls(std::int64_t boot_ns);
   void collect(MetricWriter& out) const;
-  // Whether nothing that only this table can have queued still waits in a lane.
-  bool drained() const;
+  // Whether nothing waits in a lane by a link of this table that `current`, which may be null, does
+  // not have.  Tables before it keep nothing alive: those that share a link may all go at once.
+  bool drained(const RouteTable* current) const;
 
   // Which modules exchange messages through memory, for placing them on one shard: group numbers by
   // module name.
