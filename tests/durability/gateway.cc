@@ -92,7 +92,7 @@ Gateway::Gateway(Programs programs, std::string folder, std::string id, std::str
       folder_(std::move(folder)),
       id_(std::move(id)),
       broker_url_(std::move(broker_url)) {
-  std::filesystem::create_directories(folder_);
+  std::filesystem::create_directories(bookFolder());
 }
 
 Gateway::~Gateway() { reap(); }
@@ -111,12 +111,15 @@ void Gateway::configure(const GatewaySetting& setting) {
 }
 
 void Gateway::writeDeployment() {
-  const auto load = [this](int first) {
+  // Its books grow no further than that.
+  const char* limits = setting_.placement == "sandbox" ? R"("limits":{"data_mb":1024},)" : "";
+  const auto load = [this, limits](int first) {
     return fmt::format(
-        R"({{"bundle":"{}/durability-load.kmod","placement":"in-process","stop_ms":100,)"
-        R"("config":{{"first":{},"burst":{},"period_us":{},"bytes":{},"count":{}}}}})",
-        programs_.modules, first, setting_.burst, setting_.period_us, setting_.bytes,
-        setting_.count);
+        R"({{"bundle":"{}/durability-load.kmod","placement":"{}","stop_ms":100,{})"
+        R"("grants":{{"files":{{"read":["{}"],"write":["{}"]}}}},)"
+        R"("config":{{"first":{},"burst":{},"period_us":{},"bytes":{},"count":{},"folder":"{}"}}}})",
+        programs_.modules, setting_.placement, limits, bookFolder(), bookFolder(), first,
+        setting_.burst, setting_.period_us, setting_.bytes, setting_.count, bookFolder());
   };
   const auto route = [](const char* module, const char* output, int priority) {
     return fmt::format(R"({{"route":"FROM /messages/modules/{}/outputs/{} INTO $upstream",)"
@@ -132,8 +135,9 @@ void Gateway::writeDeployment() {
                     setting_.into_module ? kIntoModule : ""));
 }
 
-void Gateway::start(const std::vector<std::string>& environment) {
+void Gateway::start(const std::vector<std::string>& environment, const std::string& orders) {
   reap();
+  write(bookFolder() + "/orders", orders);
   std::error_code ignored;
   std::filesystem::remove(folder_ + "/api.sock", ignored);
   pid_ = spawn({programs_.kante, "run", "--no-keeper", "--config", folder_ + "/gateway.toml",
@@ -188,6 +192,11 @@ void Gateway::forget() {
 UplinkState Gateway::uplink() const {
   UplinkState state;
   const std::string answer = get(folder_ + "/api.sock", "/v1/status");
+  const std::string_view running = "\"state\":\"running\"";
+  const std::size_t first = answer.find(running);
+  const std::size_t second =
+      first == std::string::npos ? first : answer.find(running, first + running.size());
+  state.modules_run = second != std::string::npos;  // Both.
   const std::size_t at = answer.find("\"uplink\":");
   if (at == std::string::npos) return state;
   const std::string json = answer.substr(at);

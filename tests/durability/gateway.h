@@ -29,12 +29,14 @@ struct GatewaySetting {
   std::uint32_t burst = 2;  // Messages an output and tick.
   std::uint32_t period_us = 2'000;
   std::uint32_t bytes = 200;
-  std::uint64_t count = 500;  // At most, an output and life.
-  bool into_module = false;   // What a sends to high goes to b, too, by a durable route.
+  std::uint64_t count = 500;          // At most, an output and life.
+  std::string placement = "sandbox";  // Of the modules.
+  bool into_module = false;           // What a sends to high goes to b, too, by a durable route.
 };
 
 struct UplinkState {
   bool answered = false;
+  bool modules_run = false;
   bool connected = false;
   std::string epoch;
   std::uint64_t seq = 0;
@@ -50,7 +52,8 @@ class Gateway {
 
   // Written for the next start.  A setting of the load is a new version of the deployment.
   void configure(const GatewaySetting& setting);
-  void start(const std::vector<std::string>& environment);
+  // `orders` are for the load of this life (modules/load.cc).
+  void start(const std::vector<std::string>& environment, const std::string& orders);
   // Deploys again, with the next version, in a process of its own that nobody waits for.
   void switchDeployment();
   // Returns true when it ended by itself within that time.
@@ -67,6 +70,8 @@ class Gateway {
 
   const std::string& id() const { return id_; }
   const std::string& folder() const { return folder_; }
+  // Where the load keeps its books: "ledger" and "delivered".
+  std::string bookFolder() const { return folder_ + "/books"; }
   std::string dataDir() const { return folder_ + "/data"; }
   std::string log() const;
 

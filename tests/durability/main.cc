@@ -29,6 +29,7 @@ struct Arguments {
   bool self_test = false;
   bool really_sync = false;
   bool into_module = false;
+  std::string placement = "sandbox";
   std::uint64_t stop_after = 1;
   std::uint32_t jobs = 1;
   std::uint64_t peer_cuts = 0;  // 0: no comparison.
@@ -68,6 +69,8 @@ Arguments parse(int count, char** words) {
       arguments.self_test = true;
     } else if (word == "--into-module") {
       arguments.into_module = true;
+    } else if (word == "--placement") {
+      arguments.placement = value();
     } else if (word == "--really-sync") {
       arguments.really_sync = true;
     } else {
@@ -76,6 +79,9 @@ Arguments parse(int count, char** words) {
   }
   if (arguments.form != "kill" && arguments.form != "power") {
     misuse("--form is kill or power, not '" + arguments.form + "'");
+  }
+  if (arguments.placement != "sandbox" && arguments.placement != "in-process") {
+    misuse("--placement is sandbox or in-process, not '" + arguments.placement + "'");
   }
   if (arguments.cuts == 0) misuse("--cuts is a number from 1");
   if (arguments.peer_cuts != 0) arguments.peer_cuts = std::min(arguments.cuts, kPeerCutsMax);
@@ -111,10 +117,11 @@ Report runOne(const Arguments& arguments, Lie lie) {
   options.seed = arguments.seed;
   options.lie = lie;
   options.into_module = arguments.into_module;
+  options.placement = arguments.placement;
   options.really_sync = arguments.really_sync;
   options.stop_after_violation = arguments.stop_after;
-  std::cerr << fmt::format("durability: form {}, {} cuts, seed {}\n", arguments.form,
-                           arguments.cuts, arguments.seed);
+  std::cerr << fmt::format("durability: form {}, modules {}, {} cuts, seed {}\n", arguments.form,
+                           arguments.placement, arguments.cuts, arguments.seed);
   return runRigs(options, arguments.jobs);
 }
 

@@ -87,8 +87,8 @@ class Rig {
         disk_(gateway_.dataDir(), folder_,
               (options.really_sync ? kReallySync : kNothingSpecial) |
                   (options.lie == Lie::kForgetSyncs ? kForgetSyncs : kNothingSpecial)),
-        ledger_(folder_ + "/ledger"),
-        delivered_(folder_ + "/delivered") {}
+        ledger_(gateway_.bookFolder() + "/ledger"),
+        delivered_(gateway_.bookFolder() + "/delivered") {}
 
   Report run();
 
@@ -120,11 +120,11 @@ class Rig {
   std::uint64_t readLedgers();
   void account(bool ended_early, int status);
   void drain();
-  void emptyOut(const std::string& count);
+  void emptyOut(std::uint64_t count);
   bool waitForDrain(bool marked);
   void judge();
   void stop();
-  std::vector<std::string> environment() const;
+  std::string orders() const;  // Of every life.
   void note(std::string text) {
     if (report_.notes.size() < kNotesMax) report_.notes.push_back(std::move(text));
   }
@@ -146,12 +146,14 @@ class Rig {
   bool fresh_ = false;       // Nothing was stored yet: cut while the store is made.
   bool broker_paused_ = false;
   bool broker_restarted_ = false;  // In this segment.
-  double slowness_ = 1;            // Of this machine now; from how long a start takes.
+  // Of this machine now; from how long it takes until the modules run.
+  double slowness_ = 1;
 };
 
 GatewaySetting Rig::nextSetting() {
   GatewaySetting setting;
   setting.into_module = options_.into_module;
+  setting.placement = options_.placement;
   setting.order = chance(0.5) ? "fifo" : "live-first";
   setting.window = pick(std::array<std::uint32_t, 5>{1, 8, 64, 64, 512});
   setting.full = chance(0.7) ? "refuse" : "drop-lowest";
@@ -184,12 +186,7 @@ void Rig::beginSegment() {
                   setting_.order == "fifo" ? SourceOrder::kFifo : SourceOrder::kAny);
 }
 
-std::vector<std::string> Rig::environment() const {
-  std::vector<std::string> words{"DURABILITY_LEDGER=" + ledger_.path(),
-                                 "DURABILITY_DELIVERED=" + delivered_.path()};
-  if (options_.lie == Lie::kAckBeforeCommit) words.push_back("DURABILITY_ACK=emit");
-  return words;
-}
+std::string Rig::orders() const { return options_.lie == Lie::kAckBeforeCommit ? "lies;" : ""; }
 
 std::vector<Rig::Planned> Rig::planEvents(microseconds end) {
   std::vector<Planned> events;
@@ -244,7 +241,7 @@ void Rig::runUntil(std::vector<Planned> events, microseconds end) {
 }
 
 void Rig::life() {
-  std::vector<std::string> environment = this->environment();
+  std::vector<std::string> environment;
   microseconds end(0);
   if (options_.form == Form::kPower) {
     CutPlan plan;
@@ -262,7 +259,7 @@ void Rig::life() {
   }
   end = microseconds(static_cast<std::int64_t>(static_cast<double>(end.count()) * slowness_));
   std::vector<Planned> events = planEvents(end);
-  gateway_.start(environment);
+  gateway_.start(environment, orders());
   runUntil(std::move(events), end);
   bool ended = gateway_.waitForEnd(microseconds(0));
   if (options_.form == Form::kPower && !ended) {
@@ -319,9 +316,9 @@ void Rig::account(bool ended_early, int status) {
 // Lives without a cut until everything has left, and the account.
 void Rig::drain() {
   // One message a source tells of all drops before it.
-  emptyOut("DURABILITY_COUNT=1");
+  emptyOut(1);
   // One that was acknowledged behind our back is in the store, which may be removed next.
-  if (checker_.unexplained() > 0 && !ending) emptyOut("DURABILITY_COUNT=0");
+  if (checker_.unexplained() > 0 && !ending) emptyOut(0);
   if (ending) return;
   judge();
   checker_.cut();
@@ -331,17 +328,15 @@ void Rig::drain() {
   }
 }
 
-void Rig::emptyOut(const std::string& count) {
-  std::vector<std::string> environment = this->environment();
-  environment.push_back(count);
+void Rig::emptyOut(std::uint64_t count) {
   const auto began = Clock::now();
-  gateway_.start(environment);
-  while (!gateway_.uplink().answered && !gateway_.waitForEnd(std::chrono::milliseconds(1)) &&
+  gateway_.start({}, fmt::format("{}count={};", orders(), count));
+  while (!gateway_.uplink().modules_run && !gateway_.waitForEnd(std::chrono::milliseconds(1)) &&
          Clock::now() - began < kDrainDeadline) {
   }
   const double ms = std::chrono::duration<double, std::milli>(Clock::now() - began).count();
-  slowness_ = std::clamp(ms / 30, 1.0, 3.0);
-  const bool marked = count.ends_with('0') || setting_.full == "refuse";
+  slowness_ = std::clamp(ms / 30, 1.0, options_.placement == "sandbox" ? 12.0 : 3.0);
+  const bool marked = count == 0 || setting_.full == "refuse";
   if (!waitForDrain(marked) && !ending) {
     ++report_.not_drained;
     const UplinkState state = gateway_.uplink();
@@ -376,7 +371,7 @@ bool Rig::waitForDrain(bool marked) {
   while (Clock::now() - began < kDrainDeadline && !ending) {
     if (readLedgers() > 0) marked = true;
     const UplinkState state = gateway_.uplink();
-    if (state.answered && marked && state.connected && state.backlog == 0 &&
+    if (state.modules_run && marked && state.connected && state.backlog == 0 &&
         checker_.highest(state.epoch) >= state.seq && gateway_.waitingForModule() == 0) {
       return true;
     }

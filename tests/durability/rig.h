@@ -23,6 +23,7 @@ struct RigOptions {
   std::uint64_t cuts = 100;
   std::uint64_t seed = 1;
   Lie lie = Lie::kNone;
+  std::string placement = "sandbox";  // Of the modules.
   bool into_module = false;  // A durable route into a module, too; its deliveries are judged.
   bool really_sync = false;  // Power: call fdatasync(), too.
   std::uint64_t stop_after_violation = 1;  // Segments with one until the run ends; 0: never.

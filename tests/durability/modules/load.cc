@@ -1,14 +1,14 @@
 // Emits numbered messages with tokens and appends each that was acknowledged to a ledger.
 //
 // Configuration: "burst" messages an output each "period_us", at most "count" in a life; "bytes" of
-// padding at most; "first" names its first source.  The ledger's path and how it is kept come from
-// the environment, so that they need no deployment:
-//   DURABILITY_LEDGER  a file; each record is one write(), which survives the end of the process
-//   DURABILITY_COUNT   overrides "count"
-//   DURABILITY_ACK     "emit": a lie for the rig's self-test, acknowledges what was only emitted
-//   DURABILITY_DELIVERED  another file, for what comes to the input "in"; every fourth of these is
-//                      settled only with a later tick
-#include <fcntl.h>
+// padding at most; "first" names its first source.  "folder" is that of the rig, in which the host
+// opens for it, wherever it runs:
+//   ledger     each record is one write(), which survives the end of the process
+//   delivered  the same for what comes to the input "in"; every fourth of these is settled only
+//   with
+//              a later tick
+//   orders     for this life, without a deployment: "count=N;" overrides "count"; "lies;", for the
+//              rig's self-test, acknowledges what was only emitted
 #include <unistd.h>
 
 #include <ctime>
@@ -35,11 +35,6 @@ class Load : public kit::Module {
         count_(static_cast<std::uint64_t>(number("count", 1'000'000'000))),
         bytes_(static_cast<std::uint32_t>(number("bytes", 100))),
         first_(static_cast<std::uint32_t>(number("first", 0))) {
-    if (const char* count = std::getenv("DURABILITY_COUNT"))
-      count_ = std::strtoull(count, nullptr, 10);
-    ledger_ = openFrom("DURABILITY_LEDGER");
-    delivered_ = openFrom("DURABILITY_DELIVERED");
-    if (const char* ack = std::getenv("DURABILITY_ACK")) lies_ = std::string_view(ack) == "emit";
     timespec now{};
     ::clock_gettime(CLOCK_REALTIME, &now);
     run_ = (static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000u +
@@ -47,8 +42,14 @@ class Load : public kit::Module {
                16 +
            first_;
     timers_ = extension<kante_timers_v1>(KANTE_EXT_TIMERS);
-    const auto period_ns = static_cast<std::uint64_t>(number("period_us", 2'000)) * 1000;
-    if (timers_ != nullptr) timers_->set(host_, 0, 1, period_ns);
+    device_ = extension<kante_device_v1>(KANTE_EXT_DEVICE);
+    const std::string folder = text("folder");
+    if (!folder.empty()) {
+      open(kLedger, "append:" + folder + "/ledger");
+      open(kDelivered, "append:" + folder + "/delivered");
+      open(kOrders, "read:" + folder + "/orders");
+    }
+    if (opening_ == 0) begin();
   }
   ~Load() override {
     if (ledger_ >= 0) ::close(ledger_);
@@ -65,6 +66,7 @@ class Load : public kit::Module {
         for (std::uint32_t output = 0; output < kOutputCount; ++output) emitSome(output);
         return KANTE_OK;
       case KANTE_EVENT_DONE:
+        if (event.token >= kLedger) return opened(event);
         if (event.status == KANTE_OK && !lies_) acknowledged(event.token);
         return KANTE_OK;
       case KANTE_EVENT_WRITABLE: return KANTE_OK;
@@ -77,11 +79,35 @@ class Load : public kit::Module {
   }
 
  private:
-  static int openFrom(const char* variable) {
-    const char* path = std::getenv(variable);
-    return path == nullptr ? -1 : ::open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0600);
+  // Tokens of what is opened, above those of all messages.
+  static constexpr std::uint64_t kLedger = std::uint64_t{1} << 62;
+  static constexpr std::uint64_t kDelivered = kLedger + 1;
+  static constexpr std::uint64_t kOrders = kLedger + 2;
+
+  void open(std::uint64_t token, const std::string& what) {
+    if (device_->open(host_, toStr(what), token) == KANTE_OK) ++opening_;
+  }
+  kante_status opened(const kante_event& event) {
+    const int fd = event.status == KANTE_OK ? static_cast<int>(event.arg) : -1;
+    if (event.token == kLedger) ledger_ = fd;
+    if (event.token == kDelivered) delivered_ = fd;
+    if (event.token == kOrders && fd >= 0) {
+      char orders[256] = {};
+      if (::read(fd, orders, sizeof orders - 1) < 0) log("its orders cannot be read");
+      ::close(fd);
+      if (const char* count = std::strstr(orders, "count="))
+        count_ = std::strtoull(count + std::strlen("count="), nullptr, 10);
+      lies_ = std::strstr(orders, "lies;") != nullptr;
+    }
+    if (--opening_ == 0) begin();
+    return event.status;
+  }
+  void begin() {
+    const auto period_ns = static_cast<std::uint64_t>(number("period_us", 2'000)) * 1000;
+    if (timers_ != nullptr) timers_->set(host_, 0, 1, period_ns);
   }
   kante_status input(const kante_event& event) {
+    if (opening_ > 0) return KANTE_E_AGAIN;
     durability::BodyName name;
     if (!durability::parseBody(bodyOf(event), name)) return KANTE_E_INVALID;
     const LedgerRecord record{name.run, name.number, name.source, 0};
@@ -121,7 +147,9 @@ class Load : public kit::Module {
   int delivered_ = -1;
   std::vector<std::uint64_t> unsettled_;
   bool lies_ = false;
+  int opening_ = 0;  // Answers to open() that are still to come.
   const kante_timers_v1* timers_ = nullptr;
+  const kante_device_v1* device_ = nullptr;
 };
 
 }  // namespace
