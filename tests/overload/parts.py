@@ -53,13 +53,14 @@ def dropped(metrics):
     return {k: v for k, v in sorted(out.items()) if v}
 
 
-def memory_bound_kb(store_bytes):
+def memory_bound_kb(store_bytes, runners):
     """docs/operations.md, Memory under overload: what may be held at the same time, at most."""
     idle = 14 << 20        # code, heaps, three modules
     mailbox = 2 * (8 << 20)  # Store::kMailboxBytes twice: one group is being committed while the next gathers
     resident = 2 * store_bytes + (8 << 20)  # the whole map, should every page of it be in use
     flight = 2 * (4 << 20)   # Forwarder::kInFlightBytesMax, and the library's copy
-    return (idle + mailbox + resident + flight) >> 10
+    apart = runners * (2 << 20)  # a process and two rings for each module in the sandbox
+    return (idle + mailbox + resident + flight + apart) >> 10
 
 
 class Memory:
