@@ -27,7 +27,7 @@ class RouteTables : public ShardFixture {
     EXPECT_TRUE(made.has_value()) << made.error().text;
     return *made;
   }
-  Link& linkOf(const RouteTable& table) {
+  static Link& linkOf(RouteTable& table) {
     return *table.outputsOf("a")->front().always.front().link;
   }
 
