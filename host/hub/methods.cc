@@ -75,6 +75,13 @@ struct Methods::State : std::enable_shared_from_this<Methods::State> {
     boost::asio::steady_timer deadline;
   };
 
+  // A call whose target is not there yet.
+  struct Waiting {
+    MethodRequest request;
+    Answer answer;
+    boost::asio::steady_timer deadline;
+  };
+
   explicit State(boost::asio::io_context& io) : control(io) {}
 
   // Ends a call that is in the map.
@@ -93,6 +100,27 @@ struct Methods::State : std::enable_shared_from_this<Methods::State> {
     });
   }
 
+  // The target may come until then.
+  void waitFor(MethodRequest request, Answer answer) {
+    const std::uint64_t id = next_id++;
+    const auto connect_timeout = request.connect_timeout;
+    auto& one = waiting
+                    .emplace(id, Waiting{std::move(request), std::move(answer),
+                                         boost::asio::steady_timer(control)})
+                    .first->second;
+    one.deadline.expires_after(connect_timeout);
+    one.deadline.async_wait([weak = weak_from_this(), id](const auto& error) {
+      const auto alive = weak.lock();
+      if (error || !alive) return;
+      const auto at = alive->waiting.find(id);
+      if (at == alive->waiting.end()) return;
+      Waiting late = std::move(at->second);
+      alive->waiting.erase(at);
+      alive->later(std::move(late.answer), kMethodNotFound,
+                   message(late.request.target + " is not there"));
+    });
+  }
+
   void unregister(const std::string& principal, std::uint64_t registration) {
     const auto found = targets.find(principal);
     if (found != targets.end() && found->second.registration == registration) targets.erase(found);
@@ -107,6 +135,7 @@ struct Methods::State : std::enable_shared_from_this<Methods::State> {
   std::map<std::string, Target> targets;
   std::map<std::uint64_t, Call> calls;
   std::map<std::string, std::size_t> in_flight_of;
+  std::map<std::uint64_t, Waiting> waiting;
   std::uint64_t next_id = 1;
   std::uint64_t next_registration = 1;
   std::uint64_t late = 0;
@@ -121,6 +150,19 @@ Methods::Registration Methods::add(const std::string& principal, Handler handler
   const std::uint64_t registration = state_->next_registration++;
   state_->targets[principal] =
       State::Target{registration, std::make_shared<Handler>(std::move(handler))};
+  // Who waited for it is heard once the caller has its handle.
+  boost::asio::post(state_->control, [this, principal, weak = std::weak_ptr(state_)] {
+    const auto alive = weak.lock();
+    if (!alive || !has(principal)) return;
+    std::vector<State::Waiting> came;
+    for (auto at = alive->waiting.begin(); at != alive->waiting.end();) {
+      const auto here = at++;
+      if (here->second.request.target != principal) continue;
+      came.push_back(std::move(here->second));
+      alive->waiting.erase(here);
+    }
+    for (State::Waiting& one : came) invoke(std::move(one.request), std::move(one.answer));
+  });
   struct Handle {
     std::weak_ptr<State> state;
     std::string principal;
@@ -148,12 +190,18 @@ void Methods::invoke(MethodRequest request, Answer answer) {
   if (request.timeout.count() <= 0 || request.timeout > kTimeoutMax)
     return refuse(kMethodBadRequest, "a method's timeout lies between 1 and " +
                                          std::to_string(kTimeoutMax.count()) + " ms");
+  if (request.connect_timeout.count() < 0 || request.connect_timeout > kTimeoutMax)
+    return refuse(kMethodBadRequest, "a connect timeout lies between 0 and " +
+                                         std::to_string(kTimeoutMax.count()) + " ms");
   if (request.payload.empty()) request.payload = "null";
   if (const auto payload = parseJson(request.payload, kPayloadBounds); !payload)
     return refuse(kMethodBadRequest, "payload: " + payload.error().text);
   const auto target = state.targets.find(request.target);
   if (target == state.targets.end() && !state.expected.empty())
     return refuse(kMethodUnavailable, request.target + " is not there yet: " + state.expected);
+  if (target == state.targets.end() && request.connect_timeout.count() > 0 &&
+      state.waiting.size() < kWaitingMax)
+    return state.waitFor(std::move(request), std::move(answer));
   if (target == state.targets.end())
     return refuse(kMethodNotFound, request.target + " is not there");
   const auto waiting = state.in_flight_of.find(request.target);
@@ -203,6 +251,8 @@ void Methods::pause(const std::string& why) {
   state_->paused = why;
   auto& calls = state_->calls;
   while (!calls.empty()) state_->end(calls.begin(), kMethodUnavailable, message(why));
+  for (auto& [id, one] : std::exchange(state_->waiting, {}))
+    state_->later(std::move(one.answer), kMethodUnavailable, message(why));
 }
 
 void Methods::resume() { state_->paused.clear(); }

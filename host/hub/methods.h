@@ -34,6 +34,8 @@ struct MethodRequest {
   std::string payload = "null";  // JSON text.
   std::string caller = {};       // Principal, for logs and for the target.
   std::chrono::milliseconds timeout{30'000};
+  // How long to wait for a target that is not there; its timeout begins when it is.
+  std::chrono::milliseconds connect_timeout{0};
 };
 
 // What a target is handed.
@@ -58,6 +60,7 @@ class Methods {
   static constexpr std::size_t kInFlightMax = 1024;
   static constexpr std::size_t kInFlightPerTargetMax = 64;
   static constexpr std::chrono::milliseconds kTimeoutMax{300'000};  // As IoT Hub.
+  static constexpr std::size_t kWaitingMax = 256;  // Calls whose target is not there yet.
 
   explicit Methods(boost::asio::io_context& control);
   // Drops the calls in flight without calling back.

@@ -64,6 +64,38 @@ TEST_F(MethodsTest, NobodyThereIs404) {
   EXPECT_EQ(answers_[0].payload, R"({"message":"module/none is not there"})");
 }
 
+TEST_F(MethodsTest, ACallWaitsForItsTargetAsLongAsItSays) {
+  MethodRequest patient{"device/car", "ping", "1"};
+  patient.connect_timeout = std::chrono::minutes(1);
+  invoke(patient);
+  MethodRequest hasty{"device/van", "ping", "1"};
+  hasty.connect_timeout = milliseconds(1);
+  invoke(hasty);
+  poll();
+  auto target = methods_->add("device/car", [&](MethodCall call) {
+    ASSERT_TRUE(methods_->reply(call.id, 200, call.payload));
+  });
+  settle();
+  ASSERT_EQ(answers_.size(), 2u);
+  const bool car_first = answers_[0].status == 200;
+  EXPECT_EQ(answers_[car_first ? 0 : 1].payload, "1");
+  EXPECT_EQ(answers_[car_first ? 1 : 0].status, 404);
+  hasty.connect_timeout = Methods::kTimeoutMax + milliseconds(1);
+  invoke(hasty);
+  settle();
+  EXPECT_EQ(answers_[2].status, 400);
+}
+
+TEST_F(MethodsTest, APauseEndsThoseWhoWaitForTheirTarget) {
+  MethodRequest patient{"device/car", "ping"};
+  patient.connect_timeout = std::chrono::minutes(1);
+  invoke(patient);
+  methods_->pause("the host ends");
+  settle();
+  ASSERT_EQ(answers_.size(), 1u);
+  EXPECT_EQ(answers_[0].status, 503);
+}
+
 TEST_F(MethodsTest, NoAnswerInTimeIs504AndTheLateOneIsDropped) {
   std::uint64_t id = 0;
   auto target = methods_->add("module/slow", [&](MethodCall call) { id = call.id; });
