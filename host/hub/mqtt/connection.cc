@@ -34,10 +34,6 @@ std::string& Connection::answers() {
   return answers_;
 }
 
-void Connection::sayAck(mqtt::PacketType type, std::uint16_t id, mqtt::Reason reason) {
-  (void)mqtt::writeAck(answers(), version_, type, id, reason);  // Without a text it always fits.
-}
-
 // ---- time
 
 void Connection::armKeepAlive() {
@@ -103,6 +99,7 @@ void Connection::end(const Ending& ending) {
     if (leftover_.empty() && !gather.empty()) (void)write(gather);
   }
   answers_.clear();
+  owed_ = {};
   partial_.clear();
   leftover_ = {};
   transport_->shutDown();
@@ -187,7 +184,7 @@ std::size_t Connection::consume(std::string_view bytes) {
   bool heard = false;
   needed_ = 0;
   while (used < bytes.size() && state_ != State::kLingering && state_ != State::kEnded) {
-    if (isStuffed()) {  // It does not read what it is answered: it is not heard until it does.
+    if (isStuffed()) {  // What it is answered has to leave first.
       held_ = unparsed_ = true;
       break;
     }

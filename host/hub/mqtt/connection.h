@@ -2,8 +2,8 @@
 //
 // A state machine without a thread: the engine's driver calls read() when its transport has
 // something and writable() when it has room again.  connection.cc is its life,
-// connection_connect.cc the first packet, connection_packets.cc all others, connection_output.cc
-// what leaves.
+// connection_connect.cc the first packet, connection_packets.cc all others, connection_answers.cc
+// what waits before it is answered, connection_output.cc what leaves.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "host/hub/access.h"
+#include "host/hub/mqtt/ack_wait.h"
 #include "host/hub/mqtt/counters.h"
 #include "host/hub/mqtt/gather.h"
 #include "host/hub/mqtt/inflight.h"
@@ -53,7 +54,23 @@ class Connection final : public Deadline {
 
   // Something to say: it leaves with the next flush.
   std::string& answers();
-  void sayAck(mqtt::PacketType type, std::uint16_t id, mqtt::Reason reason);
+  // What it is told in answer to a packet: after all answers that it is owed from before.
+  struct Answer {
+    mqtt::PacketType type = mqtt::PacketType::kPuback;
+    std::uint16_t id = 0;
+    mqtt::Reason reason = mqtt::Reason::kSuccess;
+    // Of other packets than acknowledgements: what is said, and what when it could not be kept.
+    std::string packet = {};
+    std::string refusal = {};
+  };
+  void sayAck(mqtt::PacketType type, std::uint16_t id, mqtt::Reason reason) {
+    owe({type, id, reason}, {});
+  }
+  // Said when all shares of it are back; `own` is what Engine::endAck() gave.
+  void owe(Answer answer, AckShare own);
+  AckAddress nextAnswer() const { return {this, number_, owed_first_ + owed_.size()}; }
+  // All shares of an answer are back.
+  void settled(std::uint64_t answer, Kept kept);
   enum class Farewell : bool { kSilent, kSaid };  // Whether MQTT 5 hears the reason.
   // Ends it.  `refusal` is counted unless it is null; `text` says what happened, for people.
   struct Ending {
@@ -123,6 +140,13 @@ class Connection final : public Deadline {
   void onDisconnect(const mqtt::Frame& frame);
   void acked(std::uint16_t id);
 
+  // ---- connection_answers.cc
+  void say(const Answer& answer);
+  void refuseAnswer(Answer& answer, Kept kept);
+  void sayOwed();
+  // So much waits to be kept, or to be read by the client, that no more is read from it.
+  bool isStuffed() const;
+
   // ---- connection_output.cc
   void fill(Gather& gather);
   bool resend(Gather& gather);
@@ -133,7 +157,6 @@ class Connection final : public Deadline {
   void writeLeftover();
   // False: the transport is at its end.
   bool write(const Gather& gather);
-  bool isStuffed() const { return answers_.size() + leftover_.bytes() > kAnswersMax; }
 
   Engine& engine_;
   std::unique_ptr<Transport> transport_;
@@ -142,7 +165,7 @@ class Connection final : public Deadline {
   Session* session_ = nullptr;
   State state_ = State::kConnecting;
   mqtt::Version version_ = mqtt::Version::k311;
-  bool held_ = false;  // Not read, until its answers have left.
+  bool held_ = false;  // Not read, until its answers are said and have left.
   bool hung_up_ = false;
   bool unparsed_ = false;      // What is in partial_ has not been looked at.
   bool tell_problems_ = true;  // Request Problem Information.
@@ -158,6 +181,13 @@ class Connection final : public Deadline {
   std::size_t needed_ = 0;  // Bytes of the packet that partial_ begins.
   std::string partial_;
   std::string answers_;
+  struct Owed {
+    Answer answer;
+    bool waits = false;
+    Kept kept = Kept::kYes;
+  };
+  Fifo<Owed> owed_;  // Begins with one that waits.
+  std::uint64_t owed_first_ = 0;
   Leftover leftover_;
   std::string granted_topic_;  // The last that it was allowed to publish to.
   std::vector<std::string> aliases_;

@@ -144,7 +144,7 @@ void Connection::flush() {
     if (!full) break;
   }
   if (answers_.capacity() > 4096 && answers_.empty()) std::string().swap(answers_);
-  if (!held_ || !leftover_.empty()) return;
+  if (!held_ || !leftover_.empty() || isStuffed()) return;
   held_ = false;
   engine_.surroundings().readAgain(*this);
 }

@@ -74,11 +74,13 @@ void Connection::acceptPublish(const mqtt::Publish& publish) {
   parts.publisher = session_->number();
   parts.now_ns = engine_.now();
   parts.properties = &publish.properties;
+  const bool answered = publish.qos != mqtt::Qos::k0;
+  if (answered) engine_.beginAck(nextAnswer());
   const std::size_t receivers = engine_.publish(Publication::make(parts));
-  if (publish.qos == mqtt::Qos::k0) return;
+  if (!answered) return;
   const PacketType type = publish.qos == mqtt::Qos::k1 ? PacketType::kPuback : PacketType::kPubrec;
-  sayAck(type, publish.packet_id,
-         receivers == 0 ? Reason::kNoMatchingSubscribers : Reason::kSuccess);
+  owe({type, publish.packet_id, receivers == 0 ? Reason::kNoMatchingSubscribers : Reason::kSuccess},
+      engine_.endAck());
 }
 
 void Connection::refusePublish(const mqtt::Publish& publish) {

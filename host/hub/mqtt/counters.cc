@@ -15,6 +15,7 @@ const char* name(Refusal refusal) {
     case Refusal::kTimeout: return "timeout";
     case Refusal::kTakenOver: return "taken_over";
     case Refusal::kLimit: return "limit";
+    case Refusal::kStore: return "store";
   }
   return "?";
 }

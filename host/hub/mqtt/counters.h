@@ -20,8 +20,9 @@ enum class Refusal : std::uint8_t {
   kTimeout,         // No CONNECT, or nothing within the keep-alive.
   kTakenOver,       // Another connection of the same client.
   kLimit,           // Connections, sessions, rate.
+  kStore,           // It was to be kept on disk, which has no room or fails.
 };
-inline constexpr std::size_t kRefusals = 11;
+inline constexpr std::size_t kRefusals = 12;
 const char* name(Refusal refusal);
 
 class Count {

@@ -24,6 +24,7 @@ Engine::Engine(const Parts& parts)
       timers_(parts.surroundings.bootNs()),
       retained_(parts.limits),
       seen_(parts.engines),
+      acks_(std::make_shared<AckInbox>(parts.wake)),
       read_buffer_(kReadBytes) {}
 
 Engine::~Engine() = default;
@@ -66,7 +67,23 @@ void Engine::flushLater(Connection& connection) {
   dirty_.push_back(&connection);
 }
 
+AckShare Engine::holdAck() {
+  if (at_hand_.connection == nullptr) return {};
+  if (!ack_) ack_ = AckShare(at_hand_, acks_);
+  return ack_.another();
+}
+
+void Engine::settleAcks() {
+  acks_->takeAll([this](const AckWait& wait) {
+    const AckAddress& to = wait.address();
+    const auto at = connections_.find(const_cast<Connection*>(to.connection));
+    if (at == connections_.end() || at->first->number() != to.number) return;
+    at->second->settled(to.answer, wait.kept());
+  });
+}
+
 void Engine::flush() {
+  if (!acks_->empty()) settleAcks();
   for (std::size_t i = 0; i < dirty_.size(); ++i) {  // Flushing one may make another dirty.
     Connection& connection = *dirty_[i];
     if (connection.isEnded()) continue;

@@ -9,6 +9,7 @@
 #include <array>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -17,6 +18,7 @@
 #include <vector>
 
 #include "host/hub/access.h"
+#include "host/hub/mqtt/ack_wait.h"
 #include "host/hub/mqtt/counters.h"
 #include "host/hub/mqtt/gather.h"
 #include "host/hub/mqtt/limits.h"
@@ -61,6 +63,8 @@ class Engine {
     Surroundings& surroundings;
     std::uint32_t index = 0;
     std::uint32_t engines = 1;
+    // From any thread: there is something for flush().
+    std::function<void()> wake = {};
   };
   explicit Engine(const Parts& parts);
   ~Engine();
@@ -112,6 +116,17 @@ class Engine {
   void subscribe(Session& session, const std::vector<Subscribed>& filters, std::string suback);
   void unsubscribe(Session& session, std::string_view filter);
 
+  // Between these two a connection has handled what it will answer; the share is its own, and empty
+  // if the answer waits for nobody else.
+  void beginAck(const AckAddress& address) { at_hand_ = address; }
+  AckShare endAck() {
+    at_hand_ = {};
+    return std::move(ack_);
+  }
+  // For whoever takes durably what is at hand.  Empty: nobody is answered (QoS 0, the broker's
+  // own).
+  AckShare holdAck();
+
   void flushLater(Connection& connection);
   // An admitted connection goes where its session is; what is left of it here is buried.
   void sendTo(std::uint32_t home, std::unique_ptr<Arrival> arrival, Connection& left);
@@ -158,6 +173,7 @@ class Engine {
   void tellInterest(std::string_view filter, std::uint32_t members);
   std::uint64_t seenByAll() const;
   void sayWaiting();
+  void settleAcks();
   void arrive(const std::unique_ptr<Arrival>& arrival);
   void reconsider(const Reconsider& change);
   void reconsider(Session& session, Connections connections);
@@ -184,6 +200,9 @@ class Engine {
   std::uint64_t ticket_ = 0;
   std::vector<std::uint64_t> seen_;  // Tickets, by engine.
   std::deque<WaitingSuback> waiting_;
+  const std::shared_ptr<AckInbox> acks_;  // Shared with those that are waited for.
+  AckAddress at_hand_;                    // Whose connection is null: nobody is answered.
+  AckShare ack_;                          // The first of the answer at hand.
   std::unordered_map<std::string, std::int64_t> penalties_;
   bool overfull_ = false;
   Gather gather_;

@@ -32,7 +32,7 @@ EngineShard::EngineShard(std::shared_ptr<Shard> shard, const Options& options,
       report_(options.report),
       closed_(options.closed),
       system_(options.system),
-      engine_({options.limits, options.access, *this, options.index, engines}),
+      engine_({options.limits, options.access, *this, options.index, engines, [this] { wake(); }}),
       epoll_(shard_->io()),
       timer_(shard_->io()),
       outbox_(engines) {}
@@ -78,6 +78,8 @@ void EngineShard::accept(std::unique_ptr<Transport> transport, Peer peer) {
     shard_->runLater(*this);
   });
 }
+
+void EngineShard::wake() { shard_->take(std::make_unique<Letter>(*this, std::vector<Parcel>())); }
 
 void EngineShard::take(Parcel parcel) {
   std::vector<Parcel> one;

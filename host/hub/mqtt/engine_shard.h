@@ -71,7 +71,7 @@ class EngineShard final : public Runnable, private Surroundings {
   void report(Refusal refusal, const std::string& who, const std::string& text) override;
   void closed() override { closed_(); }
 
-  void post(std::function<void()> task);
+  void wake();  // Any thread.
   void arm();
   void armTick();
   void saySystem();

@@ -39,12 +39,16 @@ class TestPrincipal final : public Principal {
   bool maySubscribe(std::string_view filter) const override {
     return std::find(no_subscribe.begin(), no_subscribe.end(), filter) == no_subscribe.end();
   }
-  bool checksDeliveries() const override { return !no_receive.empty(); }
-  bool mayReceive(std::string_view topic) const override { return topic != no_receive; }
+  bool checksDeliveries() const override { return !no_receive.empty() || received; }
+  bool mayReceive(std::string_view topic) const override {
+    if (received) received(topic);
+    return topic != no_receive;
+  }
 
   std::vector<std::string> no_publish;
   std::vector<std::string> no_subscribe;
   std::string no_receive;
+  std::function<void(std::string_view topic)> received;  // Before it is delivered.
 
  private:
   const std::string name_;

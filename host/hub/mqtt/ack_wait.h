@@ -1,0 +1,105 @@
+// An answer to a client that waits until what it promises is kept.
+//
+// Whoever takes durably what a client asks for holds a share of the answer (Engine::holdAck(),
+// while the engine handles it) and gives it back from whatever thread, with what became of it. When
+// all are back the engine of that client says the answer, in the client's order, or the reason of
+// the refusal; a client that is gone is found gone.  Where nobody holds a share nothing is
+// allocated and the answer is said at once.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <utility>
+
+namespace kante::hub {
+
+class AckInbox;
+class Connection;
+
+// Worse ones are greater: of several shares the worst counts.
+enum class Kept : std::uint8_t {
+  kYes,     // On disk; or whoever was to have it has it.
+  kNoRoom,  // Not taken: full.
+  kFailed,  // Not taken: the disk fails, or whoever held the share has gone.
+};
+
+// Which answer it is.
+struct AckAddress {
+  const Connection* connection = nullptr;
+  std::uint64_t number = 0;  // The connection's, because its place in memory may be another's.
+  std::uint64_t answer = 0;  // Of all that this connection ever owed.
+};
+
+class AckWait {
+ public:
+  const AckAddress& address() const { return address_; }
+  Kept kept() const { return kept_.load(std::memory_order_relaxed); }
+
+ private:
+  friend class AckShare;
+  friend class AckInbox;
+  AckWait(AckAddress address, std::shared_ptr<AckInbox> inbox)
+      : address_(address), inbox_(std::move(inbox)) {}
+
+  const AckAddress address_;
+  std::shared_ptr<AckInbox> inbox_;  // Shared with its engine, which may be gone before.
+  std::atomic<std::uint32_t> shares_{1};
+  std::atomic<Kept> kept_{Kept::kYes};
+  AckWait* next_ = nullptr;
+};
+
+// Moves, and is given back once.  One that is dropped says kFailed.
+class AckShare {
+ public:
+  AckShare() = default;
+  AckShare(AckAddress address, std::shared_ptr<AckInbox> inbox)
+      : wait_(new AckWait(address, std::move(inbox))) {}
+  AckShare(AckShare&& other) noexcept : wait_(std::exchange(other.wait_, nullptr)) {}
+  AckShare& operator=(AckShare&& other) noexcept {
+    release(Kept::kFailed);
+    wait_ = std::exchange(other.wait_, nullptr);
+    return *this;
+  }
+  ~AckShare() { release(Kept::kFailed); }
+
+  explicit operator bool() const { return wait_ != nullptr; }
+  // One more of the same answer; of none, none.
+  AckShare another() const;
+  // Afterwards it holds nothing.
+  void release(Kept kept);
+
+ private:
+  AckWait* wait_ = nullptr;
+};
+
+// Where an engine finds the answers for which nothing is waited any more.
+class AckInbox {
+ public:
+  // `wake`: from any thread, when there is something and was nothing before.
+  explicit AckInbox(std::function<void()> wake) : wake_(std::move(wake)) {}
+  ~AckInbox();
+  AckInbox(const AckInbox&) = delete;
+  AckInbox& operator=(const AckInbox&) = delete;
+
+  bool empty() const { return last_.load(std::memory_order_relaxed) == nullptr; }
+  // The engine's thread: calls with each AckWait, in the order in which they came.
+  template <typename Call>
+  void takeAll(Call&& call) {
+    for (AckWait* one = takeChain(); one != nullptr;) {
+      const std::unique_ptr<AckWait> owned(std::exchange(one, one->next_));
+      call(std::as_const(*owned));
+    }
+  }
+
+ private:
+  friend class AckShare;
+  void put(AckWait* wait);
+  AckWait* takeChain();
+
+  const std::function<void()> wake_;
+  std::atomic<AckWait*> last_{nullptr};  // Last in first out; reversed when taken.
+};
+
+}  // namespace kante::hub
