@@ -27,6 +27,7 @@ void Connection::begin() {
   engine_.timers().set(*this,
                        engine_.now() + std::int64_t{engine_.limits().connect_timeout_ms} * kMs);
   engine_.surroundings().watch(*this);
+  engine_.surroundings().readAgain(*this);  // A WebSocket may have brought bytes with it.
 }
 
 std::string& Connection::answers() {
@@ -104,8 +105,10 @@ void Connection::end(const Ending& ending) {
   leftover_ = {};
   transport_->shutDown();
   // What it still says is read away for a moment, or the last words would be lost with it.
-  engine_.timers().set(*this, engine_.now() + (ending.farewell == Farewell::kSaid ? kLingerNs : 0));
-  if (ending.farewell == Farewell::kSilent) bury();
+  if (ending.farewell == Farewell::kSaid || transport_->expectsGoodbye())
+    engine_.timers().set(*this, engine_.now() + kLingerNs);
+  else
+    bury();
   if (session != nullptr) session->leave(ending.will, engine_.now());
 }
 
@@ -123,6 +126,15 @@ void Connection::broke(const mqtt::Fault& fault) {
 }
 
 // ---- what comes
+
+// The other end has left, or broken what carries MQTT.
+bool Connection::lost() {
+  if (const char* fault = transport_->fault())
+    endFor(mqtt::Reason::kProtocolError, Refusal::kMalformed, fault);
+  else
+    end({.reason = mqtt::Reason::kUnspecified, .farewell = Farewell::kSilent});
+  return state_ == State::kLingering;
+}
 
 bool Connection::read() {
   if (state_ == State::kEnded || held_) return false;
@@ -142,10 +154,7 @@ bool Connection::read() {
   const std::size_t kept = partial_.size();
   const auto moved = transport_->read(buffer.subspan(kept));
   if (moved.flow == Transport::Flow::kAgain) return false;
-  if (moved.flow == Transport::Flow::kClosed) {
-    end({.reason = mqtt::Reason::kUnspecified, .farewell = Farewell::kSilent});
-    return false;
-  }
+  if (moved.flow == Transport::Flow::kClosed) return lost();
   if (kept != 0) std::memcpy(buffer.data(), partial_.data(), kept);
   partial_.clear();
   const std::string_view bytes(buffer.data(), kept + moved.bytes);
@@ -167,10 +176,7 @@ bool Connection::fillPartial() {
   partial_.resize(std::min(needed_, before + kStep));
   const auto moved = transport_->read(std::span(partial_).subspan(before));
   partial_.resize(before + moved.bytes);
-  if (moved.flow == Transport::Flow::kClosed) {
-    end({.reason = mqtt::Reason::kUnspecified, .farewell = Farewell::kSilent});
-    return false;
-  }
+  if (moved.flow == Transport::Flow::kClosed) return lost();
   if (partial_.size() == needed_) {
     needed_ = 0;
     unparsed_ = true;

@@ -110,6 +110,7 @@ class Connection final : public Deadline {
   std::size_t consume(std::string_view bytes);
   void handle(const mqtt::Frame& frame);
   void broke(const mqtt::Fault& fault);
+  bool lost();
   void bury();
 
   // ---- connection_connect.cc

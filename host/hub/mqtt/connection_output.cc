@@ -162,6 +162,7 @@ void Connection::writeLeftover() {
 }
 
 void Connection::writable() {
+  (void)transport_->writeOwn();
   if (state_ != State::kConnected || leftover_.empty()) return;
   writeLeftover();
   if (state_ != State::kConnected || !leftover_.empty()) return;
