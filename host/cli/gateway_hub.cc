@@ -44,16 +44,20 @@ hub::Limits limitsOf(const HubLimitsConfig& from) {
 // What nobody wished is not opened: a gateway without a word about MQTT serves no MQTT.
 Result<std::vector<hub::Broker::Address>> addressesOf(const Config& config) {
   std::vector<hub::Broker::Address> out;
-  const auto add = [&](const char* key, const std::vector<std::string>& texts, bool tls) -> Status {
+  using Speaks = hub::Broker::Address::Speaks;
+  const auto add = [&](const char* key, const std::vector<std::string>& texts, bool tls,
+                       Speaks speaks) -> Status {
     if (!config.set_at.contains(key)) return {};
     for (const std::string& text : texts) {
       KANTE_TRY(endpoint, parseEndpoint(text));
-      out.push_back({endpoint.host, endpoint.port, tls});
+      out.push_back({endpoint.host, endpoint.port, tls, speaks});
     }
     return {};
   };
-  KANTE_CHECK(add("hub.mqtt.listen", config.hub.mqtt.listen, false));
-  KANTE_CHECK(add("hub.mqtt.tls_listen", config.hub.mqtt.tls_listen, true));
+  KANTE_CHECK(add("hub.mqtt.listen", config.hub.mqtt.listen, false, Speaks::kMqtt));
+  KANTE_CHECK(add("hub.mqtt.tls_listen", config.hub.mqtt.tls_listen, true, Speaks::kMqtt));
+  KANTE_CHECK(add("hub.http.listen", config.hub.http.listen, false, Speaks::kHttp));
+  KANTE_CHECK(add("hub.https.listen", config.hub.https.listen, true, Speaks::kHttp));
   return out;
 }
 

@@ -22,8 +22,8 @@ std::vector<std::string> namesOf(const Config& config) {
     const bool any = name == "0.0.0.0" || name == "::";
     if (!any && std::find(out.begin(), out.end(), name) == out.end()) out.push_back(name);
   };
-  for (const auto* listen :
-       {&config.hub.mqtt.listen, &config.hub.mqtt.tls_listen, &config.hub.https.listen}) {
+  for (const auto* listen : {&config.hub.mqtt.listen, &config.hub.mqtt.tls_listen,
+                             &config.hub.http.listen, &config.hub.https.listen}) {
     for (const std::string& text : *listen) {
       if (const auto endpoint = parseEndpoint(text)) add(endpoint->host);
     }

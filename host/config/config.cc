@@ -119,14 +119,12 @@ void readApi(Section section, ApiConfig& out) {
   });
 }
 
-void checkPlainText(Section& section, const HubMqttConfig& mqtt) {
-  if (mqtt.insecure_plain_text) return;
-  for (const std::string& listen : mqtt.listen) {
-    const auto endpoint = parseEndpoint(listen);
+void checkLoopback(Section& section, const std::vector<std::string>& listen,
+                   const std::string& instead) {
+  for (const std::string& one : listen) {
+    const auto endpoint = parseEndpoint(one);
     if (endpoint && !endpoint->isLoopback())
-      section.fault("listen", "\"" + listen +
-                                  "\" is plain text beyond loopback; use tls_listen, or set "
-                                  "insecure_plain_text = true");
+      section.fault("listen", "\"" + one + "\" is plain text beyond loopback; " + instead);
   }
 }
 
@@ -157,9 +155,15 @@ void readHub(ConfigReader& reader, const TomlValue* table, HubConfig& out) {
     mqtt.texts("tls_listen", out.mqtt.tls_listen, checkEndpoint);
     mqtt.boolean("anonymous", out.mqtt.anonymous);
     mqtt.boolean("insecure_plain_text", out.mqtt.insecure_plain_text);
-    checkPlainText(mqtt, out.mqtt);
+    if (!out.mqtt.insecure_plain_text)
+      checkLoopback(mqtt, out.mqtt.listen, "use tls_listen, or set insecure_plain_text = true");
   }
   readHubLimits(reader, section.table("limits"), out.limits);
+  {
+    Section http(reader, section.table("http"), "hub.http");
+    http.texts("listen", out.http.listen, checkEndpoint);
+    checkLoopback(http, out.http.listen, "use [hub.https] listen");
+  }
   Section(reader, section.table("https"), "hub.https")
       .texts("listen", out.https.listen, checkEndpoint);
   Section tls(reader, section.table("tls"), "hub.tls");

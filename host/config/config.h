@@ -57,6 +57,11 @@ struct HubMqttConfig {
   bool insecure_plain_text = false;
 };
 
+// Requests of devices, and MQTT over WebSocket.
+struct HubHttpConfig {
+  std::vector<std::string> listen;  // Plain text, loopback only.
+};
+
 struct HubHttpsConfig {
   std::vector<std::string> listen;
 };
@@ -89,6 +94,7 @@ struct HubConfig {
   std::string hostname;  // Default: gateway.id + ".local".
   HubMqttConfig mqtt;
   HubLimitsConfig limits;
+  HubHttpConfig http;
   HubHttpsConfig https;
   HubTlsConfig tls;
 };

@@ -1,5 +1,6 @@
 #include "host/hub/mqtt/broker.h"
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <utility>
@@ -7,11 +8,14 @@
 #include "host/base/clock.h"
 #include "host/base/log.h"
 #include "host/base/metrics.h"
+#include "host/hub/http/web_shard.h"
 #include "host/hub/mqtt/engine_shard.h"
 #include "host/hub/mqtt/socket_transport.h"
 
 namespace kante::hub {
 namespace {
+
+using Speaks = Broker::Address::Speaks;
 
 constexpr std::uint32_t kReportsPerS = 10;
 
@@ -34,6 +38,24 @@ Broker::Broker(Parts parts)
     engines_.push_back(std::make_unique<EngineShard>(parts_.shards[i], options, count));
   }
   for (const auto& engine : engines_) engine->meet(engines_);
+  const bool web = std::any_of(parts_.addresses.begin(), parts_.addresses.end(),
+                               [](const Address& one) { return one.speaks == Speaks::kHttp; });
+  for (std::uint32_t i = 0; web && i < count; ++i) makeWeb(i);
+}
+
+void Broker::makeWeb(std::uint32_t index) {
+  WebShard::Options options;
+  options.times.head_ms = options.times.body_ms = parts_.limits.connect_timeout_ms;
+  options.handler = parts_.web;
+  options.upgraded = [engine = engines_[index].get()](std::unique_ptr<Transport> transport,
+                                                      Peer peer) {
+    engine->accept(std::move(transport), std::move(peer));
+  };
+  options.closed = [this] { connections_.fetch_sub(1, std::memory_order_relaxed); };
+  options.report = [this](Refusal refusal, const std::string& who, const std::string& text) {
+    reportLine(refusal, who, text);
+  };
+  webs_.push_back(std::make_unique<WebShard>(parts_.shards[index], std::move(options)));
 }
 
 Broker::~Broker() = default;
@@ -42,11 +64,12 @@ Status Broker::start() {
   for (const auto& engine : engines_) KANTE_CHECK(engine->start());
   for (const Address& address : parts_.addresses) {
     listeners_.push_back(std::make_unique<Listener>(
-        parts_.control, [this, tls = address.tls](FileDescriptor socket, Peer peer) {
-          arrived(tls, std::move(socket), std::move(peer));
+        parts_.control, [this, &address](FileDescriptor socket, Peer peer) {
+          arrived(address, std::move(socket), std::move(peer));
         }));
     KANTE_CHECK(listeners_.back()->open(address.host, address.port));
-    parts_.log.info("hub", "MQTT clients are served",
+    const bool http = address.speaks == Speaks::kHttp;
+    parts_.log.info("hub", http ? "HTTP and WebSockets are served" : "MQTT clients are served",
                     {{"address", address.host + ":" + std::to_string(listeners_.back()->port())},
                      {"tls", address.tls ? "yes" : "no"}});
   }
@@ -55,13 +78,13 @@ Status Broker::start() {
 
 void Broker::stop(std::function<void()> done) {
   for (const auto& listener : listeners_) listener->close();
-  const auto left = std::make_shared<std::atomic<std::size_t>>(engines_.size());
+  const auto left = std::make_shared<std::atomic<std::size_t>>(webs_.size() + engines_.size());
   const auto all_done = std::make_shared<std::function<void()>>(std::move(done));
-  for (const auto& engine : engines_) {
-    engine->stop([this, left, all_done] {
-      if (left->fetch_sub(1) == 1) boost::asio::post(parts_.control, [all_done] { (*all_done)(); });
-    });
-  }
+  const std::function<void()> one_done = [this, left, all_done] {
+    if (left->fetch_sub(1) == 1) boost::asio::post(parts_.control, [all_done] { (*all_done)(); });
+  };
+  for (const auto& web : webs_) web->stop(one_done);  // Before what it hands WebSockets to.
+  for (const auto& engine : engines_) engine->stop(one_done);
 }
 
 void Broker::refuse(const Peer& peer, const char* why) {
@@ -69,20 +92,24 @@ void Broker::refuse(const Peer& peer, const char* why) {
   reportLine(Refusal::kLimit, peer.address, why);
 }
 
-void Broker::arrived(bool tls, FileDescriptor socket, Peer peer) {
+void Broker::arrived(const Address& address, FileDescriptor socket, Peer peer) {
   if (connections_.load(std::memory_order_relaxed) >= parts_.limits.connections)
     return refuse(peer, "too many connections");
   if (!rate_.take(peer.address, parts_.clock.bootNs()))
     return refuse(peer, "too many connections a second");
   std::unique_ptr<Transport> transport;
-  if (tls) {
+  if (address.tls) {
     transport = TlsTransport::accept(parts_.tls, std::move(socket));
     if (!transport) return refuse(peer, "no memory for TLS");
   } else {
     transport = std::make_unique<SocketTransport>(std::move(socket));
   }
   connections_.fetch_add(1, std::memory_order_relaxed);
-  engines_[next_++ % engines_.size()]->accept(std::move(transport), std::move(peer));
+  const std::size_t shard = next_++ % engines_.size();
+  if (address.speaks == Speaks::kHttp)
+    webs_[shard]->accept(std::move(transport), std::move(peer));
+  else
+    engines_[shard]->accept(std::move(transport), std::move(peer));
 }
 
 // A flood of refusals must not become a flood of lines.
@@ -157,6 +184,31 @@ void Broker::collect(MetricWriter& metrics) const {
     metrics.counter("kante_mqtt_refused_total", "Messages and connections that were refused",
                     {{"reason", name(refusal)}}, number(count));
   }
+  if (!webs_.empty()) collectWeb(metrics);
+}
+
+void Broker::collectWeb(MetricWriter& metrics) const {
+  std::uint64_t websockets = 0;
+  std::uint64_t timeouts = 0;
+  std::uint64_t malformed = 0;
+  decltype(WebCounters::answers) answers;
+  for (const auto& web : webs_) {
+    const WebCounters& one = web->counters();
+    websockets += one.websockets.value();
+    timeouts += one.timeouts.value();
+    malformed += one.malformed.value();
+    for (std::size_t i = 0; i < answers.size(); ++i) answers[i].add(one.answers[i].value());
+  }
+  const auto number = [](std::uint64_t value) { return static_cast<double>(value); };
+  metrics.counter("kante_http_websockets_total", "WebSockets that were opened", {},
+                  number(websockets));
+  for (std::size_t i = 1; i < answers.size(); ++i)
+    metrics.counter("kante_http_answers_total", "Answers to requests of HTTP, by status",
+                    {{"status", std::to_string(i) + "xx"}}, number(answers[i].value()));
+  metrics.counter("kante_http_refused_total", "Connections that spoke no HTTP, or too slowly",
+                  {{"reason", "malformed"}}, number(malformed));
+  metrics.counter("kante_http_refused_total", "Connections that spoke no HTTP, or too slowly",
+                  {{"reason", "timeout"}}, number(timeouts));
 }
 
 }  // namespace kante::hub

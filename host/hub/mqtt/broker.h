@@ -1,4 +1,5 @@
-// The MQTT broker of a gateway: listeners on the control thread, an engine on each shard.
+// The MQTT broker of a gateway: listeners on the control thread, an engine on each shard, and
+// beside it what speaks HTTP there, for WebSockets and for requests.
 //
 //   make()   nothing listens yet
 //   start()  opens the addresses; the first that cannot be opened is named
@@ -33,6 +34,8 @@ class Shard;
 namespace kante::hub {
 
 class EngineShard;
+class WebHandler;
+class WebShard;
 
 struct BrokerStatus {
   std::uint64_t connections = 0;
@@ -50,6 +53,7 @@ class Broker {
     std::string host;
     std::uint16_t port = 0;
     bool tls = false;
+    enum class Speaks : std::uint8_t { kMqtt, kHttp } speaks = Speaks::kMqtt;
   };
   struct Parts {
     boost::asio::io_context& control;
@@ -59,7 +63,8 @@ class Broker {
     std::vector<std::shared_ptr<Shard>> shards;
     Limits limits;
     std::vector<Address> addresses;
-    TlsContext tls;  // Null: no address is `tls`.
+    TlsContext tls;             // Null: no address is `tls`.
+    WebHandler* web = nullptr;  // Answers requests of HTTP; null: only WebSockets are served.
   };
   explicit Broker(Parts parts);
   ~Broker();
@@ -80,13 +85,16 @@ class Broker {
   void collect(MetricWriter& metrics) const;  // Any thread.
 
  private:
-  void arrived(bool tls, FileDescriptor socket, Peer peer);
+  void makeWeb(std::uint32_t index);
+  void arrived(const Address& address, FileDescriptor socket, Peer peer);
+  void collectWeb(MetricWriter& metrics) const;
   void refuse(const Peer& peer, const char* why);
   std::vector<std::pair<std::string, std::string>> aboutItself() const;
   void reportLine(Refusal refusal, const std::string& who, const std::string& text);
 
   Parts parts_;
   std::vector<std::unique_ptr<EngineShard>> engines_;
+  std::vector<std::unique_ptr<WebShard>> webs_;  // By shard; none without an address.
   std::vector<std::unique_ptr<Listener>> listeners_;
   Rate rate_;
   std::size_t next_ = 0;

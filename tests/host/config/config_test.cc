@@ -44,7 +44,7 @@ TEST(Config, WithNothingButAnIdHasTheDefaultsOfTheContract) {
   EXPECT_EQ(config.api.socket, "/run/kante/api.sock");
   EXPECT_EQ(config.api.group, "kante");
   EXPECT_EQ(config.api.http, "127.0.0.1:9180");
-  EXPECT_EQ(config.runtime.in_process_loads_max, 64u);
+  EXPECT_EQ(config.runtime.in_process_loads_max, 65u);
   EXPECT_EQ(config.hub.hostname, "edge-1.local");
   EXPECT_EQ(config.hub.mqtt.listen, std::vector<std::string>{"127.0.0.1:1883"});
   EXPECT_EQ(config.hub.mqtt.tls_listen, std::vector<std::string>{"0.0.0.0:8883"});
@@ -52,7 +52,7 @@ TEST(Config, WithNothingButAnIdHasTheDefaultsOfTheContract) {
   EXPECT_EQ(config.uplink.kind, UplinkKind::kNone);
   EXPECT_EQ(config.uplink.topic, "kante/v1/{gateway}/telemetry/{source}");
   EXPECT_EQ(config.uplink.order, UplinkOrder::kLiveFirst);
-  EXPECT_EQ(config.uplink.window, 64u);
+  EXPECT_EQ(config.uplink.window, 65u);
   EXPECT_EQ(config.uplink.meter_bytes, 4096u);
   EXPECT_EQ(config.uplink.at_budget, AtBudget::kHold);
   EXPECT_EQ(config.uplink.commands, Commands::kSigned);
@@ -94,6 +94,8 @@ listen = ["127.0.0.1:1883", "[::1]:1883", "10.0.0.1:1883"]
 tls_listen = []
 anonymous = true
 insecure_plain_text = true
+[hub.http]
+listen = ["localhost:8080"]
 [hub.https]
 listen = ["0.0.0.0:443"]
 [hub.tls]
@@ -139,6 +141,8 @@ minimum_tier = 1
   EXPECT_EQ(config.trust.rules[0].permissions->at(0), "methods");
   EXPECT_EQ(config.api.http, "");
   EXPECT_EQ(config.hub.mqtt.listen.size(), 3u);
+  EXPECT_EQ(config.hub.http.listen, std::vector<std::string>{"localhost:8080"});
+  EXPECT_EQ(config.hub.https.listen, std::vector<std::string>{"0.0.0.0:443"});
   EXPECT_EQ(config.hub.tls.client_ca, "/a");
   EXPECT_EQ(config.uplink.kind, UplinkKind::kMqtt);
   EXPECT_EQ(config.uplink.protocol, UplinkProtocol::k311);
@@ -151,7 +155,7 @@ minimum_tier = 1
   EXPECT_EQ(config.uplink.commands, Commands::kBroker);
   EXPECT_EQ(config.store.full, StoreFull::kRefuse);
   EXPECT_EQ(config.store.sync, StoreSync::kInterval);
-  EXPECT_EQ(config.set_at.at("store.sync_ms"), 63u);
+  EXPECT_EQ(config.set_at.at("store.sync_ms"), 65u);
 }
 
 TEST(Config, AnUnknownKeyIsNamedWithItsLineAndTheNearestKnownOne) {
@@ -242,6 +246,9 @@ TEST(Config, PlainTextBeyondLoopbackIsRefused) {
               HasSubstr("plain text"));
   EXPECT_THAT(refused("[hub.mqtt]\nlisten = [\"0.0.0.0:1883\"]\n"),
               HasSubstr("gateway.toml:4: [hub.mqtt] listen: \"0.0.0.0:1883\" is plain text"));
+  EXPECT_THAT(refused("[hub.http]\nlisten = [\"0.0.0.0:80\"]\n"),
+              HasSubstr("[hub.http] listen: \"0.0.0.0:80\" is plain text beyond loopback; use "
+                        "[hub.https] listen"));
 }
 
 TEST(Config, WhatBelongsTogetherIsSetTogether) {
@@ -302,15 +309,15 @@ TEST(TomlGuard, LooksThroughStringsAndComments) {
 
 TEST(Supported, NamesWhatThisBuildDoesNotServe) {
   EXPECT_EQ(
-      unsupported("[hub.https]\nlisten = [\"0.0.0.0:443\"]\n"),
-      "gateway.toml:4: [hub.https] listen: HTTPS for devices is not part of this build; leave "
+      unsupported("[uplink]\nproxy='x'\n"),
+      "gateway.toml:4: [uplink] proxy: an uplink through a proxy is not part of this build; leave "
       "the key out");
-  EXPECT_EQ(unsupported("[hub.mqtt]\nlisten = [\"127.0.0.1:1883\"]\ntls_listen=['[::1]:8883']\n"),
+  EXPECT_EQ(unsupported("[hub.mqtt]\nlisten = [\"127.0.0.1:1883\"]\ntls_listen=['[::1]:8883']\n"
+                        "[hub.https]\nlisten = [\"0.0.0.0:443\"]\n"),
             "supported");
   EXPECT_THAT(unsupported("[trust]\ndeployers=['d']\n"), HasSubstr("[trust] deployers"));
   EXPECT_EQ(unsupported("[trust]\non_revoked='stop'\n"), "supported");
   EXPECT_THAT(unsupported("[uplink]\nkind='iothub'\nurl='x'\n"), HasSubstr("[uplink] kind"));
-  EXPECT_THAT(unsupported("[uplink]\nproxy='x'\n"), HasSubstr("[uplink] proxy"));
   EXPECT_EQ(unsupported("[uplink]\nmessages_per_day=1\nbacklog_per_s=5\npack=true\n"), "supported");
   EXPECT_EQ(unsupported("[uplink]\nkind='mqtt'\nurl='mqtts://b'\norder='fifo'\n"), "supported");
 }
