@@ -52,7 +52,7 @@ TEST(Config, WithNothingButAnIdHasTheDefaultsOfTheContract) {
   EXPECT_EQ(config.uplink.kind, UplinkKind::kNone);
   EXPECT_EQ(config.uplink.topic, "kante/v1/{gateway}/telemetry/{source}");
   EXPECT_EQ(config.uplink.order, UplinkOrder::kLiveFirst);
-  EXPECT_EQ(config.uplink.window, 65u);
+  EXPECT_EQ(config.uplink.window, 64u);
   EXPECT_EQ(config.uplink.meter_bytes, 4096u);
   EXPECT_EQ(config.uplink.at_budget, AtBudget::kHold);
   EXPECT_EQ(config.uplink.commands, Commands::kSigned);
