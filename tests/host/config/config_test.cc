@@ -44,7 +44,7 @@ TEST(Config, WithNothingButAnIdHasTheDefaultsOfTheContract) {
   EXPECT_EQ(config.api.socket, "/run/kante/api.sock");
   EXPECT_EQ(config.api.group, "kante");
   EXPECT_EQ(config.api.http, "127.0.0.1:9180");
-  EXPECT_EQ(config.runtime.in_process_loads_max, 65u);
+  EXPECT_EQ(config.runtime.in_process_loads_max, 64u);
   EXPECT_EQ(config.hub.hostname, "edge-1.local");
   EXPECT_EQ(config.hub.mqtt.listen, std::vector<std::string>{"127.0.0.1:1883"});
   EXPECT_EQ(config.hub.mqtt.tls_listen, std::vector<std::string>{"0.0.0.0:8883"});
