@@ -49,6 +49,11 @@ void moduleProblems(const StatusParts& parts, std::vector<Problem>& out) {
       out.push_back({Severity::kWarn, about,
                      "Module " + module.name + " ended and waits to be started again" + why, look});
     }
+    if (!module.complaint.empty()) {
+      out.push_back({Severity::kWarn, about,
+                     "Module " + module.name + " says that it is not well: " + module.complaint,
+                     look});
+    }
     if (const std::string doubt = distrustOf(parts, module); !doubt.empty()) {
       out.push_back(
           {Severity::kWarn, about, "Module " + module.name + " is distrusted: " + doubt,

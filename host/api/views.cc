@@ -32,6 +32,7 @@ json::object toJson(const ModuleStatus& module) {
           {"override", textOrNull(module.override_reason)},
           {"shared_bytes", module.shared_bytes},
           {"last_exit", textOrNull(module.last_exit)},
+          {"unhealthy", textOrNull(module.complaint)},
           {"started", timeJson(module.started_wall_ns)},
           {"messages_in", module.messages_in},
           {"messages_out", module.messages_out},

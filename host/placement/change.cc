@@ -485,6 +485,7 @@ void LocalModuleHost::putToWork(const std::string& module, ModuleSlot& slot,
       });
   slot.instance->activate(table_);
   slot.state = ModuleState::kRunning;
+  slot.complaint.clear();
   slot.started_wall_ns = SystemClock().wallNs();
   slot.started_boot_ns = SystemClock().bootNs();
   slot.retry.reset();

@@ -123,6 +123,9 @@ class Instance final : public ModulePort,
   void end(std::function<void()> ended);
   void desired(MessageRef document, std::uint64_t version);
   void method(std::uint64_t call, std::string name, MessageRef arguments);
+  // HEALTH, unless the last one is still open or it is on its way out; `answer`, on the control
+  // thread: what the module complains of, empty when it is well.
+  void askHealth(std::function<void(const std::string& complaint)> answer);
   // Replaces what is called when it is drained; before drain().
   void onDrained(std::function<void()> drained) { callbacks_.drained = std::move(drained); }
   // A life elsewhere is ended by force, as if it had died of this.
@@ -361,8 +364,9 @@ class Instance final : public ModulePort,
   std::vector<std::function<void()>> when_gone_;
   bool promised_ready_ = false;
   bool said_ready_ = false;
-  bool holding_ = false;    // Events wait: before activation, and while state is saved.
-  bool handed_on_ = false;  // To its successor, with all events but its own.
+  bool holding_ = false;       // Events wait: before activation, and while state is saved.
+  bool handed_on_ = false;     // To its successor, with all events but its own.
+  bool health_asked_ = false;  // And not answered.
   enum class Drain : std::uint8_t { kNo, kWanted, kSent, kDone } drain_ = Drain::kNo;
   enum class Leave : std::uint8_t { kNo, kWithRoom, kWithoutRoom, kSaved } leave_ = Leave::kNo;
   std::string explanation_;

@@ -100,6 +100,7 @@ LocalModuleHost::LocalModuleHost(ModuleHostOptions options)
   if (options_.store != nullptr)
     inputs_.emplace(*options_.store, options_.door,
                     [this] { control([this] { detachQueues(); }); });
+  askHealthLater();
 }
 
 // Without shutDown() modules are destroyed undrained: only tests and failed starts end like that.
@@ -256,6 +257,7 @@ std::vector<ModuleStatus> LocalModuleHost::modules() const {
     status.override_reason =
         slot.override_reason.empty() ? slot.spec.override_reason : slot.override_reason;
     status.last_exit = slot.last_exit;
+    if (slot.instance) status.complaint = slot.complaint;
     status.started_wall_ns = slot.started_wall_ns;
     status.messages_in = slot.messages_in + (slot.instance ? slot.instance->messagesIn() : 0);
     status.messages_out = slot.messages_out + (slot.instance ? slot.instance->messagesOut() : 0);
@@ -354,6 +356,9 @@ void LocalModuleHost::collect(MetricWriter& out) const {
                 {{"module", module.name}}, module.restarts);
     out.gauge("kante_module_running", "1 while the module runs.", {{"module", module.name}},
               module.state == ModuleState::kRunning ? 1 : 0);
+    out.gauge("kante_module_healthy", "1 while the module runs and does not complain.",
+              {{"module", module.name}},
+              module.state == ModuleState::kRunning && module.complaint.empty() ? 1 : 0);
     out.gauge(
         "kante_queue_messages", "Messages waiting, by queue.", {{"queue", "module/" + module.name}},
         static_cast<double>(slots_.at(module.name).lane ? slots_.at(module.name).lane->waiting()

@@ -30,6 +30,7 @@ struct ModuleHostOptions {
   std::uint32_t loads_max = 64;  // Distinct digests in one process's life.
   std::uint32_t callback_warn_ms = 10;
   std::uint32_t callback_limit_ms = 5000;  // On a shared shard; the host ends itself, marked.
+  std::uint32_t health_ms = 30'000;        // How often modules are asked how they are.
 
   boost::asio::io_context* control = nullptr;
   Log* log = nullptr;

@@ -159,6 +159,11 @@ class LocalModuleHost final : public ModuleHost {
   static void addTo(DropCounts& sum, const RouteCounts& counts);
   void finishShutDown();
 
+  // health.cc
+  void askHealth();
+  void askHealthLater();
+  void heard(const std::string& name, const Instance* who, const std::string& complaint);
+
   void backOff(const std::string& name, ModuleSlot& slot, const Error& error);
   void armRetry(const std::string& name, ModuleSlot& slot);
 
@@ -172,6 +177,7 @@ class LocalModuleHost final : public ModuleHost {
   std::shared_ptr<RouteTable> table_;
   std::vector<std::shared_ptr<RouteTable>> retired_;    // Until nothing refers to their links.
   std::unique_ptr<boost::asio::steady_timer> release_;  // Looks at them once a second.
+  std::unique_ptr<boost::asio::steady_timer> health_;   // Asks how modules are.
   std::list<Retiring> retiring_;
   DropCounts retired_drops_;  // Of routes and instances that are gone.
   std::uint64_t retired_no_route_ = 0;

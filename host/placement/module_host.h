@@ -40,6 +40,7 @@ struct ModuleStatus {
   std::size_t shared_bytes = 0;  // Its rings, where it runs in a sandbox.
   std::string override_reason;   // Why it does not run as deployed; empty: it does.
   std::string last_exit;         // What ended the life before this one; empty: nothing did.
+  std::string complaint;         // What the running module says is wrong; empty: nothing.
   std::int64_t started_wall_ns = 0;
   std::uint64_t messages_in = 0;
   std::uint64_t messages_out = 0;

@@ -239,6 +239,7 @@ void LocalModuleHost::shutDown(std::function<void()> done) {
   if (change_)
     giveUp({Errc::kState, "the host is shutting down"});  // What was being started goes first.
   release_.reset();
+  health_.reset();
   for (auto& [slot_name, slot] : slots_) {
     slot.retry.reset();
     slot.desired_subscription.reset();

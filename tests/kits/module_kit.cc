@@ -169,6 +169,7 @@ ModuleKit::ModuleKit(const PlacementUnderTest& placement, const Options& options
   host.loads_max = options.loads_max;
   host.callback_warn_ms = options.callback_warn_ms;
   host.callback_limit_ms = options.callback_limit_ms;
+  host.health_ms = options.health_ms;
   host.control = &io_;
   host.log = &log;
   host.services = &services;

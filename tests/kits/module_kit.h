@@ -90,6 +90,7 @@ class ModuleKit {
     std::uint32_t loads_max = 64;
     std::uint32_t callback_warn_ms = 1000;
     std::uint32_t callback_limit_ms = 60'000;
+    std::uint32_t health_ms = 60'000;
     std::string data_dir;  // With one there is a store, which outlives the kit.
   };
   explicit ModuleKit(const PlacementUnderTest& placement) : ModuleKit(placement, Options{}) {}

@@ -3,6 +3,7 @@
 //   ready_ms N (-1: never)      with kante.lifecycle/1
 //   drained_ms N (-1: never)    0: at once, in DRAIN
 //   unhealthy                   HEALTH says why
+//   ill N                       the first N times
 #include <stdexcept>
 
 #include "kit_module.h"
@@ -48,7 +49,9 @@ class Life : public kit::Module {
         if (number("drained_ms") == 0) host_->drained(host_);
         return KANTE_OK;
       case KANTE_EVENT_HEALTH:
-        return has("unhealthy") ? explain(KANTE_E_STATE, "the fan stands still") : KANTE_OK;
+        return has("unhealthy") || asked_++ < number("ill")
+                   ? explain(KANTE_E_STATE, "the fan stands still")
+                   : KANTE_OK;
       default: log("declines " + std::to_string(event.type)); return KANTE_E_UNSUPPORTED;
     }
   }
@@ -62,6 +65,7 @@ class Life : public kit::Module {
   void timer(std::uint32_t id, long long ms) {
     timers_->set(host_, id, static_cast<std::uint64_t>(ms) * 1'000'000, 0);
   }
+  long long asked_ = 0;
   const kante_timers_v1* timers_ = nullptr;
   const kante_lifecycle_v1* lifecycle_ = nullptr;
 };
