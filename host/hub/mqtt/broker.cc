@@ -23,13 +23,18 @@ constexpr std::uint32_t kReportsPerS = 10;
 
 Broker::Broker(Parts parts)
     : parts_(std::move(parts)),
+      homes_(std::make_shared<Homes>(static_cast<std::uint32_t>(parts_.shards.size()),
+                                     parts_.limits.sessions)),
       rate_(parts_.limits.connections_per_s),
       began_ns_(parts_.clock.bootNs()),
       reports_(kReportsPerS) {
   const auto count = static_cast<std::uint32_t>(parts_.shards.size());
   for (std::uint32_t i = 0; i < count; ++i) {
     EngineShard::Options options{
-        parts_.limits, parts_.access, i,
+        parts_.limits,
+        parts_.access,
+        *homes_,
+        i,
         [this](Refusal refusal, const std::string& who, const std::string& text) {
           reportLine(refusal, who, text);
         },

@@ -93,6 +93,7 @@ class Broker {
   void reportLine(Refusal refusal, const std::string& who, const std::string& text);
 
   Parts parts_;
+  const std::shared_ptr<Homes> homes_;
   std::vector<std::unique_ptr<EngineShard>> engines_;
   std::vector<std::unique_ptr<WebShard>> webs_;  // By shard; none without an address.
   std::vector<std::unique_ptr<Listener>> listeners_;

@@ -57,18 +57,20 @@ void Connection::onConnect(const mqtt::Frame& frame, std::string_view bytes) {
   const std::string assigned = connect.client_id.empty() ? engine_.newClientId() : std::string();
   const std::string key =
       Session::keyOf(admission.principal->name(), assigned.empty() ? connect.client_id : assigned);
-  const std::uint32_t home = engine_.homeOf(key);
-  if (home == engine_.index()) return welcome(admission, assigned, bytes.substr(0, frame.size));
+  Homes::Claim claim = engine_.homes().claim(key);
+  if (claim.home() == engine_.index())
+    return welcome(admission, assigned, bytes.substr(0, frame.size));
   auto arrival = std::make_unique<Arrival>();
   arrival->bytes = bytes;
   arrival->admission = std::move(admission);
   arrival->assigned_id = assigned;
+  arrival->claim = std::move(claim);
   engine_.surroundings().forget(*this);
   arrival->transport = std::move(transport_);
   arrival->peer = std::move(peer_);
   state_ = State::kEnded;
   cancel();
-  engine_.sendTo(home, std::move(arrival), *this);
+  engine_.sendHome(std::move(arrival), *this);
 }
 
 void Connection::arrive(const Arrival& arrival) {

@@ -19,6 +19,7 @@ Engine::Engine(const Parts& parts)
     : limits_(parts.limits),
       access_(parts.access),
       surroundings_(parts.surroundings),
+      homes_(parts.homes),
       index_(parts.index),
       engines_(parts.engines),
       timers_(parts.surroundings.bootNs()),
@@ -49,8 +50,9 @@ void Engine::arrive(const std::unique_ptr<Arrival>& arrival) {
   connection.arrive(*arrival);
 }
 
-void Engine::sendTo(std::uint32_t home, std::unique_ptr<Arrival> arrival, Connection& left) {
+void Engine::sendHome(std::unique_ptr<Arrival> arrival, Connection& left) {
   bury(left);
+  const std::uint32_t home = arrival->claim.home();
   surroundings_.send(home, std::move(arrival));
 }
 
@@ -129,10 +131,6 @@ void Engine::shutDown() {
 
 std::string Engine::newClientId() { return "kante-" + toHex(randomBytes(12)); }
 
-std::uint32_t Engine::homeOf(std::string_view key) const {
-  return static_cast<std::uint32_t>(std::hash<std::string_view>()(key) % engines_);
-}
-
 Session* Engine::openSession(const std::shared_ptr<const Principal>& principal,
                              std::string_view client_id, bool clean, bool& present) {
   const std::string key = Session::keyOf(principal->name(), client_id);
@@ -153,7 +151,7 @@ Session* Engine::openSession(const std::shared_ptr<const Principal>& principal,
     at->second->setPrincipal(principal);
     return at->second.get();
   }
-  if (sessions_.size() >= (limits_.sessions + engines_ - 1) / engines_) return nullptr;
+  if (!homes_.began(key)) return nullptr;
   const std::uint64_t number = std::uint64_t{index_} << 48 | ++numbers_;
   auto made = std::make_unique<Session>(*this, key, std::string(client_id), number);
   made->setPrincipal(principal);
@@ -165,6 +163,7 @@ Session* Engine::openSession(const std::shared_ptr<const Principal>& principal,
 
 void Engine::endSession(Session& session) {
   for (const Session::Filter& filter : session.filters()) unsubscribe(session, filter.text);
+  homes_.ended(session.key());
   sessions_.erase(sessions_.find(session.key()));
   counters_.sessions.set(sessions_.size());
 }

@@ -21,6 +21,7 @@
 #include "host/hub/mqtt/ack_wait.h"
 #include "host/hub/mqtt/counters.h"
 #include "host/hub/mqtt/gather.h"
+#include "host/hub/mqtt/homes.h"
 #include "host/hub/mqtt/limits.h"
 #include "host/hub/mqtt/parcel.h"
 #include "host/hub/mqtt/retained.h"
@@ -61,6 +62,7 @@ class Engine {
     const Limits& limits;
     const Access& access;
     Surroundings& surroundings;
+    Homes& homes;  // Of all engines.
     std::uint32_t index = 0;
     std::uint32_t engines = 1;
     // From any thread: there is something for flush().
@@ -101,8 +103,7 @@ class Engine {
   Session* openSession(const std::shared_ptr<const Principal>& principal,
                        std::string_view client_id, bool clean, bool& present);
   void endSession(Session& session);
-  // Which engine has the session with this key.
-  std::uint32_t homeOf(std::string_view key) const;
+  Homes& homes() { return homes_; }
   std::uint32_t index() const { return index_; }
 
   // How many receivers are known of here: sessions, groups, and other shards.
@@ -129,7 +130,7 @@ class Engine {
 
   void flushLater(Connection& connection);
   // An admitted connection goes where its session is; what is left of it here is buried.
-  void sendTo(std::uint32_t home, std::unique_ptr<Arrival> arrival, Connection& left);
+  void sendHome(std::unique_ptr<Arrival> arrival, Connection& left);
   // It stays until the end of the turn.
   void bury(Connection& connection);
   // Whether this principal was refused for something a moment ago.
@@ -182,6 +183,7 @@ class Engine {
   const Limits& limits_;
   const Access& access_;
   Surroundings& surroundings_;
+  Homes& homes_;
   const std::uint32_t index_;
   const std::uint32_t engines_;
   Counters counters_;

@@ -2,6 +2,7 @@
 
 #include <sys/epoll.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <utility>
@@ -11,8 +12,7 @@
 namespace kante::hub {
 namespace {
 
-constexpr std::chrono::milliseconds kTick{250};
-constexpr std::uint32_t kSystemTicks = 40;  // $SYS each 10 s.
+constexpr std::int64_t kSystemNs = 10'000'000'000;  // $SYS each 10 s; what expires goes as often.
 
 }  // namespace
 
@@ -32,7 +32,8 @@ EngineShard::EngineShard(std::shared_ptr<Shard> shard, const Options& options,
       report_(options.report),
       closed_(options.closed),
       system_(options.system),
-      engine_({options.limits, options.access, *this, options.index, engines, [this] { wake(); }}),
+      engine_({options.limits, options.access, *this, options.homes, options.index, engines,
+               [this] { wake(); }}),
       epoll_(shard_->io()),
       timer_(shard_->io()),
       outbox_(engines) {}
@@ -135,11 +136,16 @@ void EngineShard::arm() {
 }
 
 void EngineShard::armTick() {
-  timer_.expires_after(kTick);
+  const std::int64_t now = bootNs();
+  tick_ns_ = std::min(engine_.timers().nextNs(), system_ns_);
+  timer_.expires_after(std::chrono::nanoseconds(std::max<std::int64_t>(tick_ns_ - now, 0)));
   timer_.async_wait([this](const boost::system::error_code& error) {
     if (error || stopped_) return;
     engine_.tick();
-    if (ticks_++ % kSystemTicks == 0) saySystem();
+    if (const std::int64_t then = bootNs(); then >= system_ns_) {
+      saySystem();
+      system_ns_ = then + kSystemNs;
+    }
     shard_->runLater(*this);
     armTick();
   });
@@ -196,6 +202,7 @@ void EngineShard::finish() {
     EngineShard& to = *others_[i];
     to.shard_->take(std::make_unique<Letter>(to, std::exchange(outbox_[i], {})));
   }
+  if (engine_.timers().nextNs() < tick_ns_) armTick();
 }
 
 }  // namespace kante::hub

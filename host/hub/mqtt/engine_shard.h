@@ -31,6 +31,7 @@ class EngineShard final : public Runnable, private Surroundings {
   struct Options {
     const Limits& limits;
     const Access& access;
+    Homes& homes;
     std::uint32_t index = 0;
     // Any thread; must be quick.
     std::function<void(Refusal, const std::string& who, const std::string& text)> report;
@@ -90,8 +91,9 @@ class EngineShard final : public Runnable, private Surroundings {
   std::vector<std::vector<Parcel>> outbox_;  // The same.
   std::vector<Connection*> ready_;           // To be read.
   std::vector<Connection*> reading_;
-  std::uint32_t ticks_ = 0;
-  bool polled_ = false;  // The kernel has more events than were taken.
+  std::int64_t tick_ns_ = 0;    // When the timer comes.
+  std::int64_t system_ns_ = 0;  // When $SYS is said again.
+  bool polled_ = false;         // The kernel has more events than were taken.
   bool stopped_ = false;
 };
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "host/hub/access.h"
+#include "host/hub/mqtt/homes.h"
 #include "host/hub/mqtt/publication.h"
 #include "host/hub/mqtt/topic_tree.h"
 #include "host/hub/mqtt/transport.h"
@@ -58,6 +59,7 @@ struct Arrival {
   std::string bytes;
   Admission admission;
   std::string assigned_id;  // Empty: the client has its own.
+  Homes::Claim claim;       // To the session there.
 };
 // Grants changed, or a principal is gone: every session of it is looked at again.  kEnd: what it
 // proved itself with counts no more, so its connections end in any case.

@@ -25,6 +25,7 @@ void TimerWheel::place(Deadline& deadline) {
   const std::int64_t step = deadline.at_ns_ / kStepNs + 1;
   deadline.step_ = std::clamp<std::int64_t>(step, step_ + 1, step_ + std::int64_t{kSlots} - 1);
   link(slots_[static_cast<std::size_t>(deadline.step_) % kSlots], deadline);
+  next_ = std::min(next_, deadline.step_);
 }
 
 void TimerWheel::set(Deadline& deadline, std::int64_t at_ns) {
@@ -63,6 +64,15 @@ void TimerWheel::advance(std::int64_t now_ns) {
     ++step_;
     visit(slots_[static_cast<std::size_t>(step_) % kSlots], now_ns);
   }
+  if (next_ > step_) return;
+  next_ = step_ + 1;
+  while (next_ < step_ + std::int64_t{kSlots} && isEmpty(next_)) ++next_;
+  if (next_ == step_ + std::int64_t{kSlots}) next_ = kNoStep;
+}
+
+bool TimerWheel::isEmpty(std::int64_t step) const {
+  const List& head = slots_[static_cast<std::size_t>(step) % kSlots];
+  return head.next_ == nullptr || head.next_ == &head;
 }
 
 }  // namespace kante::hub

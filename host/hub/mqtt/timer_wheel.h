@@ -1,4 +1,5 @@
-// Many deadlines, few of which ever come: a wheel of lists that is looked at about once a second.
+// Many deadlines, few of which ever come: a wheel of lists that is looked at when one of them is
+// due.
 //
 // A deadline is late by up to kStepNs, never early.  Moving one costs nothing until its old place
 // comes round, so a keep-alive may be put off with every packet.  One shard's.
@@ -45,18 +46,23 @@ class TimerWheel {
   void set(Deadline& deadline, std::int64_t at_ns);
   // Calls those that are due.
   void advance(std::int64_t now_ns);
+  // When there is something to look at next, be it only to put it off; Deadline::kNone: never.
+  std::int64_t nextNs() const { return next_ == kNoStep ? Deadline::kNone : next_ * kStepNs; }
 
  private:
   struct List final : Deadline {  // The head of a ring.
     List() = default;
     void due() override {}
   };
+  static constexpr std::int64_t kNoStep = INT64_MAX;
+  bool isEmpty(std::int64_t step) const;
   static void link(Deadline& head, Deadline& deadline);
   void place(Deadline& deadline);
   void visit(Deadline& head, std::int64_t now_ns);
 
   std::array<List, kSlots> slots_;
-  std::int64_t step_;  // Looked at up to here.
+  std::int64_t step_;            // Looked at up to here.
+  std::int64_t next_ = kNoStep;  // Before that, nothing is in the lists.
 };
 
 }  // namespace kante::hub

@@ -131,10 +131,12 @@ class WireTransport final : public Transport {
 // A few engines, their mail and their time.
 class World {
  public:
-  explicit World(std::uint32_t engines = 1, Limits given = {}) : limits(given) {
+  // Sessions spread over all engines from the first one on.
+  explicit World(std::uint32_t engines = 1, Limits given = {})
+      : limits(given), homes(std::make_shared<Homes>(engines, given.sessions, 0)) {
     for (std::uint32_t i = 0; i < engines; ++i) nodes_.push_back(std::make_unique<Node>(*this));
     for (std::uint32_t i = 0; i < engines; ++i)
-      nodes_[i]->engine.emplace(Engine::Parts{limits, access, *nodes_[i], i, engines});
+      nodes_[i]->engine.emplace(Engine::Parts{limits, access, *nodes_[i], *homes, i, engines});
   }
 
   std::shared_ptr<Wire> connect(std::uint32_t engine = 0) {
@@ -182,6 +184,7 @@ class World {
   }
 
   Limits limits;
+  const std::shared_ptr<Homes> homes;
   TestAccess access;
   std::vector<std::string> reports;
   std::int64_t boot_ns = 1'000'000'000;

@@ -17,7 +17,7 @@ class EnginesTest : public ::testing::Test {
   std::string idOn(std::uint32_t engine, const std::string& prefix = "c") {
     for (int i = 0;; ++i) {
       const std::string id = prefix + std::to_string(i);
-      if (world_.engine().homeOf(Session::keyOf("device/user", id)) == engine) return id;
+      if (Homes::spread(Session::keyOf("device/user", id), 3) == engine) return id;
     }
   }
   World world_;

@@ -161,12 +161,19 @@ TEST_F(HostileTest, AcknowledgementsOfNothingDoNothing) {
 }
 
 TEST_F(HostileTest, SessionsHaveABound) {
-  world_.limits.sessions = 2;
-  auto one = connected();
-  Client two(world_, Version::k5);
-  Wish wish;
-  wish.id = "another";
-  EXPECT_EQ(two.connect(wish).reason, Reason::kQuotaExceeded);
+  Limits limits;
+  limits.sessions = 2;
+  World world(2, limits);
+  world.access.user("user");
+  std::vector<std::unique_ptr<Client>> clients;
+  for (int i = 0; i < 3; ++i) {
+    clients.push_back(std::make_unique<Client>(world, Version::k5));
+    Wish wish;
+    wish.id = "client-" + std::to_string(i);
+    EXPECT_EQ(clients.back()->connect(wish).reason,
+              i < 2 ? Reason::kSuccess : Reason::kQuotaExceeded)
+        << "over all engines, wherever they are";
+  }
 }
 
 TEST_F(HostileTest, RetainedMessagesHaveABound) {

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <random>
 #include <vector>
@@ -24,6 +25,29 @@ struct Alarm final : Deadline {
   std::int64_t late_ns = 0;
   int calls = 0;
 };
+
+TEST(TimerWheelTest, SaysWhenThereIsSomethingToLookAt) {
+  std::int64_t now = 77 * kSecond;
+  TimerWheel wheel(now);
+  EXPECT_EQ(wheel.nextNs(), Deadline::kNone);
+  Alarm near(now), far(now), never(now);
+  const std::vector<std::pair<Alarm*, std::int64_t>> alarms = {
+      {&far, 300}, {&near, 3}, {&never, 5}};
+  for (const auto& [alarm, seconds] : alarms) {
+    alarm->set_ns = now + seconds * kSecond;
+    wheel.set(*alarm, alarm->set_ns);
+  }
+  never.cancel();
+  int looks = 0;
+  for (; wheel.nextNs() != Deadline::kNone && looks < 100; ++looks) {
+    ASSERT_GT(wheel.nextNs(), now);
+    now = wheel.nextNs();
+    wheel.advance(now);
+  }
+  EXPECT_LE(looks, 6) << "three alarms, one of which lies beyond the wheel's round";
+  EXPECT_EQ(std::vector({near.calls, far.calls, never.calls}), std::vector({1, 1, 0}));
+  EXPECT_LE(std::max(near.late_ns, far.late_ns), TimerWheel::kStepNs);
+}
 
 TEST(TimerWheelTest, CallsEachOnceNeverEarlyAndHardlyLate) {
   std::mt19937_64 random(5);
