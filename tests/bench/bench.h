@@ -77,6 +77,7 @@ std::vector<Figure> benchRoutes();
 std::vector<Figure> benchStore();
 std::vector<Figure> benchSandbox();
 std::vector<Figure> benchMqtt(const std::string& kante);
+std::vector<Figure> benchSessions(const std::string& kante);
 std::vector<Figure> benchStartup(const std::string& kante);
 std::vector<Figure> benchFootprint(const std::string& kante);
 

@@ -1,5 +1,6 @@
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <spawn.h>
@@ -44,19 +45,39 @@ std::uint16_t anyPort() {
   return ntohs(at.sin_port);
 }
 
+struct Ways {
+  std::uint16_t port = 0;
+  std::uint16_t tls_port = 0;  // 0: none.
+  std::string tls_folder;
+};
+
 std::vector<std::string> kanteCommand(const std::string& kante, const std::string& folder,
-                                      std::uint16_t port) {
+                                      const Ways& ways) {
   const std::string file = folder + "/gateway.toml";
+  const std::string tls =
+      ways.tls_port == 0
+          ? ""
+          : fmt::format(
+                "tls_listen = [\"127.0.0.1:{0}\"]\n[hub.tls]\ncert = \"{1}/cert.pem\"\n"
+                "key = \"{1}/key.pem\"\n",
+                ways.tls_port, ways.tls_folder);
   std::ofstream(file) << "[gateway]\nid = \"bench\"\ndata_dir = \"" << folder << "/data\"\n"
                       << "[api]\nsocket = \"" << folder << "/api.sock\"\nhttp = \"\"\n"
-                      << "[hub.mqtt]\nlisten = [\"127.0.0.1:" << port << "\"]\nanonymous = true\n"
-                      << "[hub.limits]\nconnections_per_s = 100000\n";
+                      << "[hub.mqtt]\nlisten = [\"127.0.0.1:" << ways.port
+                      << "\"]\nanonymous = true\n"
+                      << tls << "[hub.limits]\nconnections_per_s = 100000\n";
   return {kante, "run", "--config", file, "--no-keeper"};
 }
 
-std::vector<std::string> mosquittoCommand(const std::string& folder, std::uint16_t port) {
+std::vector<std::string> mosquittoCommand(const std::string& folder, const Ways& ways) {
   const std::string file = folder + "/mosquitto.conf";
-  std::ofstream(file) << "listener " << port << " 127.0.0.1\nallow_anonymous true\n"
+  const std::string tls =
+      ways.tls_port == 0
+          ? ""
+          : fmt::format("listener {0} 127.0.0.1\ncertfile {1}/cert.pem\nkeyfile {1}/key.pem\n",
+                        ways.tls_port, ways.tls_folder);
+  std::ofstream(file) << "user root\nlistener " << ways.port << " 127.0.0.1\n"
+                      << tls << "allow_anonymous true\n"
                       << "max_queued_messages 0\nmax_inflight_messages 1000\nset_tcp_nodelay true\n"
                       << "persistence false\n";
   const bool there = std::filesystem::exists("/usr/sbin/mosquitto");
@@ -65,11 +86,13 @@ std::vector<std::string> mosquittoCommand(const std::string& folder, std::uint16
 
 }  // namespace
 
-BrokerProcess::BrokerProcess(const std::string& kante) : port_(anyPort()) {
+BrokerProcess::BrokerProcess(const std::string& kante, const std::string& tls_folder)
+    : port_(anyPort()), tls_port_(tls_folder.empty() ? 0 : anyPort()) {
   char name[] = "/tmp/kante-bench-XXXXXX";
   folder_ = ::mkdtemp(name);
   std::vector<std::string> words =
-      kante.empty() ? mosquittoCommand(folder_, port_) : kanteCommand(kante, folder_, port_);
+      kante.empty() ? mosquittoCommand(folder_, {port_, tls_port_, tls_folder})
+                    : kanteCommand(kante, folder_, {port_, tls_port_, tls_folder});
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);

@@ -44,8 +44,9 @@ void printTable(const std::string& bench, const std::vector<Figure>& figures) {
 }
 
 int usage() {
-  std::fprintf(stderr,
-               "usage: kante-bench bus|sandbox|mqtt|routes|store|startup|footprint [--json]\n");
+  std::fprintf(
+      stderr,
+      "usage: kante-bench bus|sandbox|mqtt|sessions|routes|store|startup|footprint [--json]\n");
   return 2;
 }
 
@@ -69,6 +70,8 @@ int main(int argc, char** argv) {
     figures = kante::bench::benchStore();
   } else if (bench == "mqtt") {
     figures = kante::bench::benchMqtt(kante);
+  } else if (bench == "sessions") {
+    figures = kante::bench::benchSessions(kante);
   } else if (bench == "startup") {
     figures = kante::bench::benchStartup(kante);
   } else if (bench == "footprint") {

@@ -232,6 +232,8 @@ bool allRead(const Board& board, const Load& load) { return slowest(board, load)
 
 }  // namespace
 
+double cpuSeconds(pid_t pid) { return static_cast<double>(cpuNs(pid)) / 1e9; }
+
 LoadResult runLoad(std::uint16_t port, pid_t broker, const Load& load) {
   void* shared =
       ::mmap(nullptr, sizeof(Board), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);

@@ -30,23 +30,29 @@ struct LoadResult {
 
 constexpr std::size_t kLoadBodyBytes = 256;
 
+// All that the process has used so far.
+double cpuSeconds(pid_t pid);
+
 // Ends the program when the broker does not answer.
 LoadResult runLoad(std::uint16_t port, pid_t broker, const Load& load);
 
 // A broker on a port of loopback; ends with it.
 class BrokerProcess {
  public:
-  // `kante run`, or mosquitto when `kante` is empty.
-  explicit BrokerProcess(const std::string& kante);
+  // `kante run`, or mosquitto when `kante` is empty.  With a folder that has cert.pem and key.pem
+  // it listens for TLS as well.
+  explicit BrokerProcess(const std::string& kante, const std::string& tls_folder = "");
   ~BrokerProcess();
   BrokerProcess(const BrokerProcess&) = delete;
   BrokerProcess& operator=(const BrokerProcess&) = delete;
   std::uint16_t port() const { return port_; }
+  std::uint16_t tlsPort() const { return tls_port_; }
   pid_t pid() const { return pid_; }
 
  private:
   std::string folder_;
   std::uint16_t port_ = 0;
+  std::uint16_t tls_port_ = 0;
   pid_t pid_ = -1;
 };
 
