@@ -130,11 +130,14 @@ bool readSubscription(ByteReader& reader, Version version, Subscription& out, Fa
   // [MQTT-3.8.3-5] [MQTT-3-8.3-4 of 3.1.1]
   if ((options & (version == Version::k5 ? 0xc0u : 0xfcu)) != 0)
     return malformed(fault, "reserved subscription options");
-  if (!checkQos(options & 3, out.qos)) return malformed(fault, "a subscription of QoS 3");
+  // 5.0 calls a value that is not there a protocol error (3.8.3.1); 3.1.1 knows only one fault.
+  const Reason wrong_value =
+      version == Version::k5 ? Reason::kProtocolError : Reason::kMalformedPacket;
+  if (!checkQos(options & 3, out.qos)) return refuse(fault, wrong_value, "a subscription of QoS 3");
   out.no_local = (options & 4) != 0;
   out.retain_as_published = (options & 8) != 0;
   const unsigned handling = options >> 4 & 3;
-  if (handling == 3) return malformed(fault, "a retain handling of 3");
+  if (handling == 3) return refuse(fault, wrong_value, "a retain handling of 3");
   out.retain_handling = static_cast<RetainHandling>(handling);
   if (out.no_local && isShared(out.filter))  // [MQTT-3.8.3-4]
     return refuse(fault, Reason::kProtocolError, "no local on a shared subscription");

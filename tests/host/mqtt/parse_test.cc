@@ -255,9 +255,13 @@ TEST(MqttSubscribeTest, RefusesWhatNoClientMaySend) {
   const std::string id = bytesOf({0, 9}), none = properties("");
   EXPECT_EQ(refusedSubscribe(id + none).reason, Reason::kProtocolError) << "[MQTT-3.8.3-2]";
   EXPECT_EQ(refusedSubscribe(id + none + text("a") + bytesOf({0x03})).reason,
+            Reason::kProtocolError)
+      << "QoS 3";
+  EXPECT_EQ(refusedSubscribe(id + text("a") + bytesOf({0x03}), Version::k311).reason,
             Reason::kMalformedPacket);
   EXPECT_EQ(refusedSubscribe(id + none + text("a") + bytesOf({0x30})).reason,
-            Reason::kMalformedPacket);
+            Reason::kProtocolError)
+      << "retain handling 3";
   EXPECT_EQ(refusedSubscribe(id + none + text("a") + bytesOf({0x40})).reason,
             Reason::kMalformedPacket)
       << "[MQTT-3.8.3-5]";
