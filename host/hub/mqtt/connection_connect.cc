@@ -19,7 +19,10 @@ void Connection::refuseConnect(mqtt::Version version, Reason reason, Refusal ref
   properties.clear();
   // Which fault of a packet it was helps its author; why nobody is let in helps an attacker.
   if (refusal == Refusal::kMalformed) properties.text(PropertyId::kReasonString, text);
-  (void)mqtt::writeConnack(answers_, version, false, reason, properties);
+  // 3.1.1 has no words for a CONNECT that is none [MQTT-3.1.4-1 of 3.1.1].
+  const bool broken = reason == Reason::kMalformedPacket || reason == Reason::kProtocolError;
+  if (version != mqtt::Version::k311 || !broken)
+    (void)mqtt::writeConnack(answers_, version, false, reason, properties);
   endFor(reason, refusal, text);
 }
 

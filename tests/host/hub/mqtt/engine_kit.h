@@ -377,6 +377,8 @@ inline void Client::readPublish(Said& said) {
       if (one.id == mqtt::PropertyId::kMessageExpiry) said.properties.message_expiry_s = one.number;
       if (one.id == mqtt::PropertyId::kTopicAlias)
         said.properties.topic_alias = static_cast<std::uint16_t>(one.number);
+      if (one.id == mqtt::PropertyId::kPayloadFormat)
+        said.properties.payload_is_text = one.number == 1;
       if (one.id == mqtt::PropertyId::kResponseTopic) said.properties.response_topic = one.first;
       if (one.id == mqtt::PropertyId::kContentType) said.properties.content_type = one.first;
       if (one.id == mqtt::PropertyId::kCorrelationData)
