@@ -136,6 +136,7 @@ class Connection final : public Deadline {
   void onPubcomp(const mqtt::Ack& ack);
   void onAck(const mqtt::Frame& frame);
   void onSubscribe(const mqtt::Frame& frame);
+  bool canAnswer(std::size_t filters);
   mqtt::Reason judge(const mqtt::Subscription& wish, std::size_t more) const;
   void onUnsubscribe(const mqtt::Frame& frame);
   void onDisconnect(const mqtt::Frame& frame);
@@ -156,6 +157,9 @@ class Connection final : public Deadline {
   // 0: it has none, and `known` says whether the client has heard of it.
   std::uint16_t aliasFor(std::string_view topic, bool& known);
   void writeLeftover();
+  bool takes(std::size_t packet_bytes) const {
+    return packet_max_ == 0 || packet_bytes <= packet_max_;
+  }
   // False: the transport is at its end.
   bool write(const Gather& gather);
 

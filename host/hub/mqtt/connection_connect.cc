@@ -10,6 +10,9 @@ using mqtt::PropertyId;
 using mqtt::Reason;
 
 constexpr std::int64_t kSecond = 1'000'000'000;
+// Two bytes each of head, of flags and reason, the properties' length, and all that sayWelcome()
+// may say but the letters of an assigned client identifier.
+constexpr std::size_t kConnackBytesMax = 2 + 2 + 1 + 5 + 3 + 5 + 3 + 3 + 3;
 
 }  // namespace
 
@@ -21,8 +24,13 @@ void Connection::refuseConnect(mqtt::Version version, Reason reason, Refusal ref
   if (refusal == Refusal::kMalformed) properties.text(PropertyId::kReasonString, text);
   // 3.1.1 has no words for a CONNECT that is none [MQTT-3.1.4-1 of 3.1.1].
   const bool broken = reason == Reason::kMalformedPacket || reason == Reason::kProtocolError;
-  if (version != mqtt::Version::k311 || !broken)
+  for (const bool with_text : {true, false}) {
+    if (version == mqtt::Version::k311 && broken) break;
+    if (!with_text) properties.clear();
     (void)mqtt::writeConnack(answers_, version, false, reason, properties);
+    if (takes(answers_.size())) break;
+    answers_.clear();  // [MQTT-3.2.2-19] and, if it takes not even that, [MQTT-3.1.2-24].
+  }
   endFor(reason, refusal, text);
 }
 
@@ -48,8 +56,9 @@ void Connection::onConnect(const mqtt::Frame& frame, std::string_view bytes) {
   mqtt::Connect connect;
   mqtt::Fault fault;
   // Of no version that is known it is told in words of 3.1.1, which all have understood.
-  if (!mqtt::parseConnect(frame, connect, fault))
-    return refuseConnect(connect.version, fault.reason, Refusal::kMalformed, fault.what);
+  const bool parsed = mqtt::parseConnect(frame, connect, fault);
+  packet_max_ = connect.properties.maximum_packet_size.value_or(0);
+  if (!parsed) return refuseConnect(connect.version, fault.reason, Refusal::kMalformed, fault.what);
   if (!checkConnect(connect)) return;
   transport_->describe(*peer_);
   Admission admission = engine_.access().authenticate(
@@ -98,6 +107,7 @@ void Connection::welcome(const Admission& admission, std::string_view assigned_i
     return broke(fault);  // It was parsed before.
   if (!assigned_id.empty()) connect.client_id = assigned_id;
   version_ = connect.version;
+  packet_max_ = connect.properties.maximum_packet_size.value_or(0);
   const Principal& principal = *admission.principal;
   if (engine_.isPenalized(principal.name()))
     return refuseConnect(version_, Reason::kConnectionRateExceeded, Refusal::kLimit,
@@ -106,6 +116,9 @@ void Connection::welcome(const Admission& admission, std::string_view assigned_i
     return refuseConnect(
         version_, Reason::kNotAuthorized, Refusal::kDenied,
         principal.name() + " may not publish its will to " + std::string(connect.will->topic));
+  if (!takes(kConnackBytesMax + assigned_id.size()))
+    return refuseConnect(version_, Reason::kPacketTooLarge, Refusal::kTooLarge,
+                         principal.name() + " takes no packet as large as its CONNACK");
   bool present = false;
   Session* session =
       engine_.openSession(admission.principal, connect.client_id, connect.clean_start, present);
@@ -141,7 +154,6 @@ void Connection::take(const mqtt::Connect& connect, const Admission& admission) 
   if (admission.expires_wall_ns != 0)
     expires_ns_ = engine_.now() + admission.expires_wall_ns - engine_.surroundings().wallNs();
   window_ = std::min(limits.inflight, wants.receive_maximum.value_or(65'535));
-  packet_max_ = wants.maximum_packet_size.value_or(0);
   alias_max_ = std::min(limits.topic_alias_maximum, wants.topic_alias_maximum.value_or(0));
   tell_problems_ = wants.request_problem_information;
   cancel();

@@ -159,6 +159,15 @@ void Connection::onAck(const mqtt::Frame& frame) {
 
 // ---- subscriptions
 
+// SUBACK and UNSUBACK have a byte for each filter: more than the client takes cannot be answered
+// [MQTT-3.1.2-24].
+bool Connection::canAnswer(std::size_t filters) {
+  const std::size_t body = 2 + 1 + filters;
+  if (takes(1 + (body < 128 ? 1 : 2) + body)) return true;
+  broke({Reason::kPacketTooLarge, "more topic filters than fit the answer that the client takes"});
+  return false;
+}
+
 Reason Connection::judge(const mqtt::Subscription& wish, std::size_t more) const {
   std::string_view filter = wish.filter;
   if (mqtt::isShared(filter)) {
@@ -179,6 +188,7 @@ void Connection::onSubscribe(const mqtt::Frame& frame) {
   mqtt::Subscribe subscribe;
   mqtt::Fault fault;
   if (!mqtt::parseSubscribe(frame, version_, subscribe, fault)) return broke(fault);
+  if (!canAnswer(subscribe.subscriptions.size())) return;
   std::vector<Reason> reasons;
   std::vector<Engine::Subscribed> granted;
   for (const mqtt::Subscription& wish : subscribe.subscriptions) {
@@ -207,6 +217,7 @@ void Connection::onUnsubscribe(const mqtt::Frame& frame) {
   mqtt::Unsubscribe unsubscribe;
   mqtt::Fault fault;
   if (!mqtt::parseUnsubscribe(frame, version_, unsubscribe, fault)) return broke(fault);
+  if (!canAnswer(unsubscribe.filters.size())) return;
   std::vector<Reason> reasons;
   for (const std::string_view filter : unsubscribe.filters) {
     const bool was = session_->removeFilter(filter);

@@ -1,0 +1,64 @@
+// MQTT 5.0, 3.1.2.11, 3.2.2.3, 3.3.4 and 4.9: what each side takes at most - packets, messages at
+// once, aliases - and what a client does not want to be told.
+#include <map>
+
+#include "tests/host/hub/mqtt/conformance_kit.h"
+
+namespace kante::hub {
+namespace {
+
+using mqtt::bytesOf;
+using Payloads = std::vector<std::string>;
+
+class LimitConformance : public Conformance {
+ protected:
+  LimitConformance() : from_(client("from")) {}
+  std::unique_ptr<Client> from_;
+};
+
+TEST_F(LimitConformance, NoAnswerIsLargerThanTheClientTakes) {
+  const Client model(world_, Version::k5);
+  for (std::uint32_t room = 1; room < 90; ++room) {
+    for (const bool named : {true, false}) {
+      for (const char* password : {"secret", "wrong"}) {
+        Wish wish = with(packetMaximum(room) + bytesOf({0x17, 1}));
+        wish.id = named ? "id" : "";
+        wish.password = password;
+        auto one = begun(model.connectPacket(wish));
+        EXPECT_LE(one->wire().to_client.size(), room) << named << ' ' << password;
+        EXPECT_TRUE(!one->isClosed() || room < 5 || one->next().type == PacketType::kConnack);
+      }
+    }
+  }
+  auto broken = begun(Client::packetOf(
+      0x10, mqtt::text("MQTT") + bytesOf({5, 2, 0, 0}) +
+                model.props(packetMaximum(20) + receiveMaximum(0)) + mqtt::text("id")));
+  EXPECT_EQ(heard(*broken), bytesOf({0x20, 3, 0, 0x82, 0})) << "no reason string [MQTT-3.2.2-19]";
+}
+
+TEST_F(LimitConformance, WhoCannotBeAnsweredIsSentAway) {
+  for (const unsigned first : {0x82u, 0xa2u}) {
+    auto one = client("one", with(packetMaximum(30)));
+    std::string filters;
+    for (int i = 0; i < 25; ++i)
+      filters += first == 0x82 ? Client::subscribeBody("a", 0) : mqtt::text("a");
+    one->send(Client::packetOf(first, bytesOf({0, 1, 0}) + filters));
+    EXPECT_EQ(one->next().reasons.size(), 25u) << "30 bytes";
+    filters += filters.substr(0, first == 0x82 ? 4 : 3);
+    one->send(Client::packetOf(first, bytesOf({0, 1, 0}) + filters));
+    EXPECT_LE(one->wire().to_client.size(), 30u);
+    EXPECT_EQ(endOf(*one), Reason::kPacketTooLarge);
+  }
+}
+
+TEST_F(LimitConformance, WhoIsSentAwayHearsNoTextThatMightBeTooLong) {
+  auto one = client("one", with(packetMaximum(30)));
+  one->send(bytesOf({0xc0, 1, 0}));
+  EXPECT_EQ(heard(*one), bytesOf({0xe0, 1, 0x81}));
+  auto other = client("other");
+  other->send(bytesOf({0xc0, 1, 0}));
+  EXPECT_GT(heard(*other).size(), 10u) << "who takes anything is told why";
+}
+
+}  // namespace
+}  // namespace kante::hub
