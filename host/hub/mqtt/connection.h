@@ -23,6 +23,7 @@
 #include "host/hub/mqtt/transport.h"
 #include "host/mqtt/packet.h"
 #include "host/mqtt/parse.h"
+#include "host/mqtt/write.h"
 
 namespace kante::hub {
 
@@ -152,6 +153,7 @@ class Connection final : public Deadline {
   // ---- connection_output.cc
   void fill(Gather& gather);
   bool resend(Gather& gather);
+  mqtt::PublishHead compose(const Outgoing& message) const;
   bool fits(const Outgoing& message) const;
   void encode(Gather& gather, const Outgoing& message, std::uint16_t id, bool dup);
   // 0: it has none, and `known` says whether the client has heard of it.

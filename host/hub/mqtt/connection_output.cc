@@ -9,7 +9,6 @@ using mqtt::PropertyId;
 
 std::uint16_t Connection::aliasFor(std::string_view topic, bool& known) {
   known = false;
-  if (alias_max_ == 0) return 0;
   const auto at = aliases_out_.find(std::string(topic));
   known = at != aliases_out_.end();
   if (known) return at->second;
@@ -19,40 +18,44 @@ std::uint16_t Connection::aliasFor(std::string_view topic, bool& known) {
   return alias;
 }
 
-// Counted with all that the packet may have: a little too strict where an alias stands for the
-// topic.
-bool Connection::fits(const Outgoing& message) const {
-  if (packet_max_ == 0) return true;
-  const Publication& publication = *message.publication;
-  const std::size_t ids = 1 + (message.more_ids ? message.more_ids->size() : 0);
-  const std::size_t size = 5 + 2 + publication.topic().size() + 2 + 4 + 5 * ids + 5 + 3 +
-                           publication.properties().size() + publication.payload().size();
-  return size <= packet_max_;
-}
-
-void Connection::encode(Gather& gather, const Outgoing& message, std::uint16_t id, bool dup) {
+// The packet without an alias; its properties are the engine's, until the next one.
+mqtt::PublishHead Connection::compose(const Outgoing& message) const {
   const Publication& publication = *message.publication;
   mqtt::PublishHead head;
   head.topic = publication.topic();
   head.qos = message.qos;
   head.retain = message.retain;
-  head.dup = dup;
-  head.packet_id = id;
   head.payload_bytes = publication.payload().size();
   mqtt::PropertyWriter& properties = engine_.properties();
   properties.clear();
-  if (version_ == mqtt::Version::k5) {
+  if (version_ != mqtt::Version::k5) return head;
+  if (publication.expires())
+    properties.u32(PropertyId::kMessageExpiry, publication.remainingS(engine_.now()));
+  if (message.id != 0) properties.variable(PropertyId::kSubscriptionId, message.id);
+  if (message.more_ids)
+    for (const std::uint32_t more : *message.more_ids)
+      properties.variable(PropertyId::kSubscriptionId, more);
+  properties.raw(publication.properties());
+  return head;
+}
+
+bool Connection::fits(const Outgoing& message) const {
+  if (packet_max_ == 0) return true;
+  const mqtt::PublishHead head = compose(message);
+  return takes(mqtt::publishBytes(version_, head, engine_.properties()));
+}
+
+void Connection::encode(Gather& gather, const Outgoing& message, std::uint16_t id, bool dup) {
+  mqtt::PublishHead head = compose(message);
+  head.dup = dup;
+  head.packet_id = id;
+  mqtt::PropertyWriter& properties = engine_.properties();
+  // A new alias takes three bytes, and lengths may take two more.
+  if (alias_max_ != 0 && takes(mqtt::publishBytes(version_, head, properties) + 3 + 2)) {
     bool known = false;
     const std::uint16_t alias = aliasFor(head.topic, known);
     if (alias != 0) properties.u16(PropertyId::kTopicAlias, alias);
     if (known) head.topic = {};
-    if (publication.expires())
-      properties.u32(PropertyId::kMessageExpiry, publication.remainingS(engine_.now()));
-    if (message.id != 0) properties.variable(PropertyId::kSubscriptionId, message.id);
-    if (message.more_ids)
-      for (const std::uint32_t more : *message.more_ids)
-        properties.variable(PropertyId::kSubscriptionId, more);
-    properties.raw(publication.properties());
   }
   const std::size_t before = gather.size();
   if (!mqtt::writePublishHead(gather.bytes(), version_, head, properties))

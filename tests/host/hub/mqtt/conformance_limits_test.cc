@@ -16,6 +16,22 @@ class LimitConformance : public Conformance {
   std::unique_ptr<Client> from_;
 };
 
+TEST_F(LimitConformance, AMessageIsSentWhenItFitsToTheByteAndForgottenWhenNot) {
+  for (std::uint32_t room = 60; room < 63; ++room) {
+    auto to = client("to", with(packetMaximum(room) + aliasMaximum(9)));
+    (void)to->subscribe("topic", 1, subscriptionId(3));
+    // 2 of head, 7 of topic, 2 of identifier, 1 + 2 + 5 of properties.
+    const std::size_t fits = room - 2 - 7 - 2 - 8;
+    from_->publish("topic", std::string(fits + 1, 'y'), Qos::k1, 1, 0, messageExpiry(99));
+    from_->publish("topic", std::string(fits, 'x'), Qos::k1, 2, 0, messageExpiry(99));
+    EXPECT_EQ(to->wire().to_client.size(), room);
+    from_->publish("topic", "short", Qos::k1, 3, 0, messageExpiry(99));
+    EXPECT_EQ(to->payloads(), (Payloads{std::string(fits, 'x'), "short"}));
+    EXPECT_EQ(world_.refused(Refusal::kTooLarge), room - 59);
+    to->disconnect();
+  }
+}
+
 TEST_F(LimitConformance, NoAnswerIsLargerThanTheClientTakes) {
   const Client model(world_, Version::k5);
   for (std::uint32_t room = 1; room < 90; ++room) {
