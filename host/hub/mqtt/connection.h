@@ -152,6 +152,7 @@ class Connection final : public Deadline {
 
   // ---- connection_output.cc
   void fill(Gather& gather);
+  void resendReleases();
   bool resend(Gather& gather);
   mqtt::PublishHead compose(const Outgoing& message) const;
   bool fits(const Outgoing& message) const;

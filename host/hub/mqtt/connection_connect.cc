@@ -132,6 +132,7 @@ void Connection::welcome(const Admission& admission, std::string_view assigned_i
   unacked_ = 0;
   resend_ = 0;
   resend_end_ = session->inflight().added();
+  resendReleases();
   if (present) engine_.flushLater(*this);
 }
 

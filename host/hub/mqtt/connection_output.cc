@@ -65,7 +65,16 @@ void Connection::encode(Gather& gather, const Outgoing& message, std::uint16_t i
   engine_.counters().sent_bytes.add(gather.size() - before);
 }
 
-// What the connection before this one had sent.  False: not everything could be sent yet.
+// Of what the connection before this one had sent: releases wait for no quota [MQTT-3.3.4-10].
+void Connection::resendReleases() {
+  session_->inflight().forEach([&](std::uint16_t id, const Inflight::Entry& entry) {
+    if (entry.state != Inflight::State::kReceived) return;
+    sayAck(mqtt::PacketType::kPubrel, id, mqtt::Reason::kSuccess);
+    ++unacked_;
+  });
+}
+
+// The messages among it.  False: not everything could be sent yet.
 bool Connection::resend(Gather& gather) {
   Inflight& inflight = session_->inflight();
   while (resend_ < resend_end_) {
@@ -74,19 +83,15 @@ bool Connection::resend(Gather& gather) {
     if (entry == nullptr || resend_ >= resend_end_) break;
     if (gather.isFull() || unacked_ >= window_) return false;
     ++resend_;
-    if (entry->state == Inflight::State::kReceived) {
-      (void)mqtt::writeAck(gather.bytes(), version_, mqtt::PacketType::kPubrel, id,
-                           mqtt::Reason::kSuccess);
-      gather.appended();
-    } else if (fits(entry->message)) {
+    if (entry->state == Inflight::State::kReceived) continue;  // Its PUBREL has been said.
+    if (fits(entry->message)) {
       encode(gather, entry->message, id, true);
-    } else {
-      engine_.counters().of(Refusal::kTooLarge).add();
-      session_->unqueued(entry->message.publication->size());
-      inflight.done(id);
+      ++unacked_;
       continue;
     }
-    ++unacked_;
+    engine_.counters().of(Refusal::kTooLarge).add();
+    session_->unqueued(entry->message.publication->size());
+    inflight.done(id);
   }
   resend_ = resend_end_;
   return true;

@@ -76,5 +76,44 @@ TEST_F(LimitConformance, WhoIsSentAwayHearsNoTextThatMightBeTooLong) {
   EXPECT_GT(heard(*other).size(), 10u) << "who takes anything is told why";
 }
 
+TEST_F(LimitConformance, NothingButMessagesWaitsForTheClient) {
+  auto to = client("to", lasting());
+  (void)to->subscribe("a", 2);
+  for (std::uint16_t i = 1; i <= 4; ++i) from_->publish("a", std::to_string(i), Qos::k2, i);
+  const std::vector<std::uint16_t> ids = idsOf(*to);
+  ASSERT_EQ(ids.size(), 4u);
+  to->ack(PacketType::kPubrec, ids[2]);
+  to->ack(PacketType::kPubrec, ids[3]);
+  to = client("to", lasting(receiveMaximum(1)));
+  std::vector<std::uint16_t> released;
+  while (to->hasMore()) {
+    const Said said = to->next();
+    EXPECT_EQ(said.type, PacketType::kPubrel);
+    released.push_back(said.id);
+  }
+  EXPECT_EQ(released, (std::vector<std::uint16_t>{ids[2], ids[3]}))
+      << "at once, though there is no room for a message [MQTT-3.3.4-10]";
+  to->send(bytesOf({0xc0, 0}));
+  EXPECT_EQ(to->next().type, PacketType::kPingresp);
+  EXPECT_EQ(to->subscribe("b").type, PacketType::kSuback);
+  EXPECT_EQ(to->unsubscribe("b").type, PacketType::kUnsuback);
+  to->publish("c", "x", Qos::k2, 1);
+  EXPECT_EQ(to->next().type, PacketType::kPubrec);
+  to->ack(PacketType::kPubrel, 1);
+  EXPECT_EQ(to->next().type, PacketType::kPubcomp);
+  to->ack(PacketType::kPubcomp, ids[2]);
+  EXPECT_FALSE(to->hasMore());
+  to->ack(PacketType::kPubcomp, ids[3]);
+  for (const std::uint16_t id : {ids[0], ids[1]}) {
+    const Said said = to->next();
+    EXPECT_EQ(said.id, id);
+    EXPECT_FALSE(to->hasMore()) << "one at a time";
+    to->ack(PacketType::kPubrec, id);
+    EXPECT_EQ(to->next().type, PacketType::kPubrel);
+    to->ack(PacketType::kPubcomp, id);
+  }
+  EXPECT_FALSE(to->hasMore());
+}
+
 }  // namespace
 }  // namespace kante::hub
