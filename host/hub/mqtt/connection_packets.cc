@@ -52,11 +52,12 @@ void Connection::onPublish(const mqtt::Frame& frame) {
   counters.received_bytes.add(frame.size);
   if (!TopicTree::fits(publish.topic))
     return broke({Reason::kTopicNameInvalid, "a topic of more than 64 levels"});
+  // Sent again: it is here already, whatever may be published now [MQTT-4.3.3-10].
+  if (publish.qos == mqtt::Qos::k2 && session_->received().contains(publish.packet_id))
+    return sayAck(PacketType::kPubrec, publish.packet_id, Reason::kSuccess);
   if (!mayPublish(publish.topic)) return refusePublish(publish);
   if (publish.qos == mqtt::Qos::k2) {
     ReceivedIds& received = session_->received();
-    if (received.contains(publish.packet_id))  // Sent again: it is here already [MQTT-4.3.3-10].
-      return sayAck(PacketType::kPubrec, publish.packet_id, Reason::kSuccess);
     // 3.1.1 knows no bound but its identifiers.
     if (version_ == mqtt::Version::k5 && received.size() >= engine_.limits().receive_maximum)
       return broke({Reason::kReceiveMaximumExceeded, "more of QoS 2 at once than allowed"});
