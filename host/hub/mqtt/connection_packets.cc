@@ -180,7 +180,8 @@ Reason Connection::judge(const mqtt::Subscription& wish, std::size_t more) const
   }
   if (!TopicTree::fits(wish.filter)) return Reason::kTopicFilterInvalid;
   if (!session_->principal().maySubscribe(filter)) return Reason::kNotAuthorized;
-  if (session_->filters().size() + more >= engine_.limits().subscriptions)
+  if (!session_->hasFilter(wish.filter) &&  // One that is there is replaced [MQTT-3.8.4-3].
+      session_->filters().size() + more >= engine_.limits().subscriptions)
     return Reason::kQuotaExceeded;
   return static_cast<Reason>(wish.qos);
 }
@@ -192,8 +193,9 @@ void Connection::onSubscribe(const mqtt::Frame& frame) {
   if (!canAnswer(subscribe.subscriptions.size())) return;
   std::vector<Reason> reasons;
   std::vector<Engine::Subscribed> granted;
+  std::size_t fresh = 0;
   for (const mqtt::Subscription& wish : subscribe.subscriptions) {
-    const Reason reason = judge(wish, granted.size());
+    const Reason reason = judge(wish, fresh);
     reasons.push_back(reason);
     if (static_cast<unsigned>(reason) >= 0x80) {
       engine_.counters().of(Refusal::kDenied).add();
@@ -207,6 +209,7 @@ void Connection::onSubscribe(const mqtt::Frame& frame) {
     one.options = {wish.qos, wish.no_local, wish.retain_as_published,
                    subscribe.properties.subscription_id};
     one.retain_handling = wish.retain_handling;
+    if (!session_->hasFilter(wish.filter)) ++fresh;
     granted.push_back(one);
   }
   std::string suback;

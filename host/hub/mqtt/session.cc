@@ -71,6 +71,11 @@ bool Session::addFilter(std::string_view text, const SubscriptionOptions& option
   return true;
 }
 
+bool Session::hasFilter(std::string_view text) const {
+  return std::any_of(filters_.begin(), filters_.end(),
+                     [&](const Filter& one) { return one.text == text; });
+}
+
 bool Session::removeFilter(std::string_view text) {
   return std::erase_if(filters_, [&](const Filter& one) { return one.text == text; }) != 0;
 }

@@ -70,6 +70,7 @@ class Session final : public Deadline {
   // Adds or replaces; true: it is new.
   bool addFilter(std::string_view text, const SubscriptionOptions& options);
   bool removeFilter(std::string_view text);
+  bool hasFilter(std::string_view text) const;
 
   // Takes a message for the client, or drops and counts it.
   void offer(Outgoing&& message);
