@@ -152,7 +152,8 @@ Session* Engine::openSession(const std::shared_ptr<const Principal>& principal,
     return at->second.get();
   }
   if (!homes_.began(key)) return nullptr;
-  const std::uint64_t number = std::uint64_t{index_} << 48 | ++numbers_;
+  // What the client published in an earlier session is its own, too [MQTT-3.8.3-3].
+  const std::uint64_t number = std::hash<std::string_view>()(key) | 1;
   auto made = std::make_unique<Session>(*this, key, std::string(client_id), number);
   made->setPrincipal(principal);
   Session* session = made.get();

@@ -198,7 +198,7 @@ class Engine {
   std::vector<Connection*> dirty_;
   std::vector<Receiver> receivers_;  // Of the publication at hand.
   std::uint64_t walk_ = 0;
-  std::uint64_t numbers_ = 0;  // Sessions and connections that there ever were.
+  std::uint64_t numbers_ = 0;  // Connections that there ever were.
   std::uint64_t ticket_ = 0;
   std::vector<std::uint64_t> seen_;  // Tickets, by engine.
   std::deque<WaitingSuback> waiting_;

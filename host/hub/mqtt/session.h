@@ -45,6 +45,7 @@ class Session final : public Deadline {
 
   const std::string& key() const { return key_; }
   const std::string& clientId() const { return client_id_; }
+  // The same for each session of this client, never 0: who published what.
   std::uint64_t number() const { return number_; }
   const Principal& principal() const { return *principal_; }
   const std::shared_ptr<const Principal>& sharedPrincipal() const { return principal_; }
