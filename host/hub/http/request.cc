@@ -127,9 +127,9 @@ bool WebRequestReader::parseLine(std::string_view line) {
   if (target.empty() || target[0] != '/' ||
       !std::all_of(target.begin(), target.end(), [](char c) { return c > ' ' && c < 0x7f; }))
     return refuse(400, "the target is no path");
-  if (version != "HTTP/1.1")
-    return version.starts_with("HTTP/") ? refuse(505, "HTTP/1.1 is spoken here")
-                                        : refuse(400, "this is no HTTP");
+  const bool is_http = version.size() == 8 && version.starts_with("HTTP/") && version[6] == '.';
+  if (!is_http) return refuse(400, "this is no HTTP");
+  if (version != "HTTP/1.1") return refuse(505, "HTTP/1.1 is spoken here");
   request_.method = method;
   request_.target = target;
   return true;

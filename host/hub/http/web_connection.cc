@@ -260,6 +260,7 @@ void WebConnection::write() {
 
 void WebConnection::written() {
   if (upgrading_) return becomeWebSocket();
+  if (!keeps_alive_) return linger();
   if (reader_.state() == WebRequestReader::State::kBody) {  // It was told to go on.
     state_ = State::kReading;
     setDeadline(owner_.options().times.body_ms);
@@ -268,7 +269,6 @@ void WebConnection::written() {
     if (state_ == State::kReading) waitToRead();
     return;
   }
-  if (!keeps_alive_) return linger();
   nextRequest();
 }
 
