@@ -1,5 +1,6 @@
 #include "host/store/environment.h"
 
+#include <fcntl.h>
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -174,6 +175,8 @@ Status Environment::openMap(const char* name) {
   if (rc == 0) rc = mdb_env_set_maxdbs(env_, 8);
   if (rc == 0) rc = mdb_env_open(env_, (directory_ + "/" + name).c_str(), kFlags, 0600);
   if (rc == 0) {
+    int file = -1;  // LMDB leaves this one open over an exec.
+    if (mdb_env_get_fd(env_, &file) == 0) (void)::fcntl(file, F_SETFD, FD_CLOEXEC);
     findMap();
     return {};
   }

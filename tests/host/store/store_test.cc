@@ -76,6 +76,20 @@ TEST_F(StoreFilesTest, IsAllocatedForRealAndPrivate) {
   EXPECT_EQ(file.st_mode & 0777, 0700u);
 }
 
+TEST_F(StoreFilesTest, GoNoFurtherThanThisProcess) {
+  open();
+  std::size_t open_files = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code ignored;
+    const std::string file = std::filesystem::read_symlink(entry.path(), ignored).string();
+    if (!file.starts_with(directory())) continue;
+    ++open_files;
+    const int fd = std::stoi(entry.path().filename().string());
+    EXPECT_NE(::fcntl(fd, F_GETFD) & FD_CLOEXEC, 0) << file << " is left open over an exec";
+  }
+  EXPECT_GE(open_files, 1u);
+}
+
 TEST_F(StoreFilesTest, BelongsToOneProcess) {
   open();
   StoreOptions options;
