@@ -224,8 +224,42 @@ def fuzz_corpora(tree):
         yield Finding(f"tests/fuzz/corpus/{name}", 0, f"has no target tests/fuzz/{name}_fuzz.cc")
 
 
+# The numbers of MQTT 5.0, appendix B, by their section: how many there are. Its first of 2.2.1 was never given.
+MQTT5 = {"1.5.4": 3, "1.5.5": 1, "1.5.7": 1, "2.1.3": 1, "2.2.1": 6, "2.2.2": 1, "3.1.0": 2, "3.1.2": 30, "3.1.3": 12,
+         "3.1.4": 6, "3.2.0": 2, "3.2.2": 22, "3.3.1": 13, "3.3.2": 20, "3.3.4": 10, "3.4.2": 3, "3.5.2": 3, "3.6.1": 1,
+         "3.6.2": 3, "3.7.2": 3, "3.8.1": 1, "3.8.3": 5, "3.8.4": 8, "3.9.2": 2, "3.9.3": 2, "3.10.1": 1, "3.10.3": 2,
+         "3.10.4": 6, "3.11.2": 2, "3.11.3": 2, "3.12.4": 1, "3.14.0": 1, "3.14.1": 1, "3.14.2": 4, "3.14.4": 3,
+         "3.15.1": 1, "3.15.2": 3, "4.1.0": 2, "4.2.0": 1, "4.3.1": 1, "4.3.2": 5, "4.3.3": 13, "4.4.0": 2, "4.5.0": 2,
+         "4.6.0": 6, "4.7.0": 1, "4.7.1": 2, "4.7.2": 1, "4.7.3": 4, "4.8.2": 6, "4.9.0": 3, "4.12.0": 7, "4.12.1": 2,
+         "4.13.1": 1, "4.13.2": 1, "6.0.0": 4}
+
+
+def conformance(tree):
+    """docs/conformance-mqtt5.md has every numbered statement of MQTT 5.0 once, and the tests that it names are there."""
+    path = "docs/conformance-mqtt5.md"
+    if path not in tree:
+        return
+    wanted = {f"{section}-{n}" for section, count in MQTT5.items() for n in range(1, count + 1)} - {"2.2.1-1"}
+    seen = []
+    for number, line in enumerate(tree.files[path].lines, 1):
+        row = re.match(r"\| (\d[\d.]*-\d+) \|", line)
+        seen += [row.group(1)] if row else []
+        if line.startswith("Only clients: "):
+            seen += re.findall(r"\d[\d.]*-\d+", line)
+        tests = re.findall(r"`([\w/]+\.cc): (\w+(?:, \w+)*)`", line)
+        if row and not tests:
+            yield Finding(path, number, f"{row.group(1)} names no test")
+        for file, names_ in tests:
+            at = next((at for at in (f"tests/host/hub/mqtt/{file}", f"tests/host/{file}") if at in tree), None)
+            for name in names_.split(", "):
+                if at is None or not re.search(rf"\bTEST(_F|_P)?\(\w+, {name}\)", tree.files[at].text):
+                    yield Finding(path, number, f"names {file}: {name}, which is not there")
+    for one in sorted(wanted.symmetric_difference(seen) | {one for one in seen if seen.count(one) > 1}):
+        yield Finding(path, 0, f"has MQTT-{one} {seen.count(one)} times, and should {1 if one in wanted else 0}")
+
+
 ALL = (file_length, function_length, dependencies, borders, readmes, headers, names, leftovers, debug_output,
-       waiting, descriptors, layout, links, modes, fuzz_corpora)
+       waiting, descriptors, layout, links, modes, fuzz_corpora, conformance)
 
 
 def check(tree):

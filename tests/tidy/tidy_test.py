@@ -145,6 +145,26 @@ class RulesTest(unittest.TestCase):
         self.refused(rules.fuzz_corpora, target, by="no seeds")
         self.refused(rules.fuzz_corpora, seed, by="no target")
 
+    def test_the_statements_of_mqtt_have_their_tests(self):
+        numbers = [f"{section}-{n}" for section, count in rules.MQTT5.items() for n in range(1, count + 1)]
+        numbers.remove("2.2.1-1")
+        self.assertEqual(len(numbers), 251)
+        tests = ("tests/host/hub/mqtt/a_test.cc", "TEST_F(A, One) {\n}\nTEST(A, Two) {\n}\n")
+        rows = [f"| {number} | text | `a_test.cc: One, Two` |" for number in numbers[3:]]
+        clients = "Only clients: " + " ".join(numbers[:3])
+
+        def page(*lines):
+            return "docs/conformance-mqtt5.md", "\n".join(lines) + "\n"
+
+        self.accepted(rules.conformance, tests)
+        self.accepted(rules.conformance, tests, page(clients, *rows))
+        self.refused(rules.conformance, tests, page(clients, *rows[1:]), by="has MQTT-1.5.5-1 0 times")
+        self.refused(rules.conformance, tests, page(clients, *rows, rows[0]), by="has MQTT-1.5.5-1 2 times")
+        self.refused(rules.conformance, tests, page(clients + " 9.9.9-1", *rows), by="should 0")
+        self.refused(rules.conformance, tests, page(clients, "| 1.5.5-1 | text | |", *rows[1:]), by="names no test")
+        for wrong in ("`a_test.cc: One, Three`", "`b_test.cc: One`"):
+            self.refused(rules.conformance, tests, page(clients, *rows, wrong), by="is not there")
+
     def test_every_rule_is_run(self):
         written = {name for name, value in vars(rules).items()
                    if callable(value) and getattr(value, "__module__", "") == "rules" and name not in ("check", "rooms")}

@@ -36,16 +36,7 @@ inline constexpr unsigned kNoLocal = 4, kAsPublished = 8, kRetainedIfNew = 0x10,
 inline constexpr unsigned kRetain = 1, kDup = 8;  // Flags of PUBLISH.
 
 class Conformance : public ::testing::Test {
- protected:
-  explicit Conformance(std::uint32_t engines = 1) : world_(engines) { world_.access.user("user"); }
-
-  std::unique_ptr<Client> client(const std::string& id, Wish wish = {},
-                                 Version version = Version::k5) {
-    auto made = std::make_unique<Client>(world_, version);
-    wish.id = id;
-    EXPECT_EQ(made->connect(wish).reason, Reason::kSuccess);
-    return made;
-  }
+ public:
   // For a session that outlives its connection.
   static Wish lasting(const std::string& properties = "") {
     Wish wish;
@@ -65,6 +56,17 @@ class Conformance : public ::testing::Test {
     wish.will_payload = payload;
     wish.will_properties = will_properties;
     return wish;
+  }
+
+ protected:
+  explicit Conformance(std::uint32_t engines = 1) : world_(engines) { world_.access.user("user"); }
+
+  std::unique_ptr<Client> client(const std::string& id, Wish wish = {},
+                                 Version version = Version::k5) {
+    auto made = std::make_unique<Client>(world_, version);
+    wish.id = id;
+    EXPECT_EQ(made->connect(wish).reason, Reason::kSuccess);
+    return made;
   }
   // A connection that begins with these bytes.
   std::unique_ptr<Client> begun(const std::string& bytes, Version version = Version::k5) {

@@ -16,6 +16,8 @@ class LimitConformance : public Conformance {
   std::unique_ptr<Client> from_;
 };
 
+// ---- maximum packet size
+
 TEST_F(LimitConformance, AMessageIsSentWhenItFitsToTheByteAndForgottenWhenNot) {
   for (std::uint32_t room = 60; room < 63; ++room) {
     auto to = client("to", with(packetMaximum(room) + aliasMaximum(9)));
@@ -30,6 +32,26 @@ TEST_F(LimitConformance, AMessageIsSentWhenItFitsToTheByteAndForgottenWhenNot) {
     EXPECT_EQ(world_.refused(Refusal::kTooLarge), room - 59);
     to->disconnect();
   }
+}
+
+TEST_F(LimitConformance, WhatIsTooLargeCountsAsSent) {
+  auto to = client("to", lasting(packetMaximum(100) + receiveMaximum(1)));
+  (void)to->subscribe("a", 2);
+  for (std::uint16_t i = 1; i <= 5; ++i)
+    from_->publish("a", std::string(200, 'x'), i % 2 == 0 ? Qos::k1 : Qos::k2, i);
+  from_->publish("a", "small", Qos::k1, 9);
+  EXPECT_EQ(to->payloads(), Payloads{"small"}) << "none of them takes a place";
+  auto wide = client("to", lasting());
+  EXPECT_EQ(wide->payloads(), Payloads{"small"}) << "nor comes later";
+}
+
+TEST_F(LimitConformance, WhatWasSentBeforeAndIsTooLargeNowIsForgotten) {
+  auto to = client("to", lasting());
+  (void)to->subscribe("a", 1);
+  from_->publish("a", std::string(200, 'x'), Qos::k1, 1);
+  from_->publish("a", "small", Qos::k1, 2);
+  auto narrow = client("to", lasting(packetMaximum(100)));
+  EXPECT_EQ(narrow->payloads(), Payloads{"small"});
 }
 
 TEST_F(LimitConformance, NoAnswerIsLargerThanTheClientTakes) {
@@ -76,6 +98,38 @@ TEST_F(LimitConformance, WhoIsSentAwayHearsNoTextThatMightBeTooLong) {
   EXPECT_GT(heard(*other).size(), 10u) << "who takes anything is told why";
 }
 
+TEST_F(LimitConformance, APacketLargerThanTheServerTakesEndsTheConnection) {
+  world_.limits.packet_bytes = 1000;
+  Client one(world_, Version::k5);
+  EXPECT_EQ(one.connect().properties.maximum_packet_size, 1000u);
+  one.publish("a", std::string(1000 - 3 - 3 - 1, 'x'), Qos::k0);
+  EXPECT_FALSE(one.isClosed()) << "1,000 bytes";
+  one.publish("a", std::string(1000 - 3 - 3, 'x'), Qos::k0);
+  EXPECT_EQ(endOf(one), Reason::kPacketTooLarge);
+}
+
+// ---- receive maximum
+
+TEST_F(LimitConformance, NoMoreThanTheClientTakesIsUnderWay) {
+  auto to = client("to", lasting(receiveMaximum(3)));
+  (void)to->subscribe("a", 2);
+  for (std::uint16_t i = 1; i <= 9; ++i)
+    from_->publish("a", std::to_string(i), i % 2 == 0 ? Qos::k1 : Qos::k2, i);
+  const std::uint16_t one = to->next().id, two = to->next().id, three = to->next().id;
+  EXPECT_FALSE(to->hasMore()) << "[MQTT-4.9.0-1]";
+  to->ack(PacketType::kPubrec, one);
+  EXPECT_EQ(to->next().type, PacketType::kPubrel);
+  EXPECT_FALSE(to->hasMore()) << "PUBREC is not the end of it";
+  to->ack(PacketType::kPubcomp, one);
+  EXPECT_EQ(to->next().payload, "4");
+  EXPECT_FALSE(to->hasMore());
+  to->ack(PacketType::kPuback, two);
+  EXPECT_EQ(to->next().payload, "5");
+  to->send(Client::packetOf(0x50, Client::idBytes(three) + bytesOf({0x80})));
+  EXPECT_EQ(to->next().payload, "6") << "a refusal is the end of it";
+  EXPECT_FALSE(to->hasMore());
+}
+
 TEST_F(LimitConformance, NothingButMessagesWaitsForTheClient) {
   auto to = client("to", lasting());
   (void)to->subscribe("a", 2);
@@ -113,6 +167,118 @@ TEST_F(LimitConformance, NothingButMessagesWaitsForTheClient) {
     to->ack(PacketType::kPubcomp, id);
   }
   EXPECT_FALSE(to->hasMore());
+}
+
+TEST_F(LimitConformance, AReceiveMaximumIsOfOneConnection) {
+  auto to = client("to", lasting(receiveMaximum(1)));
+  (void)to->subscribe("a", 1);
+  for (std::uint16_t i = 1; i <= 3; ++i) from_->publish("a", std::to_string(i), Qos::k1, i);
+  EXPECT_EQ(to->payloads(), Payloads{"1"});
+  EXPECT_EQ(client("to", lasting())->payloads(), (Payloads{"1", "2", "3"}));
+}
+
+TEST_F(LimitConformance, WhoSendsMoreThanTheServerTakesIsSentAway) {
+  world_.limits.receive_maximum = 2;
+  Client one(world_, Version::k5);
+  EXPECT_EQ(one.connect().properties.receive_maximum, 2);
+  for (std::uint16_t i = 1; i <= 2; ++i) one.publish("a", "x", Qos::k2, i);
+  EXPECT_FALSE(one.isClosed());
+  one.ack(PacketType::kPubrel, 1);
+  one.publish("a", "x", Qos::k2, 3);
+  EXPECT_FALSE(one.isClosed()) << "one was done";
+  one.publish("a", "x", Qos::k2, 4);
+  EXPECT_EQ(endOf(one), Reason::kReceiveMaximumExceeded);
+}
+
+// ---- topic aliases
+
+TEST_F(LimitConformance, AliasesTowardsTheClientAreThoseThatItKnows) {
+  for (const unsigned most : {0u, 1u, 3u, 65'535u}) {
+    auto to = client("to", with(aliasMaximum(most)));
+    (void)to->subscribe("#");
+    std::map<unsigned, std::string> meaning;
+    for (int i = 0; i < 300; ++i) {
+      const std::string topic = "t/" + std::to_string(i % 100);
+      from_->publish(topic, "x");
+      const Said said = to->next();
+      const unsigned alias = said.properties.topic_alias.value_or(0);
+      EXPECT_LE(alias, most);
+      EXPECT_NE(said.properties.topic_alias, 0);
+      if (alias != 0 && !said.topic.empty()) meaning[alias] = said.topic;
+      EXPECT_EQ(said.topic.empty() ? meaning[alias] : said.topic, topic);
+    }
+  }
+  auto plain = client("plain");
+  (void)plain->subscribe("a");
+  for (int i = 0; i < 3; ++i) {
+    from_->publish("a", "x");
+    const Said said = plain->next();
+    EXPECT_FALSE(said.properties.topic_alias);
+    EXPECT_EQ(said.topic, "a");
+  }
+}
+
+TEST_F(LimitConformance, AllAliasesThatTheServerOffersAreTaken) {
+  Client one(world_, Version::k5);
+  Wish wish = lasting();
+  const unsigned most = one.connect(wish).properties.topic_alias_maximum.value_or(0);
+  ASSERT_GT(most, 0u);
+  auto to = client("to");
+  (void)to->subscribe("#");
+  for (unsigned alias = 1; alias <= most; ++alias)
+    one.publish("t/" + std::to_string(alias), "x", Qos::k0, 0, 0, topicAlias(alias));
+  (void)to->payloads();
+  for (unsigned alias = most; alias > 0; --alias) {
+    one.publish("", "x", Qos::k0, 0, 0, topicAlias(alias));
+    EXPECT_EQ(to->next().topic, "t/" + std::to_string(alias));
+  }
+  one.publish("new", "x", Qos::k0, 0, 0, topicAlias(1));
+  one.publish("", "x", Qos::k0, 0, 0, topicAlias(1));
+  EXPECT_EQ(to->next().topic, "new");
+  EXPECT_EQ(to->next().topic, "new") << "an alias may be given anew";
+  EXPECT_EQ(endAfter(one.publishPacket("a", "x", Qos::k0, 0, 0, topicAlias(most + 1))),
+            Reason::kTopicAliasInvalid);
+  EXPECT_EQ(endAfter(one.publishPacket("a", "x", Qos::k0, 0, 0, topicAlias(0))),
+            Reason::kTopicAliasInvalid);
+}
+
+TEST_F(LimitConformance, AliasesAreOfOneConnectionInBothDirections) {
+  auto car = client("car", lasting(aliasMaximum(5)));
+  (void)car->subscribe("a", 1);
+  car->publish("up", "x", Qos::k0, 0, 0, topicAlias(1));
+  from_->publish("a", "x", Qos::k1, 1);
+  from_->publish("a", "y", Qos::k1, 2);
+  EXPECT_EQ(car->next().topic, "a");
+  EXPECT_EQ(car->next().topic, "") << "it knows the alias";
+  car = client("car", lasting(aliasMaximum(5)));
+  EXPECT_EQ(car->next().topic, "a") << "its new connection does not";
+  car->publish("", "x", Qos::k0, 0, 0, topicAlias(1));
+  EXPECT_EQ(endOf(*car), Reason::kProtocolError) << "[MQTT-3.3.2-7]";
+}
+
+// ---- what a client does not want to hear
+
+TEST_F(LimitConformance, WhoWantsNoProblemInformationGetsBareReasons) {
+  TestPrincipal& user = world_.access.user("user");
+  user.no_publish = {"secret"};
+  user.no_subscribe = {"secret"};
+  for (const bool wanted : {false, true}) {
+    auto one = client("one", with(bytesOf({0x17, wanted})));
+    one->publish("secret", "x", Qos::k1, 1);
+    EXPECT_EQ(heard(*one), bytesOf({0x40, 3, 0, 1, 0x87}));
+    one->publish("secret", "x", Qos::k2, 1);
+    EXPECT_EQ(heard(*one), bytesOf({0x50, 3, 0, 1, 0x87}));
+    one->ack(PacketType::kPubrel, 9);
+    EXPECT_EQ(heard(*one), bytesOf({0x70, 3, 0, 9, 0x92}));
+    one->ack(PacketType::kPubrec, 9);
+    EXPECT_EQ(heard(*one), bytesOf({0x62, 3, 0, 9, 0x92}));
+    one->send(Client::packetOf(0x82, bytesOf({0, 1, 0}) + Client::subscribeBody("secret", 0)));
+    EXPECT_EQ(heard(*one), bytesOf({0x90, 4, 0, 1, 0, 0x87}));
+    one->send(Client::packetOf(0xa2, bytesOf({0, 1, 0}) + mqtt::text("none")));
+    EXPECT_EQ(heard(*one), bytesOf({0xb0, 4, 0, 1, 0, 0x11}));
+    one->send(bytesOf({0xc0, 1, 0}));
+    EXPECT_EQ(heard(*one).size() > 3, wanted) << "DISCONNECT may say why";
+  }
 }
 
 }  // namespace
