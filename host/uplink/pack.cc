@@ -7,6 +7,7 @@
 #include "host/base/clock.h"
 #include "host/base/encoding.h"
 #include "host/base/json.h"
+#include "host/hub/iothub/property_bag.h"
 #include "host/uplink/telemetry.h"
 
 namespace kante {
@@ -56,7 +57,7 @@ std::string packEntry(const TakenMessage& taken) {
   }
   for (std::uint32_t i = 0; i < message.systemPropertyCount(); ++i) {
     const auto [name, value] = message.systemProperty(i);
-    if (const std::string_view wire = wireName(name); !wire.empty())
+    if (const std::string_view wire = hub::wireName(name); !wire.empty())
       properties.emplace(json::string_view(wire.data(), wire.size()),
                          json::string_view(value.data(), value.size()));
   }

@@ -1,28 +1,15 @@
 #include "host/uplink/telemetry.h"
 
-#include <array>
 #include <utility>
 
 #include "host/base/clock.h"
 #include "host/base/encoding.h"
+#include "host/hub/iothub/property_bag.h"
 
 namespace kante {
 namespace {
 
 constexpr std::size_t kMqttStringMax = 65'535;
-
-// The wire names of IOTHUB's property bag for the system properties that an author may set.
-constexpr std::array<std::pair<std::string_view, std::string_view>, 9> kWireNames{{
-    {"messageId", "$.mid"},
-    {"cid", "$.cid"},
-    {"userId", "$.uid"},
-    {"to", "$.to"},
-    {"messageSchema", "$.schema"},
-    {"dt-subject", "$.sub"},
-    {"operation", "iothub-operation"},
-    {"iothub-interface-id", "$.ifid"},
-    {"ack", "ack"},
-}};
 
 // Brokers may close a connection over control characters in a string (MQTT 5, 1.5.4), and do.
 bool speakable(std::string_view text) {
@@ -57,13 +44,6 @@ std::uint64_t wireBytes(const Publication& publication) {
   return bytes;
 }
 
-std::string_view wireName(std::string_view system_property) {
-  for (const auto& [internal, wire] : kWireNames) {
-    if (system_property == internal) return wire;
-  }
-  return {};
-}
-
 std::string_view TelemetryWriter::keep(std::string text) {
   return kept_.emplace_back(std::move(text));
 }
@@ -89,7 +69,7 @@ void TelemetryWriter::addOwn(const MessageView& message) {
 void TelemetryWriter::addSystem(const MessageView& message) {
   for (std::uint32_t i = 0; i < message.systemPropertyCount(); ++i) {
     const auto [name, value] = message.systemProperty(i);
-    if (const std::string_view wire = wireName(name); !wire.empty()) add(wire, value);
+    if (const std::string_view wire = hub::wireName(name); !wire.empty()) add(wire, value);
   }
   if (!message.contentEncoding().empty()) add("$.ce", message.contentEncoding());
   if (message.createdNs() != 0) add("$.ctime", keep(formatUtc(message.createdNs())));

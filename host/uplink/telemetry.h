@@ -24,9 +24,6 @@ enum class WallTime { kTrusted, kUntrusted };
 // About what it takes on the wire: topic, payload, names and values with their lengths.
 std::uint64_t wireBytes(const Publication& publication);
 
-// The wire's name of a system property that an author may set; empty: none.
-std::string_view wireName(std::string_view system_property);
-
 class TelemetryWriter {
  public:
   TelemetryWriter(TelemetryTopic topic, std::string gateway, std::string epoch)
