@@ -114,10 +114,10 @@ struct Methods::State : std::enable_shared_from_this<Methods::State> {
       if (error || !alive) return;
       const auto at = alive->waiting.find(id);
       if (at == alive->waiting.end()) return;
-      Waiting late = std::move(at->second);
+      Waiting alone = std::move(at->second);
       alive->waiting.erase(at);
-      alive->later(std::move(late.answer), kMethodNotFound,
-                   message(late.request.target + " is not there"));
+      alive->later(std::move(alone.answer), kMethodNotFound,
+                   message(alone.request.target + " is not there"));
     });
   }
 

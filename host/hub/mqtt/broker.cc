@@ -39,6 +39,7 @@ Broker::Broker(Parts parts)
           reportLine(refusal, who, text);
         },
         [this] { connections_.fetch_sub(1, std::memory_order_relaxed); }};
+    if (i < parts_.routings.size()) options.routing = parts_.routings[i];
     if (i == Engine::kRetainedKeeper) options.system = [this] { return aboutItself(); };
     engines_.push_back(std::make_unique<EngineShard>(parts_.shards[i], options, count));
   }

@@ -22,6 +22,7 @@
 #include "host/hub/mqtt/listener.h"
 #include "host/hub/mqtt/parcel.h"
 #include "host/hub/mqtt/rate.h"
+#include "host/hub/mqtt/routing.h"
 #include "host/hub/mqtt/tls_transport.h"
 
 namespace kante {
@@ -65,6 +66,7 @@ class Broker {
     std::vector<Address> addresses;
     TlsContext tls;             // Null: no address is `tls`.
     WebHandler* web = nullptr;  // Answers requests of HTTP; null: only WebSockets are served.
+    std::vector<Routing*> routings = {};  // One a shard; empty: nothing goes by routes.
   };
   explicit Broker(Parts parts);
   ~Broker();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "host/hub/mqtt/engine.h"
 #include "host/mqtt/write.h"
@@ -39,7 +40,7 @@ std::string& Connection::answers() {
 
 void Connection::armKeepAlive() {
   const std::int64_t silent = keep_alive_ns_ == 0 ? kNone : heard_ns_ + keep_alive_ns_;
-  const std::int64_t next = std::min(silent, expires_ns_);
+  const std::int64_t next = std::min({paused_ ? pause_ends_ns_ : silent, expires_ns_});
   if (next == kNone) return cancel();
   engine_.timers().set(*this, next);
 }
@@ -53,13 +54,31 @@ void Connection::due() {
       if (expires_ns_ <= now)
         return endFor(mqtt::Reason::kNotAuthorized, Refusal::kTimeout,
                       "the credentials have expired");
-      if (keep_alive_ns_ != 0 && heard_ns_ + keep_alive_ns_ <= now)
+      if (paused_ && pause_ends_ns_ <= now)
+        return endFor(mqtt::Reason::kQuotaExceeded, Refusal::kStalled,
+                      "a route had no room for its message for too long");
+      if (!paused_ && keep_alive_ns_ != 0 && heard_ns_ + keep_alive_ns_ <= now)
         return endFor(mqtt::Reason::kKeepAliveTimeout, Refusal::kTimeout,
                       "nothing was heard within the keep-alive");
       return armKeepAlive();
     case State::kLingering:
     case State::kEnded: return bury();
   }
+}
+
+// ---- routes without room
+
+// At most half of what the client allows itself, or it would take the connection for dead.
+void Connection::pause() {
+  paused_ = true;
+  if (pause_ends_ns_ == kNone)
+    pause_ends_ns_ = engine_.now() + (keep_alive_ns_ == 0 ? kPauseNs : keep_alive_ns_ / 3);
+  armKeepAlive();
+}
+
+void Connection::resume() {
+  if (!std::exchange(paused_, false) || state_ != State::kConnected) return;
+  engine_.surroundings().readAgain(*this);
 }
 
 // ---- its end
@@ -137,7 +156,7 @@ bool Connection::lost() {
 }
 
 bool Connection::read() {
-  if (state_ == State::kEnded || held_) return false;
+  if (state_ == State::kEnded || held_ || (paused_ && state_ == State::kConnected)) return false;
   std::span<char> buffer = engine_.readBuffer();
   if (state_ == State::kLingering) {
     const auto moved = transport_->read(buffer);
@@ -216,8 +235,13 @@ std::size_t Connection::consume(std::string_view bytes) {
       used += frame.size;
       continue;
     }
-    used += frame.size;
     handle(frame);
+    if (paused_) {
+      unparsed_ = true;
+      break;
+    }
+    used += frame.size;
+    pause_ends_ns_ = kNone;
   }
   if (heard) heard_ns_ = engine_.now();
   return used;

@@ -18,6 +18,7 @@
 #include "host/hub/mqtt/counters.h"
 #include "host/hub/mqtt/gather.h"
 #include "host/hub/mqtt/inflight.h"
+#include "host/hub/mqtt/routing.h"
 #include "host/hub/mqtt/session.h"
 #include "host/hub/mqtt/timer_wheel.h"
 #include "host/hub/mqtt/transport.h"
@@ -36,6 +37,7 @@ class Connection final : public Deadline {
   // read from it.
   static constexpr std::size_t kAnswersMax = 64u << 10;
   static constexpr std::int64_t kLingerNs = 2'000'000'000;
+  static constexpr std::int64_t kPauseNs = 30'000'000'000;  // Where no keep-alive bounds it.
 
   Connection(Engine& engine, std::unique_ptr<Transport> transport, std::unique_ptr<Peer> peer,
              std::uint64_t number);
@@ -84,6 +86,9 @@ class Connection final : public Deadline {
   void end(const Ending& ending);
   void endFor(mqtt::Reason reason, Refusal refusal, const std::string& text);
 
+  // A route may have room now for what it was not read for.
+  void resume();
+
   // What it was allowed before is asked for again.
   void grantsChanged() { granted_topic_.clear(); }
 
@@ -113,6 +118,7 @@ class Connection final : public Deadline {
   void broke(const mqtt::Fault& fault);
   bool lost();
   void bury();
+  void pause();
 
   // ---- connection_connect.cc
   // `bytes`: from the packet on all that has come.
@@ -129,8 +135,10 @@ class Connection final : public Deadline {
   void onPublish(const mqtt::Frame& frame);
   bool resolveAlias(mqtt::Publish& publish);
   bool mayPublish(std::string_view topic);
-  void refusePublish(const mqtt::Publish& publish);
-  void acceptPublish(const mqtt::Publish& publish);
+  void takePublish(const mqtt::Publish& publish);
+  // `why` follows the client's name.
+  void refusePublish(const mqtt::Publish& publish, mqtt::Reason reason, const std::string& why);
+  void acceptPublish(const mqtt::Publish& publish, const Routing::Outcome& routed);
   void onPuback(const mqtt::Ack& ack);
   void onPubrec(const mqtt::Ack& ack);
   void onPubrel(const mqtt::Ack& ack);
@@ -173,7 +181,8 @@ class Connection final : public Deadline {
   Session* session_ = nullptr;
   State state_ = State::kConnecting;
   mqtt::Version version_ = mqtt::Version::k311;
-  bool held_ = false;  // Not read, until its answers are said and have left.
+  bool held_ = false;    // Not read, until its answers are said and have left.
+  bool paused_ = false;  // Not read, until a route has room for its message.
   bool hung_up_ = false;
   bool unparsed_ = false;      // What is in partial_ has not been looked at.
   bool tell_problems_ = true;  // Request Problem Information.
@@ -186,7 +195,8 @@ class Connection final : public Deadline {
   std::int64_t keep_alive_ns_ = 0;
   std::int64_t heard_ns_ = 0;  // When a packet came last.
   std::int64_t expires_ns_ = kNone;
-  std::size_t needed_ = 0;  // Bytes of the packet that partial_ begins.
+  std::int64_t pause_ends_ns_ = kNone;  // A route that had no room by then costs it its connection.
+  std::size_t needed_ = 0;              // Bytes of the packet that partial_ begins.
   std::string partial_;
   std::string answers_;
   struct Owed {

@@ -10,6 +10,21 @@ namespace {
 using mqtt::PacketType;
 using mqtt::Reason;
 
+// A client that is being read: it is answered when its message is kept, and waits for room.
+class ReadSender final : public Routing::Sender {
+ public:
+  ReadSender(Engine& engine, const Connection& connection, const Principal& principal)
+      : engine_(engine), connection_(connection), principal_(principal) {}
+  const Principal& principal() const override { return principal_; }
+  AckShare ack() override { return engine_.holdAck(); }
+  std::function<void()> resume() override { return engine_.resumer(connection_); }
+
+ private:
+  Engine& engine_;
+  const Connection& connection_;
+  const Principal& principal_;
+};
+
 bool isReserved(std::string_view topic) {
   return topic.starts_with("$SYS/") || mqtt::isShared(topic);
 }
@@ -47,27 +62,52 @@ void Connection::onPublish(const mqtt::Frame& frame) {
   mqtt::Fault fault;
   if (!mqtt::parsePublish(frame, version_, publish, fault)) return broke(fault);
   if (publish.properties.topic_alias && !resolveAlias(publish)) return;
+  if (!TopicTree::fits(publish.topic))
+    return broke({Reason::kTopicNameInvalid, "a topic of more than 64 levels"});
+  if (publish.qos == mqtt::Qos::k2 && session_->received().contains(publish.packet_id)) {
+    // Sent again: it is here already, whatever may be published now [MQTT-4.3.3-10].
+    sayAck(PacketType::kPubrec, publish.packet_id, Reason::kSuccess);
+  } else if (!mayPublish(publish.topic)) {
+    refusePublish(publish, Reason::kNotAuthorized,
+                  "may not publish to " + std::string(publish.topic));
+  } else {
+    takePublish(publish);
+  }
+  if (paused_) return;  // It comes again.
   Counters& counters = engine_.counters();
   counters.received.add();
   counters.received_bytes.add(frame.size);
-  if (!TopicTree::fits(publish.topic))
-    return broke({Reason::kTopicNameInvalid, "a topic of more than 64 levels"});
-  // Sent again: it is here already, whatever may be published now [MQTT-4.3.3-10].
-  if (publish.qos == mqtt::Qos::k2 && session_->received().contains(publish.packet_id))
-    return sayAck(PacketType::kPubrec, publish.packet_id, Reason::kSuccess);
-  if (!mayPublish(publish.topic)) return refusePublish(publish);
+}
+
+void Connection::takePublish(const mqtt::Publish& publish) {
   if (publish.qos == mqtt::Qos::k2) {
     ReceivedIds& received = session_->received();
     // 3.1.1 knows no bound but its identifiers.
     if (version_ == mqtt::Version::k5 && received.size() >= engine_.limits().receive_maximum)
       return broke({Reason::kReceiveMaximumExceeded, "more of QoS 2 at once than allowed"});
-    received.add(publish.packet_id);
   }
-  acceptPublish(publish);
+  const bool answered = publish.qos != mqtt::Qos::k0;
+  if (answered) engine_.beginAck(nextAnswer());
+  Routing::Outcome routed;
+  if (engine_.routing() != nullptr) {
+    ReadSender sender(engine_, *this, session_->principal());
+    routed = engine_.routing()->take(publish, sender);
+  }
+  switch (routed.taken) {
+    case Routing::Taken::kHeld: (void)engine_.endAck(); return pause();
+    case Routing::Taken::kRefused:
+      (void)engine_.endAck();
+      return refusePublish(publish, Reason::kImplementationSpecific, "was refused: " + routed.why);
+    case Routing::Taken::kNobody:
+    case Routing::Taken::kTaken: break;
+  }
+  acceptPublish(publish, routed);
 }
 
-void Connection::acceptPublish(const mqtt::Publish& publish) {
+void Connection::acceptPublish(const mqtt::Publish& publish, const Routing::Outcome& routed) {
+  if (publish.qos == mqtt::Qos::k2) session_->received().add(publish.packet_id);
   Publication::Parts parts;
+  parts.message = routed.message;
   parts.topic = publish.topic;
   parts.payload = publish.payload;
   parts.qos = publish.qos;
@@ -75,28 +115,28 @@ void Connection::acceptPublish(const mqtt::Publish& publish) {
   parts.publisher = session_->number();
   parts.now_ns = engine_.now();
   parts.properties = &publish.properties;
-  const bool answered = publish.qos != mqtt::Qos::k0;
-  if (answered) engine_.beginAck(nextAnswer());
   const std::size_t receivers = engine_.publish(Publication::make(parts));
-  if (!answered) return;
+  if (publish.qos == mqtt::Qos::k0) return;
+  const bool nobody = receivers == 0 && routed.taken == Routing::Taken::kNobody;
   const PacketType type = publish.qos == mqtt::Qos::k1 ? PacketType::kPuback : PacketType::kPubrec;
-  owe({type, publish.packet_id, receivers == 0 ? Reason::kNoMatchingSubscribers : Reason::kSuccess},
+  owe({type, publish.packet_id, nobody ? Reason::kNoMatchingSubscribers : Reason::kSuccess},
       engine_.endAck());
 }
 
-void Connection::refusePublish(const mqtt::Publish& publish) {
+void Connection::refusePublish(const mqtt::Publish& publish, Reason reason,
+                               const std::string& why) {
   const std::string who = session_->principal().name();
-  const std::string text = who + " may not publish to " + std::string(publish.topic);
+  const std::string text = who + " " + why;
   // 3.1.1 has no way to say no but to hang up.
   if (version_ == mqtt::Version::k311) {
     if (!session_->principal().isShared()) engine_.penalize(who);
-    return endFor(Reason::kNotAuthorized, Refusal::kDenied, text);
+    return endFor(reason, Refusal::kDenied, text);
   }
   engine_.counters().of(Refusal::kDenied).add();
   engine_.surroundings().report(Refusal::kDenied, who, text);
   if (publish.qos == mqtt::Qos::k0) return;
   sayAck(publish.qos == mqtt::Qos::k1 ? PacketType::kPuback : PacketType::kPubrec,
-         publish.packet_id, Reason::kNotAuthorized);
+         publish.packet_id, reason);
 }
 
 void Connection::onPubrel(const mqtt::Ack& ack) {

@@ -16,6 +16,7 @@ const char* name(Refusal refusal) {
     case Refusal::kTakenOver: return "taken_over";
     case Refusal::kLimit: return "limit";
     case Refusal::kStore: return "store";
+    case Refusal::kStalled: return "stalled";
   }
   return "?";
 }

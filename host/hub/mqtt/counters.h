@@ -21,8 +21,9 @@ enum class Refusal : std::uint8_t {
   kTakenOver,       // Another connection of the same client.
   kLimit,           // Connections, sessions, rate.
   kStore,           // It was to be kept on disk, which has no room or fails.
+  kStalled,         // A route had no room for what it sent for too long.
 };
-inline constexpr std::size_t kRefusals = 12;
+inline constexpr std::size_t kRefusals = 13;
 const char* name(Refusal refusal);
 
 class Count {

@@ -1,6 +1,7 @@
 #include "host/hub/mqtt/engine.h"
 
 #include <algorithm>
+#include <mutex>
 
 #include "host/base/encoding.h"
 #include "host/hub/mqtt/connection.h"
@@ -15,6 +16,14 @@ constexpr std::size_t kPenaltiesMax = 10'000;
 
 }  // namespace
 
+// Who can be read again, as those who made room say from whatever thread.
+struct Engine::Resumes {
+  std::function<void()> wake;
+  std::mutex mutex;  // Only when somebody had to wait.
+  std::vector<AckAddress> connections;
+  std::atomic<bool> any{false};
+};
+
 Engine::Engine(const Parts& parts)
     : limits_(parts.limits),
       access_(parts.access),
@@ -25,8 +34,12 @@ Engine::Engine(const Parts& parts)
       timers_(parts.surroundings.bootNs()),
       retained_(parts.limits),
       seen_(parts.engines),
+      routing_(parts.routing),
+      resumes_(std::make_shared<Resumes>()),
       acks_(std::make_shared<AckInbox>(parts.wake)),
-      read_buffer_(kReadBytes) {}
+      read_buffer_(kReadBytes) {
+  resumes_->wake = parts.wake;
+}
 
 Engine::~Engine() = default;
 
@@ -75,6 +88,30 @@ AckShare Engine::holdAck() {
   return ack_.another();
 }
 
+std::function<void()> Engine::resumer(const Connection& connection) const {
+  return [resumes = resumes_, to = AckAddress{&connection, connection.number(), 0}] {
+    {
+      const std::lock_guard lock(resumes->mutex);
+      resumes->connections.push_back(to);
+      if (resumes->any.exchange(true)) return;
+    }
+    if (resumes->wake) resumes->wake();
+  };
+}
+
+void Engine::resumeAll() {
+  std::vector<AckAddress> all;
+  {
+    const std::lock_guard lock(resumes_->mutex);
+    all.swap(resumes_->connections);
+    resumes_->any.store(false);
+  }
+  for (const AckAddress& to : all) {
+    const auto at = connections_.find(const_cast<Connection*>(to.connection));
+    if (at != connections_.end() && at->first->number() == to.number) at->second->resume();
+  }
+}
+
 void Engine::settleAcks() {
   acks_->takeAll([this](const AckWait& wait) {
     const AckAddress& to = wait.address();
@@ -86,6 +123,7 @@ void Engine::settleAcks() {
 
 void Engine::flush() {
   if (!acks_->empty()) settleAcks();
+  if (resumes_->any.load(std::memory_order_relaxed)) resumeAll();
   for (std::size_t i = 0; i < dirty_.size(); ++i) {  // Flushing one may make another dirty.
     Connection& connection = *dirty_[i];
     if (connection.isEnded()) continue;

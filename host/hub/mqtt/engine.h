@@ -25,6 +25,7 @@
 #include "host/hub/mqtt/limits.h"
 #include "host/hub/mqtt/parcel.h"
 #include "host/hub/mqtt/retained.h"
+#include "host/hub/mqtt/routing.h"
 #include "host/hub/mqtt/timer_wheel.h"
 #include "host/hub/mqtt/topic_tree.h"
 #include "host/mqtt/write.h"
@@ -67,6 +68,7 @@ class Engine {
     std::uint32_t engines = 1;
     // From any thread: there is something for flush().
     std::function<void()> wake = {};
+    Routing* routing = nullptr;  // Null: nothing goes by routes.
   };
   explicit Engine(const Parts& parts);
   ~Engine();
@@ -108,6 +110,11 @@ class Engine {
 
   // How many receivers are known of here: sessions, groups, and other shards.
   std::size_t publish(const PublicationRef& publication);
+  Routing* routing() const { return routing_; }
+  // What a client left behind: by the routes too, but nobody waits.
+  void publishFor(const Principal& principal, const PublicationRef& publication);
+  // From any thread: a route may have room for what this connection waits with.
+  std::function<void()> resumer(const Connection& connection) const;
   // SUBACK is said, and retained messages come, when every engine knows of the filters.
   struct Subscribed {
     std::string_view filter;
@@ -139,6 +146,7 @@ class Engine {
 
  private:
   struct Hear;  // Visits parcels.
+  struct Resumes;
   struct Text {
     using is_transparent = void;
     std::size_t operator()(std::string_view text) const {
@@ -175,6 +183,7 @@ class Engine {
   std::uint64_t seenByAll() const;
   void sayWaiting();
   void settleAcks();
+  void resumeAll();
   void arrive(const std::unique_ptr<Arrival>& arrival);
   void reconsider(const Reconsider& change);
   void reconsider(Session& session, Connections connections);
@@ -202,9 +211,11 @@ class Engine {
   std::uint64_t ticket_ = 0;
   std::vector<std::uint64_t> seen_;  // Tickets, by engine.
   std::deque<WaitingSuback> waiting_;
-  const std::shared_ptr<AckInbox> acks_;  // Shared with those that are waited for.
-  AckAddress at_hand_;                    // Whose connection is null: nobody is answered.
-  AckShare ack_;                          // The first of the answer at hand.
+  Routing* const routing_;
+  const std::shared_ptr<Resumes> resumes_;  // Shared with the routes that are waited for.
+  const std::shared_ptr<AckInbox> acks_;    // Shared with those that are waited for.
+  AckAddress at_hand_;                      // Whose connection is null: nobody is answered.
+  AckShare ack_;                            // The first of the answer at hand.
   std::unordered_map<std::string, std::int64_t> penalties_;
   bool overfull_ = false;
   Gather gather_;

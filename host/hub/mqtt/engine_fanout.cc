@@ -47,6 +47,36 @@ std::size_t Engine::publish(const PublicationRef& publication) {
   return receivers;
 }
 
+namespace {
+
+class GoneSender final : public Routing::Sender {
+ public:
+  explicit GoneSender(const Principal& principal) : principal_(principal) {}
+  const Principal& principal() const override { return principal_; }
+  AckShare ack() override { return {}; }
+  std::function<void()> resume() override { return {}; }
+
+ private:
+  const Principal& principal_;
+};
+
+}  // namespace
+
+void Engine::publishFor(const Principal& principal, const PublicationRef& publication) {
+  if (routing_ != nullptr) {
+    mqtt::Publish publish;
+    mqtt::Fault fault;
+    publish.topic = publication->topic();
+    publish.payload = publication->payload();
+    publish.qos = publication->qos();
+    GoneSender sender(principal);
+    (void)mqtt::parseProperties(publication->properties(), mqtt::PropertySet::kPublish,
+                                publish.properties, fault);
+    (void)routing_->take(publish, sender);
+  }
+  publish(publication);
+}
+
 // A session that several of its filters match has the message once, of the best QoS among them and
 // with all their identifiers [MQTT-3.3.4-2].
 void Engine::deliver(const PublicationRef& publication, const TopicTree::Matches& matches) {

@@ -33,10 +33,12 @@ EngineShard::EngineShard(std::shared_ptr<Shard> shard, const Options& options,
       closed_(options.closed),
       system_(options.system),
       engine_({options.limits, options.access, *this, options.homes, options.index, engines,
-               [this] { wake(); }}),
+               [this] { wake(); }, options.routing}),
       epoll_(shard_->io()),
       timer_(shard_->io()),
-      outbox_(engines) {}
+      outbox_(engines) {
+  if (options.routing != nullptr) options.routing->serve(*this);
+}
 
 EngineShard::~EngineShard() = default;
 
@@ -91,6 +93,12 @@ void EngineShard::take(Parcel parcel) {
 void EngineShard::hear(std::vector<Parcel>& parcels) {
   if (stopped_) return;
   for (Parcel& parcel : parcels) engine_.take(std::move(parcel));
+  shard_->runLater(*this);
+}
+
+void EngineShard::publish(const PublicationRef& publication) {
+  if (stopped_) return;
+  engine_.publish(publication);
   shard_->runLater(*this);
 }
 

@@ -23,7 +23,7 @@
 
 namespace kante::hub {
 
-class EngineShard final : public Runnable, private Surroundings {
+class EngineShard final : public Runnable, public TopicDoor, private Surroundings {
  public:
   static constexpr int kEvents = 64;                      // Taken from the kernel at once.
   static constexpr std::size_t kSliceBytes = 256u << 10;  // Read before others run, about.
@@ -39,6 +39,7 @@ class EngineShard final : public Runnable, private Surroundings {
     // Topics and payloads that the broker says about itself now and then; empty: another engine
     // does.
     std::function<std::vector<std::pair<std::string, std::string>>()> system = {};
+    Routing* routing = nullptr;  // This shard's; null: nothing goes by routes.
   };
   // Control thread.
   EngineShard(std::shared_ptr<Shard> shard, const Options& options, std::uint32_t engines);
@@ -56,6 +57,7 @@ class EngineShard final : public Runnable, private Surroundings {
   const Counters& counters() const { return engine_.counters(); }
 
   bool run(Shard& shard) override;
+  void publish(const PublicationRef& publication) override;
 
  private:
   class Letter;

@@ -64,7 +64,13 @@ PublicationRef Publication::make(const Parts& parts) {
       parts.properties == nullptr ? std::string_view() : parts.properties->bytes;
   std::size_t travelling = 0;
   forEachTravelling(properties, [&](std::string_view one) { travelling += one.size(); });
-  Publication* made = allocate(parts.topic.size(), travelling, parts.payload.size());
+  const std::size_t copied = parts.message ? 0 : parts.payload.size();
+  Publication* made = allocate(parts.topic.size(), travelling, copied);
+  if (parts.message) {
+    made->message_ = parts.message;
+    made->payload_bytes_ = static_cast<std::uint32_t>(parts.message.view().body().size());
+    add(made->payload_bytes_);
+  }
   made->qos_ = parts.qos;
   made->retain_ = parts.retain;
   made->publisher_ = parts.publisher;
@@ -73,7 +79,7 @@ PublicationRef Publication::make(const Parts& parts) {
         parts.now_ns + std::int64_t{*parts.properties->message_expiry_s} * 1'000'000'000;
   char* to = append(reinterpret_cast<char*>(made + 1), parts.topic);
   forEachTravelling(properties, [&](std::string_view one) { to = append(to, one); });
-  append(to, parts.payload);
+  if (!parts.message) (void)append(to, parts.payload);
   return PublicationRef(made);
 }
 
@@ -83,8 +89,9 @@ PublicationRef Publication::expiring(std::int64_t at_ns) const {
   made->retain_ = retain_;
   made->publisher_ = publisher_;
   made->expires_ns_ = at_ns;
-  (void)append(reinterpret_cast<char*>(made + 1),
-               {bytes(), std::size_t{topic_bytes_} + properties_bytes_ + payload_bytes_});
+  char* const to = append(reinterpret_cast<char*>(made + 1),
+                          {bytes(), std::size_t{topic_bytes_} + properties_bytes_});
+  (void)append(to, payload());
   return PublicationRef(made);
 }
 

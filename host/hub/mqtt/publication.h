@@ -1,9 +1,10 @@
 // A message on its way through the broker: written once, then shared by count among all who get
 // it, whatever their number, shard and version.
 //
-// One block: this header, topic, properties and payload.  The properties are those that travel with
-// a message (payload format, content type, response topic, correlation data, user properties) as
-// they came; expiry, alias and subscription identifiers belong to a hop and are not among them.
+// One block: this header, topic, properties and payload, unless that is the body of a message of
+// the bus, which is held then.  The properties are those that travel with a message (payload
+// format, content type, response topic, correlation data, user properties) as they came; expiry,
+// alias and subscription identifiers belong to a hop and are not among them.
 #pragma once
 
 #include <atomic>
@@ -11,6 +12,7 @@
 #include <string_view>
 #include <utility>
 
+#include "host/message/message.h"
 #include "host/mqtt/packet.h"
 
 namespace kante::hub {
@@ -28,6 +30,7 @@ class Publication {
     std::uint64_t publisher = 0;  // Number of its session; 0: the broker itself.
     std::int64_t now_ns = 0;
     const mqtt::Properties* properties = nullptr;
+    MessageRef message = {};  // Whose body is the payload; null: the payload is copied.
   };
   // At most the bytes of one packet each, so that their lengths fit.
   static PublicationRef make(const Parts& parts);
@@ -38,6 +41,7 @@ class Publication {
   std::string_view topic() const { return {bytes(), topic_bytes_}; }
   std::string_view properties() const { return {bytes() + topic_bytes_, properties_bytes_}; }
   std::string_view payload() const {
+    if (message_) return message_.view().body();
     return {bytes() + topic_bytes_ + properties_bytes_, payload_bytes_};
   }
   // What it holds, for bounds.
@@ -72,6 +76,7 @@ class Publication {
   std::uint32_t payload_bytes_ = 0;
   std::uint64_t publisher_ = 0;
   std::int64_t expires_ns_ = kNever;
+  MessageRef message_;
 };
 
 class PublicationRef {

@@ -54,10 +54,11 @@ void Session::publishWill() {
   if (!hasWill()) return;
   const Will will = std::exchange(will_, {});
   if (!will.expiry_s) {
-    engine_.publish(will.publication);
+    engine_.publishFor(*principal_, will.publication);
     return;
   }
-  engine_.publish(will.publication->expiring(engine_.now() + *will.expiry_s * kSecond));
+  engine_.publishFor(*principal_,
+                     will.publication->expiring(engine_.now() + *will.expiry_s * kSecond));
 }
 
 bool Session::addFilter(std::string_view text, const SubscriptionOptions& options) {
