@@ -40,7 +40,7 @@ const char* name(DeploymentState state) {
 
 Result<ResolvedDeployment> Agent::State::resolve(const Deployment& deployment,
                                                  const ApplyRequest* request) {
-  ResolveFrom from{parts.bundles, {}, {}, {}, parts.upstream};
+  ResolveFrom from{parts.bundles, {}, {}, {}, parts.upstream, parts.topics};
   if (request != nullptr) {
     const auto rebind = request->rebind == ApplyRequest::Rebind::kYes
                             ? AdmissionPolicy::Rebind::kYes

@@ -32,6 +32,8 @@ struct AdmittedBundle;
 
 // Whether this gateway has an uplink for routes into $upstream.
 enum class Upstream { kServed, kAbsent };
+// Whether it has a broker, for routes from and into topics.
+enum class Topics { kServed, kAbsent };
 
 enum class DeploymentState {
   kNone,      // Nothing was ever committed.
@@ -117,6 +119,7 @@ class Agent {
     std::string last_end = {};  // What ended the last life of the host, as far as it is known.
     // Of bundles that are kept besides those of deployments; empty: none.
     std::function<std::set<std::string>()> kept = nullptr;
+    Topics topics = Topics::kServed;
   };
 
   static Result<std::unique_ptr<Agent>> open(Parts parts);

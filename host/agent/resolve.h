@@ -19,6 +19,7 @@ struct ResolveFrom {
   std::string base_directory;                  // Of relative paths; empty: files are refused.
   std::map<std::string, std::string> uploads;  // Path as in the document → digest in the store.
   Upstream upstream = Upstream::kServed;
+  Topics topics = Topics::kServed;
 };
 
 struct ResolvedDeployment {

@@ -35,8 +35,8 @@ std::string orNearest(const std::string& wrong, const std::vector<std::string>& 
 
 class RouteChecker {
  public:
-  RouteChecker(std::span<const ModuleSpec> modules, Upstream upstream)
-      : modules_(modules), upstream_(upstream) {
+  RouteChecker(std::span<const ModuleSpec> modules, Upstream upstream, Topics topics)
+      : modules_(modules), upstream_(upstream), topics_(topics) {
     for (const ModuleSpec& module : modules) names_.push_back(module.name);
   }
 
@@ -47,13 +47,29 @@ class RouteChecker {
       case Sink::Kind::kModule: return checkModule(entry, route.sink);
       case Sink::Kind::kTopic: break;
     }
-    return topicsAreAbsent(entry);
+    return checkTopic(entry);
   }
 
  private:
-  static Error topicsAreAbsent(const RouteEntry& entry) {
-    return failAt(entry.text_pointer, Errc::kUnsupported,
-                  "topics are served by the hub, which is not part of this build");
+  Status checkTopics(const RouteEntry& entry) const {
+    if (topics_ == Topics::kServed) return {};
+    return failAt(entry.text_pointer, Errc::kInvalid,
+                  "MqttTopic, but this gateway serves no MQTT clients; set [hub.mqtt] listen");
+  }
+  // What waits for a client does so in its session, whose bounds are the hub's.
+  Status checkTopic(const RouteEntry& entry) const {
+    KANTE_CHECK(checkTopics(entry));
+    const RouteSpec& spec = entry.spec;
+    const char* wrong = spec.durable        ? "durable"
+                        : spec.overflow     ? "overflow"
+                        : spec.full         ? "full"
+                        : spec.queue_given  ? "queue"
+                        : entry.stall_given ? "stall_ms"
+                                            : nullptr;
+    if (wrong == nullptr) return {};
+    return failAt(option(entry, wrong), Errc::kInvalid,
+                  "what goes to a topic waits in the sessions of those who subscribed, bounded by "
+                  "[hub.limits]; leave it out");
   }
   // The pointer of an option beside the route's text.
   static std::string option(const RouteEntry& entry, const char* member) {
@@ -61,7 +77,7 @@ class RouteChecker {
   }
 
   Status checkSource(const RouteEntry& entry, const SourcePattern& source) const {
-    if (source.kind() == SourcePattern::Kind::kTopic) return topicsAreAbsent(entry);
+    if (source.kind() == SourcePattern::Kind::kTopic) return checkTopics(entry);
     const std::vector<std::string> parts = split(source.text());
     if (!parts.empty() && equalNoCase(parts[0], "twinChangeNotifications"))
       return failAt(entry.text_pointer, Errc::kUnsupported,
@@ -145,6 +161,7 @@ class RouteChecker {
 
   std::span<const ModuleSpec> modules_;
   Upstream upstream_;
+  Topics topics_;
   std::vector<std::string> names_;
 };
 
@@ -170,7 +187,7 @@ Status refuseCycles(const RouteSet& set, const std::vector<RouteEntry>& routes,
 }  // namespace
 
 Status checkRoutes(const std::vector<RouteEntry>& routes, std::span<const ModuleSpec> modules,
-                   Upstream upstream) {
+                   Upstream upstream, Topics topics) {
   if (routes.size() > kRoutesMax)
     return failAt("/routes", Errc::kLimit, "at most " + std::to_string(kRoutesMax) + " routes");
   std::vector<RouteDefinition> definitions;
@@ -183,7 +200,7 @@ Status checkRoutes(const std::vector<RouteEntry>& routes, std::span<const Module
     return failAt(routes[error.definition].text_pointer, Errc::kInvalid,
                   "character " + std::to_string(error.error.position) + ": " + error.error.text);
   }
-  const RouteChecker checker(modules, upstream);
+  const RouteChecker checker(modules, upstream, topics);
   for (std::size_t i = 0; i < routes.size(); ++i)
     KANTE_CHECK(checker.check(routes[i], set->routes()[i]));
   return refuseCycles(*set, routes, modules);

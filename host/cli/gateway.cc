@@ -359,6 +359,7 @@ Status Gateway::State::openAgent() {
                      }};
   if (const auto& blame = crash_page->blame())
     parts.last_end = "module " + blame->module + " brought it down: " + blame->reason;
+  parts.topics = hub ? Topics::kServed : Topics::kAbsent;
   parts.kept = [this] { return versions->digests(); };
   KANTE_TRY(opened, Agent::open(std::move(parts)));
   agent = std::move(opened);

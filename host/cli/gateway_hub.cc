@@ -93,9 +93,11 @@ Result<std::unique_ptr<GatewayHub>> GatewayHub::make(const Config& config, const
     context = std::move(made);
   }
   KANTE_TRY(shards, parts.modules.shards());
-  out->broker_ = std::make_unique<hub::Broker>(hub::Broker::Parts{
-      parts.control, parts.log, parts.clock.clock(), *out->access_, std::move(shards),
-      limitsOf(config.hub.limits), std::move(addresses), std::move(context)});
+  KANTE_TRY(routings, parts.modules.serveTopics());
+  out->broker_ = std::make_unique<hub::Broker>(
+      hub::Broker::Parts{parts.control, parts.log, parts.clock.clock(), *out->access_,
+                         std::move(shards), limitsOf(config.hub.limits), std::move(addresses),
+                         std::move(context), nullptr, std::move(routings)});
   if (over_tls) KANTE_CHECK(out->keepCertificate());
   return out;
 }

@@ -108,7 +108,7 @@ Status LocalModuleHost::prepareRoutes() {
   }
   KANTE_TRY(table, RouteTable::make(now.target.routes, places,
                                     {options_.gateway_id, sources_, options_.upstream,
-                                     inputs_ ? &*inputs_ : nullptr, table_.get()}));
+                                     inputs_ ? &*inputs_ : nullptr, table_.get(), topics_.get()}));
   now.table = std::move(table);
   return {};
 }
@@ -414,6 +414,7 @@ void LocalModuleHost::switchOver() {
   Change& now = *change_;
   if (table_) retired_.push_back(table_);
   table_ = now.table;
+  if (topics_) topics_->activate(table_);
   {
     const std::lock_guard lock(table_mutex_);
     watched_table_ = table_;

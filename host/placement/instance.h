@@ -320,6 +320,7 @@ class Instance final : public ModulePort,
   struct Commits;
   void hand(const Target& target, MessageRef message, const Hop& hop,
             const std::shared_ptr<Commits>& commits, Credit credit);
+  void handTopic(const Target& target, const MessageRef& message, const Hop& hop);
   void handDurable(const Target& target, const MessageRef& message, const Hop& hop,
                    const std::shared_ptr<Commits>& commits);
   void block(std::uint32_t output, const Target& target, std::uint32_t bytes);

@@ -184,8 +184,8 @@ bool Instance::hasCredit(std::uint32_t output, const std::vector<Target>& target
     if (target.link != nullptr) {
       const Link& link = *target.link;
       if (link.when_full != WhenFull::kBlock || link.hasCredit(bytes) || link.stalled()) continue;
-    } else if (target.durable->hasRoom()) {
-      continue;
+    } else if (target.topic != nullptr || target.durable->hasRoom()) {
+      continue;  // Topics never wait.
     }
     block(output, target, bytes);
     return false;
@@ -195,7 +195,8 @@ bool Instance::hasCredit(std::uint32_t output, const std::vector<Target>& target
 
 void Instance::hand(const Target& target, MessageRef message, const Hop& hop,
                     const std::shared_ptr<Commits>& commits, Credit credit) {
-  if (target.link == nullptr) return handDurable(target, message, hop, commits);
+  if (target.durable != nullptr) return handDurable(target, message, hop, commits);
+  if (target.link == nullptr) return handTopic(target, message, hop);
   Link& link = *target.link;
   const auto bytes = static_cast<std::uint32_t>(message.bytes());
   if (!link.hasCredit(bytes) && credit == Credit::kNeeded && !link.takesBeyondCredit(bytes))
@@ -207,6 +208,16 @@ void Instance::hand(const Target& target, MessageRef message, const Hop& hop,
   link.queued(bytes);
   table_->counts(target.route).delivered.fetch_add(1, std::memory_order_relaxed);
   link.lane->offer(shard(), {std::move(message), hop, shard().bootNs(), &link});
+}
+
+void Instance::handTopic(const Target& target, const MessageRef& message, const Hop& hop) {
+  RouteCounts& counts = table_->counts(target.route);
+  TopicSink::Onward onward{
+      {}, message, hop.source, static_cast<std::uint8_t>(hop.hops + 1), target.ttl_s};
+  if (!target.topic->fill({message.view(), hop.source, hop.arrived_ns}, onward.topic))
+    return count(counts.dropped, DropReason::kNoRoute);
+  counts.delivered.fetch_add(1, std::memory_order_relaxed);
+  table_->topics()->publish(shard(), std::move(onward));
 }
 
 void Instance::handDurable(const Target& target, const MessageRef& message, const Hop& hop,

@@ -286,6 +286,12 @@ std::vector<RouteStatus> LocalModuleHost::routes() const {
   return table_ ? table_->status() : std::vector<RouteStatus>();
 }
 
+Result<std::vector<hub::Routing*>> LocalModuleHost::serveTopics() {
+  KANTE_TRY(shards, shards_.shared());
+  topics_ = std::make_unique<TopicRoutes>(options_.gateway_id, sources_, shards);
+  return topics_->routings();
+}
+
 DropCounts LocalModuleHost::dropped() const {
   DropCounts sum = retired_drops_;
   std::set<const RouteCounts*> counted;
@@ -306,6 +312,10 @@ DropCounts LocalModuleHost::dropped() const {
   }
   std::uint64_t no_route = retired_no_route_;
   std::uint64_t loop = retired_loop_;
+  if (topics_) {
+    no_route += topics_->counts().no_route.load();
+    loop += topics_->counts().loop.load();
+  }
   const auto add_instance = [&](const std::shared_ptr<Instance>& instance) {
     if (!instance) return;
     no_route += instance->droppedNoRoute();
@@ -351,6 +361,7 @@ void collectPolling(MetricWriter& out, Shard& shard) {
 
 void LocalModuleHost::collect(MetricWriter& out) const {
   if (table_) table_->collect(out);
+  if (topics_) topics_->collect(out);
   for (const ModuleStatus& module : modules()) {
     out.counter("kante_module_restarts_total", "Lives that a module began again.",
                 {{"module", module.name}}, module.restarts);

@@ -10,6 +10,7 @@
 #include "host/placement/local_module_host.h"
 #include "host/placement/module_slot.h"
 #include "host/placement/shard_pool.h"
+#include "host/placement/topic_routes.h"
 #include "host/placement/watchdog.h"
 
 namespace kante {
@@ -31,6 +32,7 @@ class LocalModuleHost final : public ModuleHost {
   void resume() override;
   void shutDown(std::function<void()> done) override;
   Result<std::vector<std::shared_ptr<Shard>>> shards() override { return shards_.shared(); }
+  Result<std::vector<hub::Routing*>> serveTopics() override;
   std::vector<ModuleStatus> modules() const override;
   std::vector<RouteStatus> routes() const override;
   DropCounts dropped() const override;
@@ -170,6 +172,7 @@ class LocalModuleHost final : public ModuleHost {
   ModuleHostOptions options_;
   SourceTable sources_;
   std::optional<InputQueues> inputs_;
+  std::unique_ptr<TopicRoutes> topics_;  // Null: no broker.
   ShardPool shards_;
   std::map<std::string, std::shared_ptr<const LoadedModule>> libraries_;  // By digest, for good.
   std::map<std::string, ModuleSlot> slots_;

@@ -23,6 +23,9 @@ namespace kante {
 
 class MetricWriter;
 class Shard;
+namespace hub {
+class Routing;
+}
 
 enum class ModuleState { kStarting, kRunning, kDraining, kStopped, kBackoff, kFailed };
 const char* name(ModuleState state);
@@ -106,6 +109,12 @@ class ModuleHost {
   // until shutDown() ends them.
   virtual Result<std::vector<std::shared_ptr<Shard>>> shards() {
     return fail(Errc::kUnsupported, "this host has no shards");
+  }
+
+  // The ways between the topics of a broker on those shards and the routes, in their order; once.
+  // From then on routes may name topics.
+  virtual Result<std::vector<hub::Routing*>> serveTopics() {
+    return fail(Errc::kUnsupported, "this host has no routes for topics");
   }
 
   virtual std::vector<ModuleStatus> modules() const = 0;

@@ -91,6 +91,10 @@ struct RouteSpec {
   bool isDurable() const {
     return durable.value_or(overflow.value_or(Overflow::kBlock) == Overflow::kSpill);
   }
+  // The same of what a client of the hub sends: unless the route says otherwise.
+  bool isDurableForClients() const {
+    return durable.value_or(overflow.value_or(Overflow::kSpill) == Overflow::kSpill);
+  }
 };
 
 // What a module that does not start means: for a new deployment that all of it is refused, for the

@@ -5,10 +5,13 @@
 #include <set>
 
 #include "host/base/metrics.h"
+#include "host/route/lexer.h"
 
 namespace kante {
 
 namespace {
+
+using route_detail::sameIgnoringCase;
 
 WhenFull whenFull(const RouteSpec& spec) {
   switch (spec.overflow.value_or(Overflow::kBlock)) {
@@ -31,17 +34,6 @@ Result<RouteSet> compileAll(const std::vector<RouteSpec>& specs) {
   return std::move(*set);
 }
 
-// Of several routes into one sink the best priority wins, the first defined among equals.
-void keepBestOfEachSink(std::vector<Target>& targets) {
-  std::stable_sort(targets.begin(), targets.end(), [](const Target& a, const Target& b) {
-    return a.sink_number != b.sink_number ? a.sink_number < b.sink_number : a.priority < b.priority;
-  });
-  targets.erase(
-      std::unique(targets.begin(), targets.end(),
-                  [](const Target& a, const Target& b) { return a.sink_number == b.sink_number; }),
-      targets.end());
-}
-
 // Where one of a source's routes into a sink is durable, all that it sends there goes through the
 // queue: nothing overtakes, and what either route takes is kept.
 void keepOneWayToEachSink(std::vector<Target>& targets) {
@@ -55,7 +47,42 @@ void keepOneWayToEachSink(std::vector<Target>& targets) {
   }
 }
 
+// The module that a path names, in the route's own letter case; empty: none.
+std::string_view moduleOf(const std::string& path) {
+  constexpr std::string_view kModules = "/messages/modules/";
+  if (!sameIgnoringCase(std::string_view(path).substr(0, kModules.size()), kModules)) return {};
+  const std::string_view rest = std::string_view(path).substr(kModules.size());
+  return rest.substr(0, rest.find('/'));
+}
+
+// Whether messages of clients may come by it: not if it names a module of the deployment.
+bool isForClients(const SourcePattern& source, const std::vector<RouteTable::Place>& places) {
+  if (source.kind() == SourcePattern::Kind::kTopic) return true;
+  const std::string text = source.text();
+  const std::string_view module = moduleOf(text);
+  return std::none_of(places.begin(), places.end(), [&](const RouteTable::Place& place) {
+    return sameIgnoringCase(place.spec->name, module);
+  });
+}
+
+// Whether it depends on which device it is.
+bool looksAtDevices(const SourcePattern& source) {
+  const std::string text = source.text();
+  return source.kind() == SourcePattern::Kind::kPath && !source.matchesPath("/messages/devices") &&
+         std::count(text.begin(), text.end(), '/') > 3 && moduleOf(text).empty();
+}
+
 }  // namespace
+
+void keepBestOfEachSink(std::vector<Target>& targets) {
+  std::stable_sort(targets.begin(), targets.end(), [](const Target& a, const Target& b) {
+    return a.sink_number != b.sink_number ? a.sink_number < b.sink_number : a.priority < b.priority;
+  });
+  targets.erase(
+      std::unique(targets.begin(), targets.end(),
+                  [](const Target& a, const Target& b) { return a.sink_number == b.sink_number; }),
+      targets.end());
+}
 
 Result<std::shared_ptr<RouteTable>> RouteTable::make(const std::vector<RouteSpec>& routes,
                                                      const std::vector<Place>& places,
@@ -65,7 +92,14 @@ Result<std::shared_ptr<RouteTable>> RouteTable::make(const std::vector<RouteSpec
   KANTE_TRY(set, compileAll(routes));
   table->set_ = std::move(set);
   table->links_.resize(routes.size());
+  table->topics_ = parts.topics;
   table->inherit(parts.previous);
+  for (std::size_t route = 0; route < routes.size(); ++route) {
+    const bool for_clients = parts.topics != nullptr && parts.inputs != nullptr &&
+                             routes[route].isDurableForClients() &&
+                             isForClients(table->set_.routes()[route].source, places);
+    table->by_queue_.push_back(routes[route].isDurable() || for_clients);
+  }
   for (std::uint32_t route = 0; route < routes.size(); ++route) {
     auto added = table->addTarget(route, places, parts);
     if (added.has_error()) return within("route " + routes[route].name, added.error());
@@ -104,9 +138,11 @@ Result<std::shared_ptr<Link>> RouteTable::linkFor(std::uint32_t route,
   plan.when_full = whenFull(spec);
   plan.limits = {spec.queue_messages, spec.queue_bytes, spec.stall_ms, spec.ttl_s};
   plan.counts = counts_[route];
-  const bool crosses = std::any_of(places.begin(), places.end(), [&](const Place& p) {
-    return &p.lane->shard() != &place->lane->shard();
-  });
+  // Clients of the hub are on all of its shards.
+  const bool crosses = (topics_ != nullptr && isForClients(set_.routes()[route].source, places)) ||
+                       std::any_of(places.begin(), places.end(), [&](const Place& p) {
+                         return &p.lane->shard() != &place->lane->shard();
+                       });
   if (previous != nullptr) {
     for (const auto& link : previous->links_) {
       const bool serves =
@@ -121,7 +157,13 @@ Status RouteTable::addTarget(std::uint32_t route, const std::vector<Place>& plac
                              const Parts& parts) {
   const Route& compiled = set_.routes()[route];
   const RouteSpec& spec = specs_[route];
-  Target target{route, spec.priority, spec.ttl_s, compiled.sink_number, nullptr, nullptr};
+  const bool from_topics = compiled.source.kind() == SourcePattern::Kind::kTopic;
+  if (topics_ == nullptr && (from_topics || compiled.sink.kind == Sink::Kind::kTopic))
+    return fail(Errc::kInvalid,
+                "MqttTopic(…), but this gateway serves no MQTT clients: set [hub.mqtt] listen");
+  takes_topics_ = takes_topics_ || from_topics;
+  names_devices_ = names_devices_ || looksAtDevices(compiled.source);
+  Target target{route, spec.priority, spec.ttl_s, compiled.sink_number, nullptr, nullptr, nullptr};
   switch (compiled.sink.kind) {
     case Sink::Kind::kUpstream:
       if (parts.upstream == nullptr) {
@@ -130,24 +172,32 @@ Status RouteTable::addTarget(std::uint32_t route, const std::vector<Place>& plac
       }
       target.durable = parts.upstream;
       break;
-    case Sink::Kind::kModule: {
-      if (spec.isDurable()) {
-        if (parts.inputs == nullptr)
-          return fail(Errc::kUnsupported, "a durable route needs a store, and there is none");
-        KANTE_TRY(queue, inputQueue(compiled.sink, parts));
-        target.durable = &queue->sink();
-        break;
-      }
-      KANTE_TRY(link, linkFor(route, places, parts.previous));
-      target.link = link.get();
-      links_[route] = std::move(link);
-      break;
-    }
-    case Sink::Kind::kTopic:
-      return fail(Errc::kUnsupported,
-                  "topics are served by the hub, which is not part of this build");
+    case Sink::Kind::kModule: return addModuleTarget(route, places, parts, target);
+    case Sink::Kind::kTopic: target.topic = &compiled.sink.topic; break;
   }
   targets_.push_back(target);
+  client_targets_.push_back(target);
+  return {};
+}
+
+// Where a route says nothing of it, modules send through memory and clients to the disk.
+Status RouteTable::addModuleTarget(std::uint32_t route, const std::vector<Place>& places,
+                                   const Parts& parts, Target target) {
+  const RouteSpec& spec = specs_[route];
+  Target durable = target;
+  if (by_queue_[route]) {
+    if (parts.inputs == nullptr)
+      return fail(Errc::kUnsupported, "a durable route needs a store, and there is none");
+    KANTE_TRY(queue, inputQueue(set_.routes()[route].sink, parts));
+    durable.durable = &queue->sink();
+  }
+  if (!spec.isDurable()) {
+    KANTE_TRY(link, linkFor(route, places, parts.previous));
+    target.link = link.get();
+    links_[route] = std::move(link);
+  }
+  targets_.push_back(spec.isDurable() ? durable : target);
+  client_targets_.push_back(durable.durable != nullptr ? durable : target);
   return {};
 }
 
@@ -160,7 +210,7 @@ Result<std::shared_ptr<InputQueue>> RouteTable::inputQueue(const Sink& sink,
   for (std::size_t i = 0; i < specs_.size(); ++i) {
     const Sink& other = set_.routes()[i].sink;
     const RouteSpec& spec = specs_[i];
-    if (!spec.isDurable() || other.kind != Sink::Kind::kModule || other.module != sink.module ||
+    if (!by_queue_[i] || other.kind != Sink::Kind::kModule || other.module != sink.module ||
         other.input != sink.input) {
       continue;
     }
@@ -207,21 +257,31 @@ std::set<const InputQueue*> RouteTable::inputQueues() const {
   return all;
 }
 
+OutputRoutes RouteTable::routesOf(const Source& source, const std::vector<Target>& targets) const {
+  OutputRoutes output;
+  output.routes = set_.forSource(source);
+  output.unconditional = output.routes.isUnconditional();
+  output.by_route.assign(targets.size(), nullptr);
+  for (const std::uint32_t route : output.routes.candidates())
+    output.candidates.push_back(targets[route]);
+  keepOneWayToEachSink(output.candidates);
+  for (const Target& target : output.candidates) output.by_route[target.route] = &target;
+  for (const std::uint32_t route : output.routes.always())
+    output.always.push_back(*output.by_route[route]);
+  keepBestOfEachSink(output.always);
+  return output;
+}
+
+OutputRoutes RouteTable::routesOfClients(const Source& source) const {
+  return routesOf(source, client_targets_);
+}
+
 void RouteTable::addOutputs(const Place& place, const Parts& parts) {
   auto& outputs = outputs_[place.spec->name];
   for (const std::string& name : place.spec->outputs) {
-    OutputRoutes& output = outputs.emplace_back();
-    output.source = parts.sources.moduleOutput(parts.gateway_id, place.spec->name, name);
-    output.routes = set_.forSource(*output.source);
-    output.unconditional = output.routes.isUnconditional();
-    output.by_route.assign(targets_.size(), nullptr);
-    for (const std::uint32_t route : output.routes.candidates())
-      output.candidates.push_back(targets_[route]);
-    keepOneWayToEachSink(output.candidates);
-    for (const Target& target : output.candidates) output.by_route[target.route] = &target;
-    for (const std::uint32_t route : output.routes.always())
-      output.always.push_back(*output.by_route[route]);
-    keepBestOfEachSink(output.always);
+    const Source* source = parts.sources.moduleOutput(parts.gateway_id, place.spec->name, name);
+    outputs.push_back(routesOf(*source, targets_));
+    outputs.back().source = source;
   }
 }
 
@@ -244,7 +304,7 @@ std::map<std::pair<std::string, DropReason>, std::uint64_t> RouteTable::drops() 
     for (const auto& queue : queues) {
       std::string told;
       for (std::size_t route = 0; route < specs_.size(); ++route) {
-        if (targets_[route].durable != &queue->sink()) continue;
+        if (client_targets_[route].durable != &queue->sink()) continue;
         told = told.empty() ? specs_[route].name : queue->queue().name();
       }
       if (told.empty()) told = queue->queue().name();

@@ -18,22 +18,27 @@
 #include "host/placement/input_queue.h"
 #include "host/placement/module_host.h"
 #include "host/placement/module_spec.h"
+#include "host/placement/topic_sink.h"
 #include "host/route/route_set.h"
 #include "host/shard/lane.h"
 
 namespace kante {
 
-// Where one route ends: a lane or a queue on disk.
+// Where one route ends: a lane, a queue on disk, or topics.
 struct Target {
   std::uint32_t route = 0;  // Position in the set; what its counts are kept under.
   std::uint8_t priority = 9;
   std::uint32_t ttl_s = 0;
   std::uint32_t sink_number = 0;
-  Link* link = nullptr;  // Exactly one of the two.
+  Link* link = nullptr;  // Exactly one of the three.
   DurableSink* durable = nullptr;
+  const TopicTemplate* topic = nullptr;
 };
 
-// What one module output needs to send.  Its shard only, but for the counters.
+// Of several routes into one sink the best priority wins, the first defined among equals.
+void keepBestOfEachSink(std::vector<Target>& targets);
+
+// What one source needs to send.  Its shard only, but for the counters.
 struct OutputRoutes {
   const Source* source = nullptr;
   SourceRoutes routes;
@@ -58,6 +63,7 @@ class RouteTable {
     // The table that this one follows: what stays as it is keeps its link, with its credit, and its
     // counts.
     const RouteTable* previous = nullptr;
+    TopicSink* topics = nullptr;  // Null: a route from or into topics is refused.
   };
 
   // kInvalid and kNotFound name the route.
@@ -68,6 +74,14 @@ class RouteTable {
   // One a declared output, in the order of the manifest; null for a module that is not in the
   // table.
   std::vector<OutputRoutes>* outputsOf(const std::string& module);
+
+  // For what clients publish: by its path, its topic, or both.  Any thread.
+  OutputRoutes routesOfClients(const Source& source) const;
+  // Whether a route takes from topics; and whether one looks at the device in a path.
+  bool takesTopics() const { return takes_topics_; }
+  bool namesDevices() const { return names_devices_; }
+  // Null: there are none.
+  TopicSink* topics() const { return topics_; }
 
   // The queues on disk that end in a module's inputs; null: it is not in the table.
   const std::vector<std::shared_ptr<InputQueue>>* inputsOf(const std::string& module) const;
@@ -99,6 +113,9 @@ class RouteTable {
   Status addTarget(std::uint32_t route, const std::vector<Place>& places, const Parts& parts);
   Status addInputs(const std::vector<Place>& places, const Parts& parts);
   Result<std::shared_ptr<InputQueue>> inputQueue(const Sink& sink, const Parts& parts) const;
+  Status addModuleTarget(std::uint32_t route, const std::vector<Place>& places, const Parts& parts,
+                         Target target);
+  OutputRoutes routesOf(const Source& source, const std::vector<Target>& targets) const;
   void addOutputs(const Place& place, const Parts& parts);
   // Per route and reason, with what the queues on disk dropped.
   std::map<std::pair<std::string, DropReason>, std::uint64_t> drops() const;
@@ -107,7 +124,12 @@ class RouteTable {
   RouteSet set_;
   std::vector<std::shared_ptr<Link>> links_;          // By route; null: it ends in a queue.
   std::vector<std::shared_ptr<RouteCounts>> counts_;  // By route.
-  std::vector<Target> targets_;                       // By route.
+  std::vector<Target> targets_;                       // By route, for modules.
+  std::vector<Target> client_targets_;                // The same for clients of the hub.
+  TopicSink* topics_ = nullptr;
+  std::vector<bool> by_queue_;  // By route: whether anything goes by one.
+  bool takes_topics_ = false;
+  bool names_devices_ = false;
   std::map<std::string, std::vector<OutputRoutes>> outputs_;
   std::map<std::string, std::vector<std::shared_ptr<InputQueue>>> inputs_;  // By module.
 };

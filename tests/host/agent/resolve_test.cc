@@ -29,8 +29,9 @@ class ResolveTest : public testing::Test {
     admitted_.clear();
     const auto deployment = parseDeployment(text);
     EXPECT_TRUE(deployment) << deployment.error().text;
-    const ResolveFrom from{*gateway_.bundles, [this] { return test::policyFor(*gateway_.trust); },
-                           gateway_.dir.path(), uploads_, upstream_};
+    const ResolveFrom from{*gateway_.bundles,   [this] { return test::policyFor(*gateway_.trust); },
+                           gateway_.dir.path(), uploads_,
+                           upstream_,           topics_};
     return resolveDeployment(*deployment, from, admitted_);
   }
   std::string refused(const std::string& text) {
@@ -47,6 +48,7 @@ class ResolveTest : public testing::Test {
   Gateway gateway_;
   std::map<std::string, std::string> uploads_;
   Upstream upstream_ = Upstream::kServed;
+  Topics topics_ = Topics::kServed;
   std::vector<std::string> admitted_;
 };
 
@@ -207,10 +209,24 @@ TEST_F(ResolveTest, ARouteNamesWhatIsThere) {
 }
 
 TEST_F(ResolveTest, RoutesThatThisBuildDoesNotServeAreRefused) {
-  EXPECT_THAT(refusedRoute(R"j("FROM MqttTopic(\"a/b\") INTO $upstream")j"),
-              StartsWith("/routes/r: topics are served by the hub, which is not part"));
-  EXPECT_THAT(refusedRoute(R"j("FROM /* INTO MqttTopic(\"a/b\")")j"),
-              StartsWith("/routes/r: topics are served by the hub"));
+  const std::string from_topic = R"j("FROM MqttTopic(\"a/b\") INTO $upstream")j";
+  const std::string to_topic = R"j("FROM /* INTO MqttTopic(\"a/{$connectionDeviceId}\")")j";
+  EXPECT_EQ(refusedRoute(from_topic), "accepted");
+  EXPECT_EQ(refusedRoute(to_topic), "accepted");
+  topics_ = Topics::kAbsent;
+  for (const std::string& route : {from_topic, to_topic})
+    EXPECT_EQ(
+        refusedRoute(route),
+        "/routes/r: MqttTopic, but this gateway serves no MQTT clients; set [hub.mqtt] listen");
+  topics_ = Topics::kServed;
+  const std::string topic = R"j({"route":"FROM /* INTO MqttTopic(\"a\")",)j";
+  EXPECT_THAT(refusedRoute(topic + R"("durable":true})"),
+              StartsWith("/routes/r/durable: what goes to a topic waits in the sessions"));
+  EXPECT_THAT(refusedRoute(topic + R"("overflow":"block"})"), StartsWith("/routes/r/overflow: "));
+  EXPECT_THAT(refusedRoute(topic + R"("full":"refuse"})"), StartsWith("/routes/r/full: "));
+  EXPECT_THAT(refusedRoute(topic + R"("queue":{}})"), StartsWith("/routes/r/queue: "));
+  EXPECT_THAT(refusedRoute(topic + R"("stall_ms":5})"), StartsWith("/routes/r/stall_ms: "));
+  EXPECT_EQ(refusedRoute(topic + R"("ttl_s":5})"), "accepted");
   EXPECT_THAT(refusedRoute("\"FROM /twinChangeNotifications INTO $upstream\""),
               StartsWith("/routes/r: twin changes are not sent"));
   const std::string into =

@@ -1,0 +1,277 @@
+#include "host/placement/topic_part.h"
+
+#include <algorithm>
+
+#include "host/hub/iothub/contract_topic.h"
+#include "host/hub/iothub/device_message.h"
+#include "host/hub/iothub/property_bag.h"
+#include "host/placement/client_message.h"
+
+namespace kante {
+namespace {
+
+using hub::ContractTopic;
+
+void add(std::atomic<std::uint64_t>& counter) { counter.fetch_add(1, std::memory_order_relaxed); }
+
+}  // namespace
+
+TopicPart::TopicPart(const std::string& gateway_id, SourceTable& sources,
+                     std::shared_ptr<Shard> shard, TopicCounts& counts)
+    : gateway_id_(gateway_id),
+      sources_(sources),
+      shard_(std::move(shard)),
+      counts_(counts),
+      memos_(kMemos) {}
+
+TopicPart::~TopicPart() = default;
+
+void TopicPart::activate(std::shared_ptr<RouteTable> table) {
+  memos_.assign(kMemos, {});
+  table_ = std::move(table);
+}
+
+// ---- which routes
+
+std::shared_ptr<const OutputRoutes> TopicPart::routesOf(std::string_view path,
+                                                        std::string_view topic) {
+  const bool by_topic = !topic.empty() && table_ && table_->takesTopics();
+  if (!table_ || (path.empty() && !by_topic)) return nullptr;
+  if (!by_topic) topic = {};
+  if (path.starts_with("/messages/devices/") && !table_->namesDevices()) path = "/messages/devices";
+  const auto hash = std::hash<std::string_view>();
+  Memo& memo = memos_[(hash(path) * 31 + hash(topic)) % kMemos];
+  if (memo.routes && memo.path == path && memo.topic == topic) return memo.routes;
+  Source source;
+  source.path = path;
+  source.topic = topic;
+  memo.path = path;
+  memo.topic = topic;
+  memo.routes = std::make_shared<const OutputRoutes>(table_->routesOfClients(source));
+  return memo.routes;
+}
+
+const std::vector<Target>& TopicPart::targetsOf(const OutputRoutes& routes,
+                                                const MessageRef& message, const Source* source,
+                                                std::vector<Target>& matched) {
+  if (routes.unconditional) return routes.always;
+  const RouteInput input{message.view(), source, shard_->wallNs()};
+  for (const std::uint32_t route : routes.routes.match(input, scratch_))
+    matched.push_back(*routes.by_route[route]);
+  keepBestOfEachSink(matched);
+  return matched;
+}
+
+// ---- to the sinks
+
+TopicPart::Room TopicPart::roomFor(const std::vector<Target>& targets, std::uint32_t bytes,
+                                   Sender& sender) {
+  for (const Target& target : targets) {
+    if (target.link != nullptr) {
+      Link& link = *target.link;
+      if (link.when_full != WhenFull::kBlock || link.hasCredit(bytes) || link.stalled()) continue;
+      auto resume = sender.resume();
+      if (!resume) return Room::kWithin;
+      link.wait(bytes, shard_->bootNs(), std::move(resume));
+      return Room::kHeld;
+    }
+    if (target.durable == nullptr || target.durable->hasRoom()) continue;
+    auto resume = sender.resume();
+    if (!resume) return Room::kWithin;
+    target.durable->onRoom(std::move(resume));
+    return Room::kHeld;
+  }
+  return Room::kBeyond;
+}
+
+hub::Routing::Taken TopicPart::hand(const OutputRoutes& routes, const MessageRef& message,
+                                    const Way& way, Sender* sender) {
+  std::vector<Target> matched;
+  const std::vector<Target>& targets = targetsOf(routes, message, way.source, matched);
+  if (targets.empty()) return Taken::kNobody;
+  Room room = Room::kWithin;
+  if (sender != nullptr)
+    room = roomFor(targets, static_cast<std::uint32_t>(message.bytes()), *sender);
+  if (room == Room::kHeld) return Taken::kHeld;
+  add(counts_.taken);
+  const Hop hop{way.source, shard_->wallNs(), way.hops};
+  for (const Target& target : targets) {
+    if (target.link != nullptr) {
+      handLink(target, message, hop, room);
+    } else if (target.durable != nullptr) {
+      handDurable(target, message, hop, room, sender == nullptr ? hub::AckShare() : sender->ack());
+    } else {
+      handTopic(target, message, hop);
+    }
+  }
+  return Taken::kTaken;
+}
+
+void TopicPart::handLink(const Target& target, const MessageRef& message, const Hop& hop,
+                         Room room) {
+  Link& link = *target.link;
+  const auto bytes = static_cast<std::uint32_t>(message.bytes());
+  const bool within = room == Room::kWithin && link.when_full == WhenFull::kBlock;
+  if (!link.hasCredit(bytes) && (within || !link.takesBeyondCredit(bytes)))
+    return count(link.dropped, link.stalled() ? DropReason::kStalled : DropReason::kOverflow);
+  link.queued(bytes);
+  table_->counts(target.route).delivered.fetch_add(1, std::memory_order_relaxed);
+  link.lane->offer(*shard_, {message, hop, shard_->bootNs(), &link});
+}
+
+void TopicPart::handDurable(const Target& target, const MessageRef& message, const Hop& hop,
+                            Room room, hub::AckShare ack) {
+  const std::shared_ptr<RouteCounts>& counts = table_->allCounts()[target.route];
+  // Shared because a function is copied about.
+  const auto share = std::make_shared<hub::AckShare>(std::move(ack));
+  const bool behind = room == Room::kWithin && !target.durable->hasRoom();
+  const auto answered = [share, counts](bool on_disk) {
+    if (!on_disk) count(counts->dropped, DropReason::kStoreFull);
+    share->release(on_disk ? hub::Kept::kYes : hub::Kept::kNoRoom);
+  };
+  if (behind || target.durable->offer(message, hop, target.priority, target.ttl_s, answered) !=
+                    DurableSink::Offer::kTaken)
+    return answered(false);
+  counts->delivered.fetch_add(1, std::memory_order_relaxed);
+}
+
+void TopicPart::handTopic(const Target& target, const MessageRef& message, const Hop& hop) {
+  RouteCounts& counts = table_->counts(target.route);
+  if (!target.topic->fill({message.view(), hop.source, hop.arrived_ns}, topic_))
+    return count(counts.dropped, DropReason::kNoRoute);
+  counts.delivered.fetch_add(1, std::memory_order_relaxed);
+  publish({topic_, message, hop.source, static_cast<std::uint8_t>(hop.hops + 1), target.ttl_s});
+}
+
+void TopicPart::publish(const TopicSink::Onward& what) {
+  if (what.hops > kHopsMax) return add(counts_.loop);
+  if (door_ != nullptr)
+    door_->publish(
+        publicationOf(what.message, what.topic, what.ttl_s, shard_->wallNs(), shard_->bootNs()));
+  if (const auto routes = routesOf({}, what.topic))
+    (void)hand(*routes, what.message, {{}, what.topic, what.source, what.hops}, nullptr);
+}
+
+// ---- from clients
+
+hub::Routing::Outcome TopicPart::refuse(std::string why) {
+  add(counts_.refused);
+  return {Taken::kRefused, {}, std::move(why)};
+}
+
+hub::Routing::Outcome TopicPart::take(const mqtt::Publish& publish, Sender& sender) {
+  if (!table_) return {};
+  const std::string& principal = sender.principal().name();
+  if (principal.starts_with("device/") || principal.starts_with("module/")) {
+    const ContractTopic topic = hub::parseContractTopic(publish.topic);
+    if (topic.kind == ContractTopic::Kind::kEvents) return takeEvents(publish, topic, sender);
+  }
+  const auto routes = routesOf({}, publish.topic);
+  if (!routes || routes->candidates.empty()) return {};
+  const Source* source = topicSource(principal);
+  if (source == nullptr) return refuse("there are too many senders");
+  auto message = messageOf(publish, shard_->stamp());
+  if (!message) return refuse(message.error().text);
+  const Taken taken = hand(*routes, *message, {{}, publish.topic, source, 1}, &sender);
+  if (taken == Taken::kHeld) add(counts_.held);
+  return {taken, std::move(*message), {}};
+}
+
+hub::Routing::Outcome TopicPart::takeEvents(const mqtt::Publish& publish,
+                                            const ContractTopic& topic, Sender& sender) {
+  const std::string& principal = sender.principal().name();
+  std::string named = "device/" + std::string(topic.device);
+  if (!topic.module.empty()) {
+    named = topic.device == gateway_id_ ? "module/" + std::string(topic.module)
+                                        : named + "/module/" + std::string(topic.module);
+  }
+  if (named != principal && !sender.principal().mayActFor(named))
+    return refuse(principal + " may not speak for " + named);
+  hub::DeviceMessage said;
+  publish.properties.forEachUserProperty([&](std::string_view name, std::string_view value) {
+    said.properties.emplace_back(name, value);
+  });
+  said.content_type = publish.properties.content_type.value_or("");
+  if (const Status read = hub::readBag(topic.bag, said); !read) return refuse(read.error().text);
+  return takeTelemetry(named, topic.address, said, publish.payload, sender);
+}
+
+hub::Routing::Outcome TopicPart::takeFrom(const std::string& principal,
+                                          const hub::DeviceMessage& said, Sender& sender) {
+  return takeTelemetry(principal, {}, said, said.body, sender);
+}
+
+hub::Routing::Outcome TopicPart::takeTelemetry(const std::string& principal, std::string_view topic,
+                                               const hub::DeviceMessage& said,
+                                               std::string_view body, Sender& sender) {
+  const Source* source = telemetrySource(principal, said.output);
+  if (source == nullptr)
+    return refuse(principal + ": \"" + said.output + "\" is no name of an output, or one too many");
+  auto message = hub::messageOf(said, body, shard_->stamp());
+  if (!message) return refuse(message.error().text);
+  const auto routes = routesOf(source->path, topic);
+  Taken taken = Taken::kNobody;
+  if (routes && !routes->candidates.empty())
+    taken = hand(*routes, *message, {source->path, topic, source, 1}, &sender);
+  if (taken == Taken::kHeld) add(counts_.held);
+  if (taken == Taken::kNobody) add(counts_.no_route);
+  return {taken, std::move(*message), {}};
+}
+
+// ---- who sends
+
+const Source* TopicPart::known(const std::string& key, const Source& source) {
+  if (senders_.size() >= kSendersMax) return nullptr;
+  if (!source.output.empty() && outputs_[source.principal]++ >= kOutputsPerSender) {
+    --outputs_[source.principal];
+    return nullptr;
+  }
+  return senders_[key] = sources_.intern(source);
+}
+
+const Source* TopicPart::telemetrySource(const std::string& principal, const std::string& output) {
+  const std::string key = principal + '\n' + output;
+  if (const auto at = senders_.find(key); at != senders_.end()) return at->second;
+  if (output.find('/') != std::string::npos || output.size() > 128) return nullptr;
+  Source source;
+  source.principal = principal;
+  source.output = output;
+  source.telemetry_name = output.empty() ? principal : principal + "/" + output;
+  const auto slash = principal.find("/module/");
+  if (principal.starts_with("device/")) {
+    source.connection_device_id =
+        principal.substr(7, slash == std::string::npos ? slash : slash - 7);
+    source.path = "/messages/devices/" + source.connection_device_id;
+    if (slash != std::string::npos) {
+      source.connection_module_id = principal.substr(slash + 8);
+      source.path += "/modules/" + source.connection_module_id;
+    }
+  } else {  // module/NAME: one of this gateway that runs elsewhere.
+    source.connection_device_id = gateway_id_;
+    source.connection_module_id = principal.substr(principal.find('/') + 1);
+    source.path = "/messages/modules/" + source.connection_module_id;
+  }
+  if (!output.empty()) source.path += "/outputs/" + output;
+  return known(key, source);
+}
+
+const Source* TopicPart::topicSource(const std::string& principal) {
+  const std::string_view key = principal;
+  if (const auto at = senders_.find(key); at != senders_.end() && at->second->path.empty())
+    return at->second;
+  Source source;
+  source.principal = principal;
+  source.telemetry_name = principal;
+  if (principal.starts_with("device/")) {
+    const auto slash = principal.find("/module/");
+    source.connection_device_id =
+        principal.substr(7, slash == std::string::npos ? slash : slash - 7);
+    if (slash != std::string::npos) source.connection_module_id = principal.substr(slash + 8);
+  } else if (principal.starts_with("module/")) {
+    source.connection_device_id = gateway_id_;
+    source.connection_module_id = principal.substr(7);
+  }
+  return known(principal, source);
+}
+
+}  // namespace kante

@@ -1,0 +1,105 @@
+// What topics and routes are to each other on one shard.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "host/hub/device_api.h"
+#include "host/hub/iothub/contract_topic.h"
+#include "host/hub/mqtt/routing.h"
+#include "host/message/hop.h"
+#include "host/placement/route_table.h"
+#include "host/placement/topic_sink.h"
+#include "host/shard/shard.h"
+
+namespace kante {
+
+// Of messages of clients, which no module stands for.  All shards count here.
+struct TopicCounts {
+  std::atomic<std::uint64_t> taken{0};     // By at least one route.
+  std::atomic<std::uint64_t> held{0};      // How often a client was not read for want of room.
+  std::atomic<std::uint64_t> refused{0};   // Broke a rule that routes have.
+  std::atomic<std::uint64_t> no_route{0};  // Telemetry that no route wants.
+  std::atomic<std::uint64_t> loop{0};
+};
+
+class TopicPart final : public hub::Routing {
+ public:
+  static constexpr std::size_t kMemos = 1024;           // Sources whose routes are remembered.
+  static constexpr std::size_t kSendersMax = 200'000;   // Principals and outputs, each one known.
+  static constexpr std::size_t kOutputsPerSender = 64;  // Of a client's own choosing.
+
+  TopicPart(const std::string& gateway_id, SourceTable& sources, std::shared_ptr<Shard> shard,
+            TopicCounts& counts);
+  ~TopicPart() override;
+
+  Shard& shard() const { return *shard_; }
+
+  // ---- the shard's thread, from here ----
+  void activate(std::shared_ptr<RouteTable> table);
+  Outcome take(const mqtt::Publish& publish, Sender& sender) override;
+  void serve(hub::TopicDoor& door) override { door_ = &door; }  // Before the shard knows of it.
+  void publish(const TopicSink::Onward& what);
+  // Telemetry of `principal` ("device/ID", "device/ID/module/NAME") that came by no topic.
+  Outcome takeFrom(const std::string& principal, const hub::DeviceMessage& said, Sender& sender);
+
+ private:
+  struct Memo {
+    std::string path;
+    std::string topic;
+    std::shared_ptr<const OutputRoutes> routes;
+  };
+  // By what routes a message goes, and what they are told of it.
+  struct Way {
+    std::string_view path;
+    std::string_view topic;
+    const Source* source = nullptr;
+    std::uint8_t hops = 1;
+  };
+  struct Hash {
+    using is_transparent = void;
+    std::size_t operator()(std::string_view text) const {
+      return std::hash<std::string_view>()(text);
+    }
+  };
+
+  std::shared_ptr<const OutputRoutes> routesOf(std::string_view path, std::string_view topic);
+  const std::vector<Target>& targetsOf(const OutputRoutes& routes, const MessageRef& message,
+                                       const Source* source, std::vector<Target>& matched);
+  // kBeyond: who looked may be one message over, when a sender on another shard was faster.
+  enum class Room : std::uint8_t { kHeld, kBeyond, kWithin };
+  Room roomFor(const std::vector<Target>& targets, std::uint32_t bytes, Sender& sender);
+  // Of a message that `routes` want: to all of them, or, held, to none.
+  Taken hand(const OutputRoutes& routes, const MessageRef& message, const Way& way, Sender* sender);
+  void handLink(const Target& target, const MessageRef& message, const Hop& hop, Room room);
+  void handDurable(const Target& target, const MessageRef& message, const Hop& hop, Room room,
+                   hub::AckShare ack);
+  void handTopic(const Target& target, const MessageRef& message, const Hop& hop);
+  Outcome refuse(std::string why);
+  Outcome takeEvents(const mqtt::Publish& publish, const hub::ContractTopic& topic, Sender& sender);
+  Outcome takeTelemetry(const std::string& principal, std::string_view topic,
+                        const hub::DeviceMessage& said, std::string_view body, Sender& sender);
+  // Null: there are too many.  `path`: empty for what comes by an ordinary topic.
+  const Source* telemetrySource(const std::string& principal, const std::string& output);
+  const Source* topicSource(const std::string& principal);
+  const Source* known(const std::string& key, const Source& source);
+
+  const std::string gateway_id_;
+  SourceTable& sources_;
+  const std::shared_ptr<Shard> shard_;
+  TopicCounts& counts_;
+  hub::TopicDoor* door_ = nullptr;
+  std::shared_ptr<RouteTable> table_;
+  std::vector<Memo> memos_;
+  MatchScratch scratch_;
+  std::string topic_;  // Being made.
+  std::unordered_map<std::string, const Source*, Hash, std::equal_to<>> senders_;
+  std::unordered_map<std::string, std::uint32_t> outputs_;  // How many of a principal are known.
+};
+
+}  // namespace kante
