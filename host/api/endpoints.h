@@ -18,6 +18,9 @@ class io_context;
 
 namespace kante {
 
+namespace hub {
+class DeviceApi;
+}
 class Agent;
 class BundleStore;
 class EventLog;
@@ -41,6 +44,9 @@ void addDeploymentEndpoints(Router& router, Agent& agent, BundleStore& bundles,
 // a device.
 void addHubEndpoints(Router& router, Twins& twins, Methods& methods, const ModuleHost& modules,
                      std::function<bool(const std::string& principal)> registered);
+// /v1/messages/PRINCIPAL: a cloud-to-device message, from here.  `api`: null: no device is served.
+void addMessageEndpoint(Router& router, hub::DeviceApi* api,
+                        std::function<bool(const std::string& principal)> registered);
 // /v1/queues, /v1/queues/NAME
 void addQueueEndpoints(Router& router, Store& store, Log& log, boost::asio::io_context& control);
 

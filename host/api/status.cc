@@ -12,6 +12,7 @@
 #include "host/base/events.h"
 #include "host/base/trusted_clock.h"
 #include "host/bundle/distrust.h"
+#include "host/hub/iothub/contract.h"
 #include "host/hub/mqtt/broker.h"
 #include "host/identity/registered_access.h"
 #include "host/placement/module_host.h"
@@ -385,6 +386,7 @@ std::string metricsText(const StatusParts& parts) {
   if (parts.store != nullptr) parts.store->collect(out);
   if (parts.access != nullptr) parts.access->collect(out);
   if (parts.broker != nullptr) parts.broker->collect(out);
+  if (parts.contract != nullptr) parts.contract->collect(out);
   if (parts.uplink != nullptr) {
     parts.uplink->collect(out);
   } else {

@@ -21,7 +21,8 @@ class Uplink;
 class ApiServer;
 namespace hub {
 class Broker;
-}
+class Contract;
+}  // namespace hub
 
 // What sandboxed modules run in.
 struct SandboxStatus {
@@ -61,6 +62,7 @@ struct StatusParts {
   const RegisteredAccess* access = nullptr;  // Null: no devices.
   const HostStatus* host = nullptr;          // Null: it cannot be updated.
   const hub::Broker* broker = nullptr;       // Null: no device is served.
+  const hub::Contract* contract = nullptr;   // The same.
 };
 
 // Messages that were dropped since the start, by reason, wherever that was.

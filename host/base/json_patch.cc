@@ -213,6 +213,22 @@ void mergePatch(json::value& target, const json::value& patch) {
   }
 }
 
+json::object mergePatchBetween(const json::object& from, const json::object& to) {
+  json::object patch;
+  for (const auto& member : from)
+    if (!to.contains(member.key())) patch[member.key()] = nullptr;
+  for (const auto& member : to) {
+    const json::value* before = from.if_contains(member.key());
+    if (before != nullptr && *before == member.value()) continue;
+    if (before != nullptr && before->is_object() && member.value().is_object()) {
+      patch[member.key()] = mergePatchBetween(before->get_object(), member.value().get_object());
+    } else {
+      patch[member.key()] = member.value();
+    }
+  }
+  return patch;
+}
+
 Status jsonPatch(json::value& target, const json::value& patch) {
   if (!patch.is_array()) return fail(Errc::kInvalid, "a JSON Patch is an array of operations");
   const json::array& operations = patch.get_array();

@@ -15,6 +15,10 @@ inline constexpr std::size_t kPatchValuesMax = 1'000'000;  // Put in by all oper
 // the patch, which the caller has bounded.
 void mergePatch(boost::json::value& target, const boost::json::value& patch);
 
+// The merge patch that makes `to` of `from`: what differs, and null for what is gone.
+boost::json::object mergePatchBetween(const boost::json::object& from,
+                                      const boost::json::object& to);
+
 // All operations or none; the error names the operation: "/3/path: …".  kConflict when a `test`
 // fails, kNotFound when a path leads nowhere, kInvalid when the patch itself is wrong, kLimit for
 // the bounds above (a few `copy` could double a document again and again).

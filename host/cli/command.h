@@ -34,6 +34,7 @@ void addDeployCommands(CLI::App& app, Context& context);  // deploy apply | patc
 void addRouteCommands(CLI::App& app, Context& context);   // route list
 void addTwinCommands(CLI::App& app, Context& context);    // twin get | patch
 void addInvokeCommand(CLI::App& app, Context& context);
+void addSendCommand(CLI::App& app, Context& context);
 void addUpdateCommands(CLI::App& app, Context& context);    // host update
 void addQueueCommands(CLI::App& app, Context& context);     // queue list | inspect | purge
 void addDeviceCommands(CLI::App& app, Context& context);    // device add | list | show | …

@@ -325,7 +325,8 @@ Status Gateway::State::openModules() {
     if (kind == "module.violation") sandbox->reportViolation(*twins, module, text);
   };
   modules = makeModuleHost(std::move(host));
-  KANTE_TRY(made, GatewayHub::make(config, {control, log, wall, *identity, *modules}));
+  KANTE_TRY(made, GatewayHub::make(
+                      config, {control, log, wall, *identity, *modules, *twins, *methods, *store}));
   hub = std::move(made);
   return {};
 }
@@ -383,7 +384,7 @@ Status Gateway::State::openApi() {
   status.emplace(StatusParts{config.gateway.id, clock, started_boot_ns, *modules, *agent, events,
                              store.get(), uplink.get(), api.get(), &*distrust, &wall,
                              &sandbox->status(), &identity->access(), &update->status(),
-                             hub ? &hub->broker() : nullptr});
+                             hub ? &hub->broker() : nullptr, hub ? &hub->contract() : nullptr});
   addStatusEndpoints(router, *status);
   addModuleEndpoints(router, *modules, log, control);
   addMoveEndpoint(router, *modules,
@@ -399,6 +400,9 @@ Status Gateway::State::openApi() {
   addHubEndpoints(router, *twins, *methods, *modules, [this](const std::string& principal) {
     return identity->isRegistered(principal);
   });
+  addMessageEndpoint(
+      router, hub ? &hub->deviceApi() : nullptr,
+      [this](const std::string& principal) { return identity->isRegistered(principal); });
   identity->addEndpoints(router);
   addQueueEndpoints(router, *store, log, control);
   addDashboard(router);

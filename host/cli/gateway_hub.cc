@@ -10,6 +10,7 @@
 #include "host/cli/gateway_identity.h"
 #include "host/config/config.h"
 #include "host/hub/anonymous_access.h"
+#include "host/hub/iothub/contract.h"
 #include "host/hub/mqtt/broker.h"
 #include "host/identity/client_judge.h"
 #include "host/placement/module_host.h"
@@ -94,10 +95,23 @@ Result<std::unique_ptr<GatewayHub>> GatewayHub::make(const Config& config, const
   }
   KANTE_TRY(shards, parts.modules.shards());
   KANTE_TRY(routings, parts.modules.serveTopics());
+  GatewayHub* self = out.get();
+  KANTE_TRY(contract,
+            hub::Contract::open(
+                {parts.control, parts.twins, parts.methods, parts.store, parts.clock.clock(),
+                 config.gateway.id,
+                 [self](const hub::SessionRef& session, const hub::PublicationRef& publication) {
+                   self->broker_->send(session, publication);
+                 },
+                 [&modules = parts.modules](const std::string& principal,
+                                            hub::DeviceMessage message, hub::DeviceApi::Done done) {
+                   modules.sendTelemetry(principal, std::move(message), std::move(done));
+                 }}));
+  out->contract_ = std::move(contract);
   out->broker_ = std::make_unique<hub::Broker>(
       hub::Broker::Parts{parts.control, parts.log, parts.clock.clock(), *out->access_,
                          std::move(shards), limitsOf(config.hub.limits), std::move(addresses),
-                         std::move(context), nullptr, std::move(routings)});
+                         std::move(context), nullptr, std::move(routings), out->contract_.get()});
   if (over_tls) KANTE_CHECK(out->keepCertificate());
   return out;
 }
@@ -137,11 +151,13 @@ void GatewayHub::tickLater() {
 
 GatewayHub::~GatewayHub() = default;
 
+hub::DeviceApi& GatewayHub::deviceApi() { return *contract_; }
+
 Status GatewayHub::start() {
   observation_ = parts_.identity.registry().observe([this](const Registry::Change& change) {
-    broker_->reconsider(change.principal.name(), change.sessions == Registry::Sessions::kEnd
-                                                     ? hub::Connections::kEnd
-                                                     : hub::Connections::kKeep);
+    broker_->reconsider(change.principal.nameAt(config_.gateway.id),
+                        change.sessions == Registry::Sessions::kEnd ? hub::Connections::kEnd
+                                                                    : hub::Connections::kKeep);
   });
   const Status started = broker_->start();
   return started ? started : Status(within("[hub.mqtt]", started.error()));

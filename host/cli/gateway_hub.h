@@ -14,14 +14,19 @@
 
 namespace kante {
 class Log;
+class Methods;
 class ModuleHost;
+class Store;
 class TrustedClock;
+class Twins;
 struct Config;
 struct ServerCredential;
 }  // namespace kante
 namespace kante::hub {
 class Broker;
-}
+class Contract;
+class DeviceApi;
+}  // namespace kante::hub
 
 namespace kante::cli {
 
@@ -35,6 +40,9 @@ class GatewayHub {
     const TrustedClock& clock;
     GatewayIdentity& identity;  // Who may come in, and what the hub shows.
     ModuleHost& modules;        // Whose shards it uses.
+    Twins& twins;
+    Methods& methods;
+    Store& store;
   };
   // Null when the configuration asks for no address; nothing listens yet.  All it is given outlives
   // it.
@@ -45,6 +53,9 @@ class GatewayHub {
   // Before the modules' shards end.
   void stop(std::function<void()> done);
   const hub::Broker& broker() const { return *broker_; }
+  // For other protocols than MQTT, and for operators.
+  hub::DeviceApi& deviceApi();
+  const hub::Contract& contract() const { return *contract_; }
 
  private:
   GatewayHub(const Config& config, const Parts& parts);
@@ -58,6 +69,7 @@ class GatewayHub {
   std::string client_ca_;  // PEM.
   boost::asio::steady_timer timer_;
   Registry::Observation observation_;
+  std::unique_ptr<hub::Contract> contract_;
   std::unique_ptr<hub::Broker> broker_;
 };
 

@@ -61,8 +61,8 @@ Result<std::unique_ptr<GatewayIdentity>> GatewayIdentity::open(const Config& con
   out->map_ = std::make_unique<StoreMap>(out->parts_.store, kArea, out->parts_.post);
   KANTE_TRY(registry, Registry::open(*out->map_, out->seal_, out->parts_.clock.clock()));
   out->registry_ = std::move(registry);
-  out->access_ =
-      std::make_unique<RegisteredAccess>(*out->registry_, out->parts_.clock, out->names_);
+  out->access_ = std::make_unique<RegisteredAccess>(*out->registry_, out->parts_.clock, out->names_,
+                                                    config.gateway.id);
   GatewayIdentity* self = out.get();
   out->observation_ =
       out->registry_->observe([self](const Registry::Change& change) { self->report(change); });

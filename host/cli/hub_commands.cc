@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "host/base/encoding.h"
+#include "host/base/json.h"
 #include "host/cli/host_command.h"
 #include "host/cli/json_view.h"
 #include "host/cli/output.h"
@@ -126,6 +127,40 @@ void addInvokeCommand(CLI::App& app, Context& context) {
   command->add_option("--timeout", what->timeout_s, "Seconds to wait for the answer")
       ->check(CLI::Range(0.001, 300.0))
       ->capture_default_str();
+}
+
+void addSendCommand(CLI::App& app, Context& context) {
+  struct SendOptions {
+    std::string device, body, content_type, message_id;
+    std::vector<std::string> properties;
+    std::uint32_t ttl_s = 0;
+  };
+  const auto what = std::make_shared<SendOptions>();
+  CLI::App* command = addHostCommand(
+      app, context, "send", "Send a message to a device, which waits for it if need be",
+      Prints::kNothing, [what](const HostOptions& options) -> Result<int> {
+        json::object properties;
+        for (const std::string& one : what->properties) {
+          const std::size_t equals = one.find('=');
+          if (equals == std::string::npos || equals == 0)
+            return fail(Errc::kInvalid, "--property " + one + ": write NAME=VALUE");
+          properties[one.substr(0, equals)] = one.substr(equals + 1);
+        }
+        json::object message{{"body", what->body}, {"properties", std::move(properties)}};
+        if (!what->content_type.empty()) message["content_type"] = what->content_type;
+        if (!what->message_id.empty()) message["message_id"] = what->message_id;
+        if (what->ttl_s != 0) message["ttl_s"] = what->ttl_s;
+        KANTE_TRY(client, options.connect());
+        KANTE_TRY(body, client.send("POST", "/v1/messages/" + principalPath(what->device),
+                                    writeJson(message), "application/json"));
+        return 0;
+      });
+  command->add_option("DEVICE", what->device, "device/ID")->required();
+  command->add_option("BODY", what->body, "What it says")->required();
+  command->add_option("--property", what->properties, "NAME=VALUE; more than once");
+  command->add_option("--content-type", what->content_type, "Such as application/json");
+  command->add_option("--message-id", what->message_id, "For whoever wants to recognise it");
+  command->add_option("--ttl", what->ttl_s, "Seconds that it waits at most; 3600");
 }
 
 void addRouteCommands(CLI::App& app, Context& context) {

@@ -50,6 +50,8 @@ class Principal {
   // True: a subscription may match more than the principal may have; each delivery is asked for.
   virtual bool checksDeliveries() const { return false; }
   virtual bool mayReceive(std::string_view /*topic*/) const { return true; }
+  // It came by IoT Hub's contract: below devices/ it may say only what that knows.
+  virtual bool isOfContract() const { return false; }
   // Direct methods and twins of principals; its own twin is granted like any other.
   virtual bool mayCall(std::string_view /*principal*/, std::string_view /*method*/) const {
     return false;

@@ -236,7 +236,8 @@ Result<std::uint64_t> Twins::replaceDesired(const std::string& principal,
   const TwinSection current = desired(principal);
   if (parsedSection(current) == object) return current.version;
   return state_->change(principal, State::Side::kDesired,
-                        TwinSection{writeJson(object), current.version + 1}, writeJson(object));
+                        TwinSection{writeJson(object), current.version + 1},
+                        writeJson(mergePatchBetween(parsedSection(current), object)));
 }
 
 Status Twins::remove(const std::string& principal) {
@@ -269,7 +270,9 @@ Status Twins::commitStaged() {
     Twin& twin = state_->twins[principal];
     std::string before = std::exchange(twin.base, base);
     const TwinSection next{base, twin.desired.version + 1};
-    auto changed = state_->change(principal, State::Side::kDesired, next, base);
+    auto changed = state_->change(
+        principal, State::Side::kDesired, next,
+        writeJson(mergePatchBetween(parsedSection(twin.desired), parsedSection(next))));
     if (!changed) {
       state_->twins[principal].base = std::move(before);
       result = changed.error();

@@ -80,7 +80,8 @@ class Twins {
   // The full section at each change; not called for what is there already.
   using OnDesired = std::function<void(const TwinSection& section)>;
   [[nodiscard]] Subscription subscribeDesired(const std::string& principal, OnDesired on_desired);
-  // Every change of any principal; `patch` as it was accepted, with its nulls.
+  // Every change of any principal; `patch` as it was accepted, with its nulls, or what a section
+  // that was replaced differs in.
   struct Change {
     const std::string& principal;
     const std::string& patch;

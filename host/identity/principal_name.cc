@@ -70,6 +70,10 @@ std::string PrincipalName::name() const {
   return {};
 }
 
+std::string PrincipalName::nameAt(std::string_view gateway_id) const {
+  return kind_ == Kind::kDeviceModule && id_ == gateway_id ? "module/" + module_ : name();
+}
+
 std::string PrincipalName::resource() const {
   switch (kind_) {
     case Kind::kDevice: return "devices/" + id_;

@@ -33,6 +33,9 @@ class PrincipalName {
   const std::string& module() const { return module_; }
   // "device/ID", "device/ID/module/NAME", "gateway/ID".
   std::string name() const;
+  // What it is called inside the gateway of that id: "module/NAME" if it is a module of the gateway
+  // itself that runs elsewhere, in a container; else name().
+  std::string nameAt(std::string_view gateway_id) const;
   // What a SAS token names behind the host: "devices/ID", "devices/ID/modules/NAME", "gateways/ID".
   std::string resource() const;
   // The common name of its certificates: "ID", "ID/NAME".

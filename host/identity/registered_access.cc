@@ -24,13 +24,16 @@ constexpr std::int64_t kNeverS = 100LL * 365 * 86'400;
 // What a session keeps: about 150 bytes.
 class Registered final : public hub::Principal {
  public:
-  Registered(const PrincipalName& principal, const Identity& identity)
+  Registered(const PrincipalName& principal, const std::string& name, const Identity& identity,
+             bool of_contract)
       : principal_(principal),
-        name_(principal.name()),
+        name_(name),
         grants_(identity.grants),
         generation_(identity.generation),
-        epoch_(identity.epoch) {}
+        epoch_(identity.epoch),
+        of_contract_(of_contract) {}
 
+  bool isOfContract() const override { return of_contract_; }
   const std::string& name() const override { return name_; }
   bool mayPublish(std::string_view topic) const override {
     return grants_->mayPublish(topic, caller());
@@ -42,7 +45,7 @@ class Registered final : public hub::Principal {
     return grants_->mayCall(target, method, caller());
   }
   bool mayUseTwin(std::string_view target) const override {
-    return grants_->mayUseTwin(target, caller());
+    return grants_->mayUseTwin(target == name_ ? principal_.name() : target, caller());
   }
   bool mayActFor(std::string_view target) const override {
     return grants_->mayActFor(target, caller());
@@ -62,6 +65,7 @@ class Registered final : public hub::Principal {
   const GrantsPtr grants_;
   const std::uint64_t generation_;
   const std::uint32_t epoch_;
+  const bool of_contract_;
 };
 
 bool matchesThumbprint(const X509* certificate, const Secret& thumbprint) {
@@ -118,8 +122,11 @@ const char* name(Refusal why) {
 }
 
 RegisteredAccess::RegisteredAccess(const Registry& registry, const TrustedClock& clock,
-                                   std::vector<std::string> hosts)
-    : registry_(registry), clock_(clock), hosts_(std::move(hosts)) {}
+                                   std::vector<std::string> hosts, std::string gateway_id)
+    : registry_(registry),
+      clock_(clock),
+      hosts_(std::move(hosts)),
+      gateway_id_(std::move(gateway_id)) {}
 
 hub::Admission RegisteredAccess::refuse(const std::string& who, Refusal why,
                                         const std::string& text, Reason reason) const {
@@ -152,6 +159,7 @@ hub::Admission RegisteredAccess::authenticate(const hub::Credentials& credential
   const hub::Peer& peer = credentials.peer;
   std::optional<PrincipalName> principal;
   Reason reason = Reason::kNotAuthorized;
+  Way way = Way::kPlain;
   if (credentials.user_name && !credentials.user_name->empty()) {
     const auto user = UserName::parse(*credentials.user_name);
     const bool iot = UserName::isIotHub(*credentials.user_name);
@@ -164,6 +172,7 @@ hub::Admission RegisteredAccess::authenticate(const hub::Credentials& credential
       return refuse(user->principal.name(), Refusal::kName,
                     "its client identifier is not its id, as IoT Hub's contract wants it", reason);
     if (!iot) reason = Reason::kBadUserNameOrPassword;
+    if (iot) way = Way::kContract;
     principal = user->principal;
   } else {
     const X509Ptr certificate = readDer(peer.certificate);
@@ -180,18 +189,18 @@ hub::Admission RegisteredAccess::authenticate(const hub::Credentials& credential
     principal = *named;
   }
   const Registry::Found found = registry_.lookUp(*principal);
-  return admit(*principal, found, judge(*principal, found, credentials), reason);
+  return admit(*principal, found, judge(*principal, found, credentials), reason, way);
 }
 
 hub::Admission RegisteredAccess::verify(const PrincipalName& principal, std::string_view token,
                                         std::string_view resource) const {
   const Registry::Found found = registry_.lookUp(principal);
   return admit(principal, found, judgeToken(principal, found, token, resource),
-               Reason::kNotAuthorized);
+               Reason::kNotAuthorized, Way::kContract);
 }
 
 hub::Admission RegisteredAccess::admit(const PrincipalName& principal, const Registry::Found& found,
-                                       const Verdict& verdict, Reason reason) const {
+                                       const Verdict& verdict, Reason reason, Way way) const {
   const std::string who = principal.name();
   if (!found.identity)
     return refuse(who, Refusal::kUnknown, "it is not registered; kante device add does that",
@@ -201,7 +210,8 @@ hub::Admission RegisteredAccess::admit(const PrincipalName& principal, const Reg
     return refuse(who, Refusal::kDisabled, "it, or its device, is disabled; kante device enable",
                   reason);
   hub::Admission out;
-  out.principal = std::make_shared<Registered>(principal, *found.identity);
+  out.principal = std::make_shared<Registered>(principal, principal.nameAt(gateway_id_),
+                                               *found.identity, way == Way::kContract);
   out.reason = Reason::kSuccess;
   if (verdict.until_s != 0) out.expires_wall_ns = endNs(verdict.until_s);
   return out;
@@ -213,7 +223,8 @@ std::shared_ptr<const hub::Principal> RegisteredAccess::current(
   if (before == nullptr) return nullptr;
   const Registry::Found found = registry_.lookUp(before->principal());
   if (!found.enabled() || !before->sameAs(*found.identity)) return nullptr;
-  return std::make_shared<Registered>(before->principal(), *found.identity);
+  return std::make_shared<Registered>(before->principal(), before->name(), *found.identity,
+                                      before->isOfContract());
 }
 
 // Also for those who are not registered, so that how long it takes tells nobody who is.

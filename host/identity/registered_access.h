@@ -28,7 +28,7 @@ class RegisteredAccess final : public hub::Access {
 
   // `hosts`: what a token may name as its host.  Registry and clock outlive this.
   RegisteredAccess(const Registry& registry, const TrustedClock& clock,
-                   std::vector<std::string> hosts);
+                   std::vector<std::string> hosts, std::string gateway_id = {});
 
   hub::Admission authenticate(const hub::Credentials& credentials) const override;
   std::shared_ptr<const hub::Principal> current(const hub::Principal& principal) const override;
@@ -63,8 +63,9 @@ class RegisteredAccess final : public hub::Access {
                    const hub::Peer& peer) const;
   Verdict judgeCertificate(const PrincipalName& principal, const Registry::Found& found,
                            const hub::Peer& peer) const;
+  enum class Way : bool { kPlain, kContract };
   hub::Admission admit(const PrincipalName& principal, const Registry::Found& found,
-                       const Verdict& verdict, mqtt::Reason reason) const;
+                       const Verdict& verdict, mqtt::Reason reason, Way way) const;
   hub::Admission refuse(const std::string& who, Refusal why, const std::string& text,
                         mqtt::Reason reason) const;
   std::int64_t endNs(std::int64_t at_s) const;
@@ -72,6 +73,7 @@ class RegisteredAccess final : public hub::Access {
   const Registry& registry_;
   const TrustedClock& clock_;
   const std::vector<std::string> hosts_;
+  const std::string gateway_id_;
   mutable std::array<std::atomic<std::uint64_t>, static_cast<std::size_t>(Refusal::kCount)>
       refused_{};
 };

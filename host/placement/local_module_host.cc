@@ -286,10 +286,22 @@ std::vector<RouteStatus> LocalModuleHost::routes() const {
   return table_ ? table_->status() : std::vector<RouteStatus>();
 }
 
+void ModuleHost::sendTelemetry(const std::string& /*principal*/, hub::DeviceMessage /*message*/,
+                               std::function<void(Status)> done) {
+  done(fail(Errc::kUnsupported, "this host has no routes for devices"));
+}
+
 Result<std::vector<hub::Routing*>> LocalModuleHost::serveTopics() {
   KANTE_TRY(shards, shards_.shared());
-  topics_ = std::make_unique<TopicRoutes>(options_.gateway_id, sources_, shards);
+  topics_ = std::make_unique<TopicRoutes>(
+      options_.gateway_id, sources_, shards,
+      [this](std::function<void()> task) { control(std::move(task)); });
   return topics_->routings();
+}
+
+void LocalModuleHost::sendTelemetry(const std::string& principal, hub::DeviceMessage message,
+                                    std::function<void(Status)> done) {
+  topics_->send(principal, std::move(message), std::move(done));
 }
 
 DropCounts LocalModuleHost::dropped() const {

@@ -33,6 +33,8 @@ class LocalModuleHost final : public ModuleHost {
   void shutDown(std::function<void()> done) override;
   Result<std::vector<std::shared_ptr<Shard>>> shards() override { return shards_.shared(); }
   Result<std::vector<hub::Routing*>> serveTopics() override;
+  void sendTelemetry(const std::string& principal, hub::DeviceMessage message,
+                     std::function<void(Status)> done) override;
   std::vector<ModuleStatus> modules() const override;
   std::vector<RouteStatus> routes() const override;
   DropCounts dropped() const override;

@@ -25,7 +25,8 @@ class MetricWriter;
 class Shard;
 namespace hub {
 class Routing;
-}
+struct DeviceMessage;
+}  // namespace hub
 
 enum class ModuleState { kStarting, kRunning, kDraining, kStopped, kBackoff, kFailed };
 const char* name(ModuleState state);
@@ -116,6 +117,11 @@ class ModuleHost {
   virtual Result<std::vector<hub::Routing*>> serveTopics() {
     return fail(Errc::kUnsupported, "this host has no routes for topics");
   }
+
+  // After serveTopics(): telemetry of a device or module that came by no topic.  Done when every
+  // queue on disk has it; kUnavailable and kLimit: try again later.
+  virtual void sendTelemetry(const std::string& principal, hub::DeviceMessage message,
+                             std::function<void(Status)> done);
 
   virtual std::vector<ModuleStatus> modules() const = 0;
   virtual std::vector<RouteStatus> routes() const = 0;

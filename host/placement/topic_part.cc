@@ -99,7 +99,7 @@ hub::Routing::Taken TopicPart::hand(const OutputRoutes& routes, const MessageRef
     if (target.link != nullptr) {
       handLink(target, message, hop, room);
     } else if (target.durable != nullptr) {
-      handDurable(target, message, hop, room, sender == nullptr ? hub::AckShare() : sender->ack());
+      handDurable(target, message, hop, room, sender == nullptr ? nullptr : sender->kept());
     } else {
       handTopic(target, message, hop);
     }
@@ -120,14 +120,12 @@ void TopicPart::handLink(const Target& target, const MessageRef& message, const 
 }
 
 void TopicPart::handDurable(const Target& target, const MessageRef& message, const Hop& hop,
-                            Room room, hub::AckShare ack) {
+                            Room room, std::function<void(hub::Kept)> kept) {
   const std::shared_ptr<RouteCounts>& counts = table_->allCounts()[target.route];
-  // Shared because a function is copied about.
-  const auto share = std::make_shared<hub::AckShare>(std::move(ack));
   const bool behind = room == Room::kWithin && !target.durable->hasRoom();
-  const auto answered = [share, counts](bool on_disk) {
+  const auto answered = [kept = std::move(kept), counts](bool on_disk) {
     if (!on_disk) count(counts->dropped, DropReason::kStoreFull);
-    share->release(on_disk ? hub::Kept::kYes : hub::Kept::kNoRoom);
+    if (kept) kept(on_disk ? hub::Kept::kYes : hub::Kept::kNoRoom);
   };
   if (behind || target.durable->offer(message, hop, target.priority, target.ttl_s, answered) !=
                     DurableSink::Offer::kTaken)
@@ -161,7 +159,7 @@ hub::Routing::Outcome TopicPart::refuse(std::string why) {
 
 hub::Routing::Outcome TopicPart::take(const mqtt::Publish& publish, Sender& sender) {
   if (!table_) return {};
-  const std::string& principal = sender.principal().name();
+  const std::string& principal = sender.name();
   if (principal.starts_with("device/") || principal.starts_with("module/")) {
     const ContractTopic topic = hub::parseContractTopic(publish.topic);
     if (topic.kind == ContractTopic::Kind::kEvents) return takeEvents(publish, topic, sender);
@@ -179,13 +177,13 @@ hub::Routing::Outcome TopicPart::take(const mqtt::Publish& publish, Sender& send
 
 hub::Routing::Outcome TopicPart::takeEvents(const mqtt::Publish& publish,
                                             const ContractTopic& topic, Sender& sender) {
-  const std::string& principal = sender.principal().name();
+  const std::string& principal = sender.name();
   std::string named = "device/" + std::string(topic.device);
   if (!topic.module.empty()) {
     named = topic.device == gateway_id_ ? "module/" + std::string(topic.module)
                                         : named + "/module/" + std::string(topic.module);
   }
-  if (named != principal && !sender.principal().mayActFor(named))
+  if (named != principal && !sender.mayActFor(named))
     return refuse(principal + " may not speak for " + named);
   hub::DeviceMessage said;
   publish.properties.forEachUserProperty([&](std::string_view name, std::string_view value) {
@@ -204,6 +202,9 @@ hub::Routing::Outcome TopicPart::takeFrom(const std::string& principal,
 hub::Routing::Outcome TopicPart::takeTelemetry(const std::string& principal, std::string_view topic,
                                                const hub::DeviceMessage& said,
                                                std::string_view body, Sender& sender) {
+  const std::string_view module = principal;
+  if (module.starts_with("module/") && table_ && table_->outputsOf(std::string(module.substr(7))))
+    return refuse(principal + " is a module of the deployment");
   const Source* source = telemetrySource(principal, said.output);
   if (source == nullptr)
     return refuse(principal + ": \"" + said.output + "\" is no name of an output, or one too many");

@@ -78,7 +78,7 @@ class TopicPart final : public hub::Routing {
   Taken hand(const OutputRoutes& routes, const MessageRef& message, const Way& way, Sender* sender);
   void handLink(const Target& target, const MessageRef& message, const Hop& hop, Room room);
   void handDurable(const Target& target, const MessageRef& message, const Hop& hop, Room room,
-                   hub::AckShare ack);
+                   std::function<void(hub::Kept)> kept);
   void handTopic(const Target& target, const MessageRef& message, const Hop& hop);
   Outcome refuse(std::string why);
   Outcome takeEvents(const mqtt::Publish& publish, const hub::ContractTopic& topic, Sender& sender);

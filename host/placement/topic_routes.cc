@@ -1,6 +1,7 @@
 #include "host/placement/topic_routes.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "host/base/metrics.h"
 #include "host/shard/mail.h"
@@ -19,7 +20,8 @@ class TopicRoutes::Letter final : public Mail {
 };
 
 TopicRoutes::TopicRoutes(const std::string& gateway_id, SourceTable& sources,
-                         const std::vector<std::shared_ptr<Shard>>& shards) {
+                         const std::vector<std::shared_ptr<Shard>>& shards, Post control)
+    : control_(std::move(control)), sending_(std::make_shared<std::atomic<std::uint32_t>>(0)) {
   for (const auto& shard : shards)
     parts_.push_back(std::make_unique<TopicPart>(gateway_id, sources, shard, counts_));
 }
@@ -43,6 +45,83 @@ void TopicRoutes::publish(Shard& from, Onward what) {
   if (here != parts_.end()) return (*here)->publish(what);
   TopicPart& to = *parts_.front();
   to.shard().take(std::make_unique<Letter>(to, std::move(what)));
+}
+
+// One message on its way; whoever it waits for has a share of it.
+struct TopicRoutes::Sending {
+  ~Sending() { sending->fetch_sub(1); }
+  void finish(const Status& status) {
+    if (done) control([done = std::exchange(done, nullptr), status] { done(status); });
+  }
+  void close() {
+    if (open.fetch_sub(1) != 1) return;
+    finish(lost.load() ? Status(fail(Errc::kLimit, principal + ": a queue has no room"))
+                       : Status());
+  }
+
+  TopicPart& part;
+  Post control;
+  std::shared_ptr<std::atomic<std::uint32_t>> sending;
+  std::string principal;
+  hub::DeviceMessage said;
+  hub::DeviceApi::Done done;
+  std::int64_t until_ns = 0;
+  std::atomic<std::uint32_t> open{1};  // Who has not answered yet, and the attempt itself.
+  std::atomic<bool> lost{false};
+};
+
+class TopicRoutes::SendingSender final : public hub::Routing::Sender {
+ public:
+  explicit SendingSender(std::shared_ptr<Sending> of) : of_(std::move(of)) {}
+  const std::string& name() const override { return of_->principal; }
+  bool mayActFor(std::string_view) const override { return true; }  // It was asked before.
+  std::function<void(hub::Kept)> kept() override {
+    of_->open.fetch_add(1);
+    return [of = of_](hub::Kept kept) {
+      if (kept != hub::Kept::kYes) of->lost.store(true);
+      of->close();
+    };
+  }
+  std::function<void()> resume() override {
+    return [of = of_] { of->part.shard().post([of] { attempt(of); }); };
+  }
+
+ private:
+  const std::shared_ptr<Sending> of_;
+};
+
+void TopicRoutes::attempt(const std::shared_ptr<Sending>& sending) {
+  if (!sending->done) return;  // It was told that there is no room.
+  SendingSender sender(sending);
+  const hub::Routing::Outcome out =
+      sending->part.takeFrom(sending->principal, sending->said, sender);
+  switch (out.taken) {
+    case hub::Routing::Taken::kHeld:
+      if (sending->part.shard().bootNs() > sending->until_ns)
+        sending->finish(fail(Errc::kUnavailable, "a route has no room; try again later"));
+      return;
+    case hub::Routing::Taken::kRefused: return sending->finish(fail(Errc::kInvalid, out.why));
+    case hub::Routing::Taken::kNobody:
+    case hub::Routing::Taken::kTaken: return sending->close();
+  }
+}
+
+void TopicRoutes::send(const std::string& principal, hub::DeviceMessage said,
+                       hub::DeviceApi::Done done) {
+  if (sending_->fetch_add(1) >= kSendingMax) {
+    sending_->fetch_sub(1);
+    return control_([done = std::move(done)] {
+      done(fail(Errc::kLimit, "too many messages are on their way; try again later"));
+    });
+  }
+  TopicPart& part = *parts_[next_++ % parts_.size()];
+  // Shared by whoever it waits for.
+  const std::shared_ptr<Sending> sending(
+      new Sending{part, control_, sending_, principal, std::move(said), std::move(done)});
+  part.shard().post([sending] {
+    sending->until_ns = sending->part.shard().bootNs() + kSendNs;
+    attempt(sending);
+  });
 }
 
 void TopicRoutes::collect(MetricWriter& out) const {

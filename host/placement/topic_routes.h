@@ -10,6 +10,10 @@
 #include <string>
 #include <vector>
 
+#include <functional>
+
+#include "host/base/result.h"
+#include "host/hub/device_api.h"
 #include "host/placement/topic_part.h"
 
 namespace kante {
@@ -18,9 +22,13 @@ class MetricWriter;
 
 class TopicRoutes final : public TopicSink {
  public:
-  // `shards`: the broker's.  The sources outlive it.
+  static constexpr std::uint32_t kSendingMax = 1024;       // Of send(), not done yet.
+  static constexpr std::int64_t kSendNs = 20'000'000'000;  // How long a route may have no room.
+
+  using Post = std::function<void(std::function<void()>)>;
+  // `shards`: the broker's.  The sources outlive it.  `control` runs a task on the control thread.
   TopicRoutes(const std::string& gateway_id, SourceTable& sources,
-              const std::vector<std::shared_ptr<Shard>>& shards);
+              const std::vector<std::shared_ptr<Shard>>& shards, Post control);
   ~TopicRoutes() override;
 
   // By the order of the shards.
@@ -28,13 +36,22 @@ class TopicRoutes final : public TopicSink {
   // Null: no routes any more.
   void activate(const std::shared_ptr<RouteTable>& table);
   void publish(Shard& from, Onward what) override;
+  // Telemetry of a principal that came by no topic; control thread, where `done` comes too.
+  void send(const std::string& principal, hub::DeviceMessage said, hub::DeviceApi::Done done);
   const TopicCounts& counts() const { return counts_; }
   void collect(MetricWriter& out) const;
 
  private:
   class Letter;
+  struct Sending;
+  class SendingSender;
+  static void attempt(const std::shared_ptr<Sending>& sending);
   TopicCounts counts_;
+  const Post control_;
+  // Shared with those that are sent: how many are.
+  const std::shared_ptr<std::atomic<std::uint32_t>> sending_;
   std::vector<std::unique_ptr<TopicPart>> parts_;
+  std::size_t next_ = 0;
 };
 
 }  // namespace kante

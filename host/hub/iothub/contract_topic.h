@@ -28,7 +28,7 @@ struct ContractTopic {
 ContractTopic parseContractTopic(std::string_view topic);
 
 // What a client hears of by its subscriptions; a bit each.
-enum Interest : std::uint8_t {
+enum HearsOf : std::uint8_t {
   kTwinAnswers = 1,  // $iothub/twin/res/#
   kDesiredPatches = 2,
   kMethodCalls = 4,

@@ -39,6 +39,7 @@ Broker::Broker(Parts parts)
           reportLine(refusal, who, text);
         },
         [this] { connections_.fetch_sub(1, std::memory_order_relaxed); }};
+    options.desk = parts_.desk;
     if (i < parts_.routings.size()) options.routing = parts_.routings[i];
     if (i == Engine::kRetainedKeeper) options.system = [this] { return aboutItself(); };
     engines_.push_back(std::make_unique<EngineShard>(parts_.shards[i], options, count));
@@ -135,6 +136,10 @@ void Broker::reportLine(Refusal refusal, const std::string& who, const std::stri
 
 void Broker::reconsider(const std::string& principal, Connections connections) {
   for (const auto& engine : engines_) engine->take(Reconsider{principal, connections});
+}
+
+void Broker::send(const SessionRef& session, const PublicationRef& publication) {
+  engines_[session.engine]->take(ToSession{session, publication});
 }
 
 BrokerStatus Broker::status() const {

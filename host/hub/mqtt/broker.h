@@ -67,6 +67,7 @@ class Broker {
     TlsContext tls;             // Null: no address is `tls`.
     WebHandler* web = nullptr;  // Answers requests of HTTP; null: only WebSockets are served.
     std::vector<Routing*> routings = {};  // One a shard; empty: nothing goes by routes.
+    Desk* desk = nullptr;                 // Null: nobody answers below $iothub/.
   };
   explicit Broker(Parts parts);
   ~Broker();
@@ -82,6 +83,9 @@ class Broker {
   void setTls(TlsContext tls) { parts_.tls = std::move(tls); }
   // The principal's grants changed, or it is gone: acts on its sessions.
   void reconsider(const std::string& principal, Connections connections);
+
+  // To one session, if it is there and subscribed to it.  Any thread.
+  void send(const SessionRef& session, const PublicationRef& publication);
 
   BrokerStatus status() const;                // Any thread.
   void collect(MetricWriter& metrics) const;  // Any thread.

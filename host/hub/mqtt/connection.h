@@ -136,6 +136,9 @@ class Connection final : public Deadline {
   bool resolveAlias(mqtt::Publish& publish);
   bool mayPublish(std::string_view topic);
   void takePublish(const mqtt::Publish& publish);
+  // What is asked of the gateway itself; true: that is what it was.
+  bool askDesk(const mqtt::Publish& publish);
+  void ackNow(const mqtt::Publish& publish, mqtt::Reason reason);
   // `why` follows the client's name.
   void refusePublish(const mqtt::Publish& publish, mqtt::Reason reason, const std::string& why);
   void acceptPublish(const mqtt::Publish& publish, const Routing::Outcome& routed);
@@ -150,6 +153,8 @@ class Connection final : public Deadline {
   void onUnsubscribe(const mqtt::Frame& frame);
   void onDisconnect(const mqtt::Frame& frame);
   void acked(std::uint16_t id);
+  static void settle(const Publication& publication);
+  mqtt::Qos grantedQos(const mqtt::Subscription& wish) const;
 
   // ---- connection_answers.cc
   void say(const Answer& answer);

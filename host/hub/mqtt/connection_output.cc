@@ -114,6 +114,7 @@ void Connection::fill(Gather& gather) {
     }
     if (front.qos == mqtt::Qos::k0) {
       encode(gather, front, 0, false);
+      settle(*front.publication);
       session_->unqueued(size);
       (void)queue.pop();
       continue;

@@ -15,8 +15,14 @@ class ReadSender final : public Routing::Sender {
  public:
   ReadSender(Engine& engine, const Connection& connection, const Principal& principal)
       : engine_(engine), connection_(connection), principal_(principal) {}
-  const Principal& principal() const override { return principal_; }
-  AckShare ack() override { return engine_.holdAck(); }
+  const std::string& name() const override { return principal_.name(); }
+  bool mayActFor(std::string_view other) const override { return principal_.mayActFor(other); }
+  std::function<void(Kept)> kept() override {
+    // Shared because a function is copied about.
+    return [share = std::make_shared<AckShare>(engine_.holdAck())](Kept kept) {
+      share->release(kept);
+    };
+  }
   std::function<void()> resume() override { return engine_.resumer(connection_); }
 
  private:
@@ -86,6 +92,7 @@ void Connection::takePublish(const mqtt::Publish& publish) {
     if (version_ == mqtt::Version::k5 && received.size() >= engine_.limits().receive_maximum)
       return broke({Reason::kReceiveMaximumExceeded, "more of QoS 2 at once than allowed"});
   }
+  if (askDesk(publish)) return;
   const bool answered = publish.qos != mqtt::Qos::k0;
   if (answered) engine_.beginAck(nextAnswer());
   Routing::Outcome routed;
@@ -102,6 +109,43 @@ void Connection::takePublish(const mqtt::Publish& publish) {
     case Routing::Taken::kTaken: break;
   }
   acceptPublish(publish, routed);
+}
+
+void Connection::ackNow(const mqtt::Publish& publish, Reason reason) {
+  if (publish.qos == mqtt::Qos::k0) return;
+  sayAck(publish.qos == mqtt::Qos::k1 ? PacketType::kPuback : PacketType::kPubrec,
+         publish.packet_id, reason);
+}
+
+bool Connection::askDesk(const mqtt::Publish& publish) {
+  const std::string_view name = publish.topic;
+  const Principal& principal = session_->principal();
+  if (engine_.desk() == nullptr) return false;
+  const ContractTopic topic = parseContractTopic(name);
+  switch (topic.kind) {
+    case ContractTopic::Kind::kEvents: return false;
+    case ContractTopic::Kind::kNone:
+      // Below its own it is asked for what it says; elsewhere it says what it is granted.
+      if (!principal.isOfContract() || !name.starts_with("devices/")) return false;
+      break;
+    case ContractTopic::Kind::kUnknown: break;
+    case ContractTopic::Kind::kTwinGet:
+      if (topic.rid.empty()) break;  // Nobody could tell the answer.
+      [[fallthrough]];
+    case ContractTopic::Kind::kReported:
+    case ContractTopic::Kind::kMethodAnswer:
+      if (!engine_.desk()->asked(engine_.refOf(*session_), session_->sharedPrincipal(), topic,
+                                 publish.payload)) {
+        refusePublish(publish, Reason::kQuotaExceeded, "asks too much at once");
+        return true;
+      }
+      if (publish.qos == mqtt::Qos::k2) session_->received().add(publish.packet_id);
+      ackNow(publish, Reason::kSuccess);
+      return true;
+  }
+  refusePublish(publish, Reason::kTopicNameInvalid,
+                "publishes to " + std::string(name) + ", which is no topic of IoT Hub's contract");
+  return true;
 }
 
 void Connection::acceptPublish(const mqtt::Publish& publish, const Routing::Outcome& routed) {
@@ -134,9 +178,7 @@ void Connection::refusePublish(const mqtt::Publish& publish, Reason reason,
   }
   engine_.counters().of(Refusal::kDenied).add();
   engine_.surroundings().report(Refusal::kDenied, who, text);
-  if (publish.qos == mqtt::Qos::k0) return;
-  sayAck(publish.qos == mqtt::Qos::k1 ? PacketType::kPuback : PacketType::kPubrec,
-         publish.packet_id, reason);
+  ackNow(publish, reason);
 }
 
 void Connection::onPubrel(const mqtt::Ack& ack) {
@@ -145,6 +187,10 @@ void Connection::onPubrel(const mqtt::Ack& ack) {
 }
 
 // ---- its acknowledgements
+
+void Connection::settle(const Publication& publication) {
+  if (publication.receipt() != nullptr) publication.receipt()->settled();
+}
 
 void Connection::acked(std::uint16_t id) {
   session_->inflight().done(id);
@@ -157,6 +203,7 @@ void Connection::onPuback(const mqtt::Ack& ack) {
   if (entry == nullptr) return;
   if (entry->message.qos != mqtt::Qos::k1)
     return broke({Reason::kProtocolError, "a PUBACK for a message of QoS 2"});
+  settle(*entry->message.publication);
   session_->unqueued(entry->message.publication->size());
   acked(ack.packet_id);
 }
@@ -209,6 +256,11 @@ bool Connection::canAnswer(std::size_t filters) {
   return false;
 }
 
+// IoT Hub's contract knows no QoS 2.
+mqtt::Qos Connection::grantedQos(const mqtt::Subscription& wish) const {
+  return session_->principal().isOfContract() ? std::min(wish.qos, mqtt::Qos::k1) : wish.qos;
+}
+
 Reason Connection::judge(const mqtt::Subscription& wish, std::size_t more) const {
   std::string_view filter = wish.filter;
   if (mqtt::isShared(filter)) {
@@ -223,7 +275,7 @@ Reason Connection::judge(const mqtt::Subscription& wish, std::size_t more) const
   if (!session_->hasFilter(wish.filter) &&  // One that is there is replaced [MQTT-3.8.4-3].
       session_->filters().size() + more >= engine_.limits().subscriptions)
     return Reason::kQuotaExceeded;
-  return static_cast<Reason>(wish.qos);
+  return static_cast<Reason>(grantedQos(wish));
 }
 
 void Connection::onSubscribe(const mqtt::Frame& frame) {
@@ -246,7 +298,7 @@ void Connection::onSubscribe(const mqtt::Frame& frame) {
     }
     Engine::Subscribed one;
     one.filter = wish.filter;
-    one.options = {wish.qos, wish.no_local, wish.retain_as_published,
+    one.options = {grantedQos(wish), wish.no_local, wish.retain_as_published,
                    subscribe.properties.subscription_id};
     one.retain_handling = wish.retain_handling;
     if (!session_->hasFilter(wish.filter)) ++fresh;

@@ -35,6 +35,7 @@ Engine::Engine(const Parts& parts)
       retained_(parts.limits),
       seen_(parts.engines),
       routing_(parts.routing),
+      desk_(parts.desk),
       resumes_(std::make_shared<Resumes>()),
       acks_(std::make_shared<AckInbox>(parts.wake)),
       read_buffer_(kReadBytes) {
@@ -198,6 +199,19 @@ Session* Engine::openSession(const std::shared_ptr<const Principal>& principal,
   sessions_.emplace(key, std::move(made));
   counters_.sessions.set(sessions_.size());
   return session;
+}
+
+SessionRef Engine::refOf(const Session& session) const {
+  return {index_, session.number(), session.key()};
+}
+
+void Engine::noteInterests(Session& session) {
+  if (desk_ == nullptr) return;
+  std::uint8_t interests = 0;
+  if (session.connection() != nullptr)
+    for (const Session::Filter& filter : session.filters()) interests |= interestsOf(filter.text);
+  if (std::exchange(session.interests, interests) == interests) return;
+  desk_->interested(refOf(session), session.principal().name(), interests);
 }
 
 void Engine::endSession(Session& session) {

@@ -69,6 +69,7 @@ class Engine {
     // From any thread: there is something for flush().
     std::function<void()> wake = {};
     Routing* routing = nullptr;  // Null: nothing goes by routes.
+    Desk* desk = nullptr;        // Null: nobody answers below $iothub/.
   };
   explicit Engine(const Parts& parts);
   ~Engine();
@@ -111,6 +112,10 @@ class Engine {
   // How many receivers are known of here: sessions, groups, and other shards.
   std::size_t publish(const PublicationRef& publication);
   Routing* routing() const { return routing_; }
+  Desk* desk() const { return desk_; }
+  SessionRef refOf(const Session& session) const;
+  // Its subscriptions or its connection changed: says so if it matters for IoT Hub's contract.
+  void noteInterests(Session& session);
   // What a client left behind: by the routes too, but nobody waits.
   void publishFor(const Principal& principal, const PublicationRef& publication);
   // From any thread: a route may have room for what this connection waits with.
@@ -179,6 +184,7 @@ class Engine {
   void retain(const PublicationRef& publication);
   void wantRetained(RetainedWanted wanted);
   void deliverRetained(const RetainedFound& found);
+  void deliverTo(const ToSession& one);
   void tellInterest(std::string_view filter, std::uint32_t members);
   std::uint64_t seenByAll() const;
   void sayWaiting();
@@ -212,6 +218,7 @@ class Engine {
   std::vector<std::uint64_t> seen_;  // Tickets, by engine.
   std::deque<WaitingSuback> waiting_;
   Routing* const routing_;
+  Desk* const desk_;
   const std::shared_ptr<Resumes> resumes_;  // Shared with the routes that are waited for.
   const std::shared_ptr<AckInbox> acks_;    // Shared with those that are waited for.
   AckAddress at_hand_;                      // Whose connection is null: nobody is answered.

@@ -52,8 +52,9 @@ namespace {
 class GoneSender final : public Routing::Sender {
  public:
   explicit GoneSender(const Principal& principal) : principal_(principal) {}
-  const Principal& principal() const override { return principal_; }
-  AckShare ack() override { return {}; }
+  const std::string& name() const override { return principal_.name(); }
+  bool mayActFor(std::string_view other) const override { return principal_.mayActFor(other); }
+  std::function<void(Kept)> kept() override { return {}; }
   std::function<void()> resume() override { return {}; }
 
  private:
@@ -180,6 +181,25 @@ void Engine::deliverRetained(const RetainedFound& found) {
   }
 }
 
+// ---- to one session
+
+void Engine::deliverTo(const ToSession& one) {
+  const auto at = sessions_.find(one.session.key);
+  if (at == sessions_.end() || at->second->number() != one.session.number) return;
+  Session& session = *at->second;
+  const Session::Filter* best = nullptr;
+  for (const Session::Filter& filter : session.filters()) {
+    if (!mqtt::matches(filter.text, one.publication->topic())) continue;
+    if (best == nullptr || best->options.qos < filter.options.qos) best = &filter;
+  }
+  if (best == nullptr) return;
+  Outgoing message;
+  message.publication = one.publication;
+  message.id = best->options.id;
+  message.qos = std::min(best->options.qos, one.publication->qos());
+  session.offer(std::move(message));
+}
+
 // ---- subscriptions
 
 void Engine::tellInterest(std::string_view filter, std::uint32_t members) {
@@ -206,6 +226,7 @@ void Engine::subscribe(Session& session, const std::vector<Subscribed>& filters,
       waiting.retained.push_back({index_, session.key(), std::string(one.filter), one.options});
   }
   counters_.subscriptions.set(tree_.subscriptions());
+  noteInterests(session);
   waiting.ticket = ticket_;
   waiting.session = session.key();
   waiting.connection = session.connection()->number();
@@ -222,6 +243,7 @@ void Engine::unsubscribe(Session& session, std::string_view filter) {
     tellInterest(filter, 0);
   }
   counters_.subscriptions.set(tree_.subscriptions());
+  noteInterests(session);
 }
 
 std::uint64_t Engine::seenByAll() const {
@@ -274,6 +296,7 @@ struct Engine::Hear {
   void operator()(std::unique_ptr<RetainedFound>& one) const { engine.deliverRetained(*one); }
   void operator()(std::unique_ptr<Arrival>& one) const { engine.arrive(one); }
   void operator()(Reconsider& one) const { engine.reconsider(one); }
+  void operator()(ToSession& one) const { engine.deliverTo(one); }
 };
 
 void Engine::take(Parcel parcel) { std::visit(Hear{*this}, parcel); }

@@ -33,7 +33,7 @@ EngineShard::EngineShard(std::shared_ptr<Shard> shard, const Options& options,
       closed_(options.closed),
       system_(options.system),
       engine_({options.limits, options.access, *this, options.homes, options.index, engines,
-               [this] { wake(); }, options.routing}),
+               [this] { wake(); }, options.routing, options.desk}),
       epoll_(shard_->io()),
       timer_(shard_->io()),
       outbox_(engines) {

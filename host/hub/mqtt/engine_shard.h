@@ -40,6 +40,7 @@ class EngineShard final : public Runnable, public TopicDoor, private Surrounding
     // does.
     std::function<std::vector<std::pair<std::string, std::string>>()> system = {};
     Routing* routing = nullptr;  // This shard's; null: nothing goes by routes.
+    Desk* desk = nullptr;
   };
   // Control thread.
   EngineShard(std::shared_ptr<Shard> shard, const Options& options, std::uint32_t engines);

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "host/hub/access.h"
+#include "host/hub/iothub/desk.h"
 #include "host/hub/mqtt/homes.h"
 #include "host/hub/mqtt/publication.h"
 #include "host/hub/mqtt/topic_tree.h"
@@ -69,7 +70,14 @@ struct Reconsider {
   Connections connections = Connections::kKeep;
 };
 
-using Parcel = std::variant<Fanout, ShareFanout, Interest, Seen, Retain, RetainedWanted,
-                            std::unique_ptr<RetainedFound>, std::unique_ptr<Arrival>, Reconsider>;
+// For one session alone, by those of its filters that match; nobody else's matter.
+struct ToSession {
+  SessionRef session;
+  PublicationRef publication;
+};
+
+using Parcel =
+    std::variant<Fanout, ShareFanout, Interest, Seen, Retain, RetainedWanted,
+                 std::unique_ptr<RetainedFound>, std::unique_ptr<Arrival>, Reconsider, ToSession>;
 
 }  // namespace kante::hub

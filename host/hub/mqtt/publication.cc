@@ -74,6 +74,7 @@ PublicationRef Publication::make(const Parts& parts) {
   made->qos_ = parts.qos;
   made->retain_ = parts.retain;
   made->publisher_ = parts.publisher;
+  made->receipt_ = parts.receipt;
   if (parts.properties != nullptr && parts.properties->message_expiry_s)
     made->expires_ns_ =
         parts.now_ns + std::int64_t{*parts.properties->message_expiry_s} * 1'000'000'000;

@@ -9,9 +9,11 @@
 
 #include <atomic>
 #include <cstdint>
+#include <memory>
 #include <string_view>
 #include <utility>
 
+#include "host/hub/mqtt/receipt.h"
 #include "host/message/message.h"
 #include "host/mqtt/packet.h"
 
@@ -31,6 +33,8 @@ class Publication {
     std::int64_t now_ns = 0;
     const mqtt::Properties* properties = nullptr;
     MessageRef message = {};  // Whose body is the payload; null: the payload is copied.
+    // Of what only one session gets; shared with nobody, but publications are made from parts.
+    std::shared_ptr<Receipt> receipt = {};
   };
   // At most the bytes of one packet each, so that their lengths fit.
   static PublicationRef make(const Parts& parts);
@@ -50,6 +54,7 @@ class Publication {
            payload_bytes_;
   }
   mqtt::Qos qos() const { return qos_; }
+  Receipt* receipt() const { return receipt_.get(); }  // Null: nobody wants to know.
   bool retain() const { return retain_; }
   std::uint64_t publisher() const { return publisher_; }
   bool expires() const { return expires_ns_ != kNever; }
@@ -77,6 +82,7 @@ class Publication {
   std::uint64_t publisher_ = 0;
   std::int64_t expires_ns_ = kNever;
   MessageRef message_;
+  std::shared_ptr<Receipt> receipt_;
 };
 
 class PublicationRef {

@@ -30,9 +30,11 @@ class Routing {
   class Sender {
    public:
     virtual ~Sender() = default;
-    virtual const Principal& principal() const = 0;
-    // Held until the message is on disk.  Empty: nobody is answered.
-    virtual AckShare ack() = 0;
+    virtual const std::string& name() const = 0;  // Of the principal.
+    virtual bool mayActFor(std::string_view principal) const = 0;
+    // Called once, on whatever thread, with whether the message is on disk; asked for once for each
+    // queue.  Empty: nobody is answered.
+    virtual std::function<void(Kept)> kept() = 0;
     // Called once at most, on whatever thread, when there may be room.  Empty: it does not wait,
     // and what has no room is dropped and counted.
     virtual std::function<void()> resume() = 0;

@@ -29,10 +29,12 @@ void Session::attach(Connection* connection) {
   cancel();
   will_ = {};
   ends_ns_ = will_ns_ = kNone;
+  engine_.noteInterests(*this);
 }
 
 void Session::leave(WillIs will, std::int64_t now_ns) {
   connection_ = nullptr;
+  engine_.noteInterests(*this);
   forgetQos0();
   if (will == WillIs::kGone) will_ = {};
   ends_ns_ = expiry_s_ == kForever ? kNone : now_ns + std::int64_t{expiry_s_} * kSecond;

@@ -84,6 +84,7 @@ class Session final : public Deadline {
 
   // For one walk over the subscriptions that a topic matches.
   std::uint64_t walk = 0;
+  std::uint8_t interests = 0;  // As the desk was told.
   std::size_t match = 0;
 
  private:

@@ -60,8 +60,9 @@ class Device final : public hub::Principal {
 
 struct TestSender final : hub::Routing::Sender {
   explicit TestSender(const hub::Principal& who) : principal_(who) {}
-  const hub::Principal& principal() const override { return principal_; }
-  hub::AckShare ack() override { return {}; }
+  const std::string& name() const override { return principal_.name(); }
+  bool mayActFor(std::string_view other) const override { return principal_.mayActFor(other); }
+  std::function<void(hub::Kept)> kept() override { return {}; }
   std::function<void()> resume() override {
     if (!waits) return {};
     return [this] { ++resumed; };
@@ -129,7 +130,7 @@ class TopicRoutesTest : public ShardFixture {
   NotedSink upstream_;
   Collector collector_;
   ModuleSpec source_, sink_;
-  TopicRoutes topics_{"edge", sources_, {shards_[0]}};
+  TopicRoutes topics_{"edge", sources_, {shards_[0]}, [](auto task) { task(); }};
   std::shared_ptr<Lane> at_source_ = lane(0, "a"), at_sink_ = lane(1, "b");
   std::shared_ptr<RouteTable> table_;
   Device car_{"device/car"};

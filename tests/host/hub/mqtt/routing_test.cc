@@ -17,9 +17,9 @@ struct WishedRouting final : Routing {
     ++asked;
     if (answer.taken == Taken::kHeld && (resume = sender.resume())) return answer;
     if (answer.taken == Taken::kHeld) return {};
-    taken.push_back(sender.principal().name() + " " + std::string(publish.topic) + " " +
+    taken.push_back(sender.name() + " " + std::string(publish.topic) + " " +
                     std::string(publish.payload));
-    if (keeps) shares.push_back(sender.ack());
+    if (keeps) kept.push_back(sender.kept());
     return answer;
   }
   void serve(TopicDoor&) override {}
@@ -28,7 +28,7 @@ struct WishedRouting final : Routing {
   bool keeps = false;
   int asked = 0;
   std::vector<std::string> taken;
-  std::vector<AckShare> shares;
+  std::vector<std::function<void(Kept)>> kept;
   std::function<void()> resume;
 };
 
@@ -80,7 +80,7 @@ TEST_F(RoutingTest, TheAnswerWaitsForTheDisk) {
   auto car = watcher("car");
   car->publish("a", "x", Qos::k1, 1);
   EXPECT_FALSE(car->hasMore());
-  routing_.shares[0].release(Kept::kYes);
+  routing_.kept[0](Kept::kYes);
   world_.settle();
   EXPECT_EQ(car->next().type, PacketType::kPuback);
 }

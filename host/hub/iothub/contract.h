@@ -1,0 +1,114 @@
+// IoT Hub's contract for devices and modules, but for telemetry, which routes take: twins, direct
+// methods and cloud-to-device messages over MQTT's topics, and the same for protocols that call
+// DeviceApi.
+//
+// Lives on the control thread; what the shards say is posted there, bounded.  Twins and methods are
+// those of the whole gateway, so an operator, a module and the cloud reach a device the same way.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "host/hub/device_api.h"
+#include "host/hub/iothub/cloud_messages.h"
+#include "host/hub/iothub/desk.h"
+#include "host/hub/methods.h"
+#include "host/hub/mqtt/publication.h"
+#include "host/hub/twins.h"
+
+namespace kante {
+class Clock;
+class MetricWriter;
+}  // namespace kante
+
+namespace kante::hub {
+
+class Contract final : public Desk, public DeviceApi {
+ public:
+  static constexpr std::uint32_t kAskedMax = 4096;  // What clients ask and have no answer to yet.
+  static constexpr std::size_t kMethodsMax = 2048;  // Calls whose answers clients may still say.
+
+  struct Parts {
+    boost::asio::io_context& control;
+    Twins& twins;
+    Methods& methods;
+    Store& store;
+    const Clock& clock;
+    std::string gateway_id;
+    // Any thread.  A receipt comes along with what is to be settled.
+    std::function<void(const SessionRef&, const PublicationRef&)> deliver;
+    // Telemetry, by the routes; control thread.
+    std::function<void(const std::string& principal, DeviceMessage, Done)> telemetry;
+  };
+  static Result<std::unique_ptr<Contract>> open(Parts parts);
+  ~Contract() override;
+  Contract(const Contract&) = delete;
+  Contract& operator=(const Contract&) = delete;
+
+  // ---- Desk; any thread ----
+  bool asked(const SessionRef& from, const std::shared_ptr<const Principal>& principal,
+             const ContractTopic& topic, std::string_view payload) override;
+  void interested(const SessionRef& session, const std::string& principal,
+                  std::uint8_t interests) override;
+
+  // ---- DeviceApi ----
+  void send(const Asker& asker, const std::string& principal, DeviceMessage message,
+            Done done) override;
+  void invoke(const Asker& asker, MethodRequest request, Methods::Answer answer) override;
+  void receive(const Asker& asker, Received received) override;
+  void settle(const Asker& asker, const std::string& lock_token, Settlement how,
+              Done done) override;
+  void sendTo(const std::string& device, DeviceMessage message, Done done) override;
+
+  void collect(MetricWriter& metrics) const;  // Control thread.
+
+ private:
+  struct Listener {
+    SessionRef session;
+    std::uint8_t interests = 0;
+  };
+  // Of a principal that has sessions.
+  struct Here {
+    std::vector<Listener> listeners;
+    Methods::Registration methods;
+    SessionRef cloud;  // Who gets cloud-to-device messages; number 0: nobody.
+  };
+  struct Asked;
+  struct OpenCall {
+    std::uint64_t call = 0;
+    std::string principal;
+  };
+
+  explicit Contract(Parts parts);
+  void post(std::function<void()> task);
+  void answer(const Asked& asked);
+  void getTwin(const Asked& asked);
+  void report(const Asked& asked);
+  void methodAnswered(const Asked& asked);
+  void listen(const SessionRef& session, const std::string& principal, std::uint8_t interests);
+  void serve(const std::string& principal, Here& here);
+  void call(const std::string& principal, const MethodCall& call);
+  void desiredChanged(const Twins::Change& change);
+  void sayTwin(const SessionRef& to, int status, const std::string& rid, std::string_view body);
+  // `keeper` may be null.
+  void say(const SessionRef& to, std::string_view topic, std::string_view payload);
+
+  const Parts parts_;
+  const std::shared_ptr<Contract*> alive_;  // Null inside: gone.  Watched by tasks on their way.
+  std::unique_ptr<CloudMessages> cloud_;
+  std::map<std::string, Here> here_;       // By principal.
+  std::map<std::string, OpenCall> calls_;  // By rid, in lower case.
+  std::deque<std::string> rids_;           // The oldest first.
+  Twins::Subscription desired_;
+  std::atomic<std::uint32_t> open_{0};
+  std::uint64_t methods_ = 0;
+  std::uint64_t patches_ = 0;
+};
+
+}  // namespace kante::hub

@@ -1,0 +1,268 @@
+// IoT Hub's contract without shards: what clients ask, and what comes back to their sessions.
+#include "host/hub/iothub/contract.h"
+
+#include <gmock/gmock.h>
+
+#include <boost/asio/io_context.hpp>
+
+#include "host/base/durable_map.h"
+#include "tests/host/store/store_fixture.h"
+#include "tests/support/eventually.h"
+
+namespace kante::hub {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::StartsWith;
+
+class Client final : public Principal {
+ public:
+  explicit Client(std::string name) : name_(std::move(name)) {}
+  const std::string& name() const override { return name_; }
+  bool mayPublish(std::string_view topic) const override { return topic != forbidden; }
+  bool maySubscribe(std::string_view) const override { return true; }
+  bool mayCall(std::string_view target, std::string_view) const override {
+    return target == callable;
+  }
+  bool mayUseTwin(std::string_view) const override { return has_twin; }
+  std::string forbidden, callable;
+  bool has_twin = true;
+
+ private:
+  const std::string name_;
+};
+
+class ContractTest : public StoreTest {
+ protected:
+  void SetUp() override {
+    open();
+    twins_ = std::move(*Twins::open(map_));
+    reopen();
+  }
+  void reopen() {
+    contract_.reset();
+    run();
+    auto opened = Contract::open(
+        {io_, *twins_, methods_, *store_, clock_, "edge",
+         [this](const SessionRef& session, const PublicationRef& publication) {
+           said_.push_back(session.key + " " + std::string(publication->topic()) + " " +
+                           std::string(publication->payload()));
+           publications_.push_back(publication);
+         },
+         [this](const std::string& principal, DeviceMessage message, DeviceApi::Done done) {
+           sent_.push_back(principal + " " + message.body);
+           done({});
+         }});
+    ASSERT_TRUE(opened) << opened.error().text;
+    contract_ = std::move(*opened);
+  }
+  void run() {
+    io_.restart();
+    io_.poll();
+  }
+  // Runs the control thread until it is so; the store answers from its own.
+  bool until(const std::function<bool()>& so) {
+    return eventually([&] {
+      run();
+      return so();
+    });
+  }
+  void ask(const std::string& topic, const std::string& payload = "") {
+    EXPECT_TRUE(contract_->asked(session_, car_, parseContractTopic(topic), payload));
+    run();
+  }
+  void listen(std::uint8_t interests) {
+    contract_->interested(session_, car_->name(), interests);
+    run();
+  }
+  std::vector<std::string> said() { return std::exchange(said_, {}); }
+  Status sendTo(const std::string& body) {
+    std::optional<Status> result;
+    DeviceMessage message;
+    message.body = body;
+    message.properties = {{"p", "1"}};
+    contract_->sendTo("device/car", std::move(message), [&](Status status) { result = status; });
+    EXPECT_TRUE(until([&] { return result.has_value(); }));
+    return result.value();
+  }
+  std::optional<DeviceApi::CloudMessage> receive() {
+    std::optional<std::optional<DeviceApi::CloudMessage>> result;
+    contract_->receive(car_, [&](auto got) { result = got ? *got : std::nullopt; });
+    EXPECT_TRUE(until([&] { return result.has_value(); }));
+    return result.value();
+  }
+  Status settle(const std::string& token, DeviceApi::Settlement how) {
+    std::optional<Status> result;
+    contract_->settle(car_, token, how, [&](Status status) { result = status; });
+    EXPECT_TRUE(until([&] { return result.has_value(); }));
+    return result.value();
+  }
+
+  boost::asio::io_context io_;
+  MemoryMap map_;
+  std::unique_ptr<Twins> twins_;
+  Methods methods_{io_};
+  std::vector<std::string> said_;
+  std::vector<PublicationRef> publications_;
+  std::vector<std::string> sent_;
+  std::shared_ptr<Client> car_ = std::make_shared<Client>("device/car");
+  SessionRef session_{0, 7, "s"};
+  std::unique_ptr<Contract> contract_;
+};
+
+TEST_F(ContractTest, ATwinIsGotAndReported) {
+  ask("$iothub/twin/GET/?$rid=1");
+  EXPECT_THAT(said(), ElementsAre("s $iothub/twin/res/200/?$rid=1 "
+                                  R"({"desired":{"$version":0},"reported":{"$version":0}})"));
+  ask("$iothub/twin/PATCH/properties/reported/?$rid=a-B", R"({"speed":{"max":1},"gone":null})");
+  EXPECT_THAT(said(), ElementsAre("s $iothub/twin/res/204/?$rid=a-B "));
+  EXPECT_EQ(twins_->reported("device/car").json, R"({"speed":{"max":1}})");
+  ask("$iothub/twin/PATCH/properties/reported/?", R"({"quiet":1})");
+  EXPECT_THAT(said(), IsEmpty()) << "nobody asked for an answer";
+  EXPECT_EQ(twins_->reported("device/car").version, 2u);
+}
+
+TEST_F(ContractTest, AReportThatBreaksARuleIs400AndOneThatIsNotGranted403) {
+  for (const char* bad : {"", "[]", "{", R"({"$version":1})", R"({"a.b":1})", R"({"a":[null]})"}) {
+    ask("$iothub/twin/PATCH/properties/reported/?$rid=1", bad);
+    EXPECT_THAT(said(), ElementsAre("s $iothub/twin/res/400/?$rid=1 ")) << bad;
+  }
+  car_->has_twin = false;
+  ask("$iothub/twin/PATCH/properties/reported/?$rid=1", "{}");
+  ask("$iothub/twin/GET/?$rid=2");
+  EXPECT_THAT(said(),
+              ElementsAre("s $iothub/twin/res/403/?$rid=1 ", "s $iothub/twin/res/403/?$rid=2 "));
+}
+
+TEST_F(ContractTest, ADesiredPatchReachesWhoSubscribed) {
+  ASSERT_TRUE(twins_->patchDesired("device/car", R"({"a":1,"b":{"c":1}})"));
+  EXPECT_THAT(said(), IsEmpty());
+  listen(kDesiredPatches);
+  ASSERT_TRUE(twins_->patchDesired("device/car", R"({"a":null})"));
+  ASSERT_TRUE(twins_->patchDesired("device/van", R"({"a":1})"));
+  EXPECT_THAT(said(), ElementsAre("s $iothub/twin/PATCH/properties/desired/?$version=2 "
+                                  R"({"a":null,"$version":2})"));
+  ASSERT_TRUE(twins_->replaceDesired("device/car", R"({"b":{"d":2}})"));
+  EXPECT_THAT(said(), ElementsAre("s $iothub/twin/PATCH/properties/desired/?$version=3 "
+                                  R"({"b":{"c":null,"d":2},"$version":3})"))
+      << "what was replaced as a whole comes as a patch too";
+  listen(0);
+  ASSERT_TRUE(twins_->patchDesired("device/car", R"({"a":1})"));
+  EXPECT_THAT(said(), IsEmpty());
+}
+
+TEST_F(ContractTest, AMethodGoesDownAndItsAnswerUp) {
+  std::vector<std::string> answers;
+  const auto invoke = [&] {
+    methods_.invoke({"device/car", "reset", R"({"hard":true})"}, [&](int status, auto payload) {
+      answers.push_back(std::to_string(status) + payload);
+    });
+    run();
+  };
+  invoke();
+  EXPECT_THAT(answers, ElementsAre(HasSubstr("404")));
+  listen(kMethodCalls);
+  invoke();
+  const auto down = said();
+  ASSERT_EQ(down.size(), 1u);
+  EXPECT_THAT(down[0], StartsWith("s $iothub/methods/POST/reset/?$rid="));
+  EXPECT_THAT(down[0], HasSubstr(R"( {"hard":true})"));
+  const std::string rid = down[0].substr(35, 36);
+  EXPECT_EQ(rid[8], '-');
+  EXPECT_EQ(rid[14], '4');
+  // Another device cannot answer for it.
+  const auto van = std::make_shared<Client>("device/van");
+  const std::string topic = "$iothub/methods/res/201/?$rid=" + rid;
+  (void)contract_->asked(session_, van, parseContractTopic(topic), "\"mine\"");
+  run();
+  EXPECT_EQ(answers.size(), 1u);
+  ask(topic, R"({"done":true})");
+  EXPECT_THAT(answers.back(), R"(201{"done":true})");
+  ask(topic, "again");
+  EXPECT_EQ(answers.size(), 2u);
+  invoke();
+  listen(0);
+  run();
+  EXPECT_THAT(answers.back(), HasSubstr("404")) << "it left before it answered";
+}
+
+TEST_F(ContractTest, TooMuchAtOnceIsSaidSo) {
+  const auto topic = parseContractTopic("$iothub/twin/GET/?$rid=1");
+  for (std::uint32_t i = 0; i < Contract::kAskedMax; ++i)
+    ASSERT_TRUE(contract_->asked(session_, car_, topic, ""));
+  EXPECT_FALSE(contract_->asked(session_, car_, topic, ""));
+  run();
+  EXPECT_TRUE(contract_->asked(session_, car_, topic, ""));
+}
+
+TEST_F(ContractTest, ACloudMessageWaitsForItsDeviceAndIsSettledByIt) {
+  ASSERT_TRUE(sendTo("one"));
+  ASSERT_TRUE(sendTo("two"));
+  reopen();  // And for the host.
+  listen(kCloudMessages);
+  ASSERT_TRUE(until([&] { return said_.size() == 2; }));
+  EXPECT_THAT(said_[0], StartsWith("s devices/car/messages/devicebound/p=1&%24.ctime="));
+  EXPECT_THAT(said_[1], HasSubstr(" two"));
+  publications_[0]->receipt()->settled();
+  publications_.clear();  // The second was lost with its session.
+  said();
+  ASSERT_TRUE(until([&] { return said_.size() == 1; }));
+  EXPECT_THAT(said_[0], HasSubstr(" two"));
+  publications_[0]->receipt()->settled();
+  publications_.clear();
+  listen(0);
+  EXPECT_FALSE(receive());
+}
+
+TEST_F(ContractTest, OverHttpsAMessageIsLockedUntilItIsSettled) {
+  EXPECT_FALSE(receive());
+  ASSERT_TRUE(sendTo("one"));
+  const auto first = receive();
+  ASSERT_TRUE(first);
+  EXPECT_EQ(first->message.view().body(), "one");
+  EXPECT_EQ(first->delivered, 0u);
+  EXPECT_FALSE(receive()) << "it is locked";
+  EXPECT_EQ(settle("nonsense", DeviceApi::Settlement::kComplete).error().code, Errc::kNotFound);
+  ASSERT_TRUE(settle(first->lock_token, DeviceApi::Settlement::kAbandon));
+  const auto again = receive();
+  ASSERT_TRUE(again);
+  EXPECT_GE(again->delivered, 1u);
+  ASSERT_TRUE(settle(again->lock_token, DeviceApi::Settlement::kComplete));
+  EXPECT_FALSE(receive());
+}
+
+TEST_F(ContractTest, ADeviceHasAtMostFiftyWaiting) {
+  for (std::size_t i = 0; i < DeviceApi::kCloudMessagesMax; ++i) ASSERT_TRUE(sendTo("x"));
+  EXPECT_EQ(sendTo("x").error().code, Errc::kLimit);
+  std::optional<Status> result;
+  contract_->sendTo("module/filter", {}, [&](Status status) { result = status; });
+  run();
+  EXPECT_EQ(result->error().code, Errc::kInvalid);
+}
+
+TEST_F(ContractTest, OtherProtocolsAskByTheSameGrants) {
+  std::vector<std::string> outcomes;
+  const auto done = [&](const Status& status) {
+    outcomes.push_back(status ? "done" : status.error().text);
+  };
+  contract_->send(car_, "device/car", {"{}"}, done);
+  contract_->send(car_, "device/van", {"{}"}, done);
+  car_->forbidden = "devices/car/messages/events";
+  contract_->send(car_, "device/car", {"{}"}, done);
+  run();
+  EXPECT_THAT(outcomes, ElementsAre("done", "device/car may not send as device/van",
+                                    "device/car may not send as device/car"));
+  EXPECT_THAT(sent_, ElementsAre("device/car {}"));
+  std::vector<int> statuses;
+  const auto answer = [&](int status, const std::string&) { statuses.push_back(status); };
+  contract_->invoke(car_, {"module/a", "m"}, answer);
+  car_->callable = "module/a";
+  contract_->invoke(car_, {"module/a", "m"}, answer);
+  run();
+  EXPECT_THAT(statuses, ElementsAre(DeviceApi::kMethodDenied, kMethodNotFound));
+}
+
+}  // namespace
+}  // namespace kante::hub
