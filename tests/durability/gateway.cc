@@ -111,15 +111,13 @@ void Gateway::configure(const GatewaySetting& setting) {
 }
 
 void Gateway::writeDeployment() {
-  // Its books grow no further than that.
-  const char* limits = setting_.placement == "sandbox" ? R"("limits":{"data_mb":1024},)" : "";
-  const auto load = [this, limits](int first) {
+  const auto load = [this](int first) {
     return fmt::format(
-        R"({{"bundle":"{}/durability-load.kmod","placement":"{}","stop_ms":100,{})"
+        R"({{"bundle":"{}/durability-load.kmod","placement":"{}","stop_ms":100,)"
         R"("grants":{{"files":{{"read":["{}"],"write":["{}"]}}}},)"
         R"("config":{{"first":{},"burst":{},"period_us":{},"bytes":{},"count":{},"folder":"{}"}}}})",
-        programs_.modules, setting_.placement, limits, bookFolder(), bookFolder(), first,
-        setting_.burst, setting_.period_us, setting_.bytes, setting_.count, bookFolder());
+        programs_.modules, setting_.placement, bookFolder(), bookFolder(), first, setting_.burst,
+        setting_.period_us, setting_.bytes, setting_.count, bookFolder());
   };
   const auto route = [](const char* module, const char* output, int priority) {
     return fmt::format(R"({{"route":"FROM /messages/modules/{}/outputs/{} INTO $upstream",)"
