@@ -40,7 +40,7 @@ const char* name(DeploymentState state) {
 
 Result<ResolvedDeployment> Agent::State::resolve(const Deployment& deployment,
                                                  const ApplyRequest* request) {
-  ResolveFrom from{parts.bundles, {}, {}, {}, parts.upstream, parts.topics};
+  ResolveFrom from{parts.bundles, {}, {}, {}, parts.upstream, parts.topics, parts.elsewhere};
   if (request != nullptr) {
     const auto rebind = request->rebind == ApplyRequest::Rebind::kYes
                             ? AdmissionPolicy::Rebind::kYes

@@ -120,6 +120,8 @@ class Agent {
     // Of bundles that are kept besides those of deployments; empty: none.
     std::function<std::set<std::string>()> kept = nullptr;
     Topics topics = Topics::kServed;
+    // Whether a module that no deployment names comes as a client of the hub; empty: none does.
+    std::function<bool(const std::string& module)> elsewhere = nullptr;
   };
 
   static Result<std::unique_ptr<Agent>> open(Parts parts);

@@ -200,7 +200,7 @@ Result<ResolvedDeployment> resolveDeployment(const Deployment& deployment, const
   std::sort(resolved.digests.begin(), resolved.digests.end());
   resolved.digests.erase(std::unique(resolved.digests.begin(), resolved.digests.end()),
                          resolved.digests.end());
-  KANTE_CHECK(checkRoutes(deployment.routes, resolved.target.modules, from.upstream, from.topics));
+  KANTE_CHECK(checkRoutes(deployment.routes, resolved.target.modules, from));
   for (const RouteEntry& route : deployment.routes) resolved.target.routes.push_back(route.spec);
   resolved.deployment = withBundles(deployment, digests);
   if (resolved.deployment.json.size() > kDeploymentBytesMax)

@@ -20,6 +20,7 @@ struct ResolveFrom {
   std::map<std::string, std::string> uploads;  // Path as in the document → digest in the store.
   Upstream upstream = Upstream::kServed;
   Topics topics = Topics::kServed;
+  std::function<bool(const std::string& module)> elsewhere = nullptr;
 };
 
 struct ResolvedDeployment {

@@ -35,8 +35,8 @@ std::string orNearest(const std::string& wrong, const std::vector<std::string>& 
 
 class RouteChecker {
  public:
-  RouteChecker(std::span<const ModuleSpec> modules, Upstream upstream, Topics topics)
-      : modules_(modules), upstream_(upstream), topics_(topics) {
+  RouteChecker(std::span<const ModuleSpec> modules, const ResolveFrom& ends)
+      : modules_(modules), ends_(ends) {
     for (const ModuleSpec& module : modules) names_.push_back(module.name);
   }
 
@@ -51,8 +51,11 @@ class RouteChecker {
   }
 
  private:
+  bool isElsewhere(const std::string& module) const {
+    return ends_.elsewhere && ends_.elsewhere(module);
+  }
   Status checkTopics(const RouteEntry& entry) const {
-    if (topics_ == Topics::kServed) return {};
+    if (ends_.topics == Topics::kServed) return {};
     return failAt(entry.text_pointer, Errc::kInvalid,
                   "MqttTopic, but this gateway serves no MQTT clients; set [hub.mqtt] listen");
   }
@@ -88,6 +91,7 @@ class RouteChecker {
     const auto module = std::find_if(modules_.begin(), modules_.end(), [&](const auto& one) {
       return equalNoCase(one.name, parts[2]);
     });
+    if (module == modules_.end() && isElsewhere(parts[2])) return {};
     if (module == modules_.end())
       return failAt(entry.text_pointer, Errc::kInvalid,
                     "FROM names the module \"" + parts[2] + "\", which is not in the deployment" +
@@ -104,7 +108,7 @@ class RouteChecker {
   }
 
   Status checkUpstream(const RouteEntry& entry) const {
-    if (upstream_ == Upstream::kAbsent)
+    if (ends_.upstream == Upstream::kAbsent)
       return failAt(entry.text_pointer, Errc::kInvalid,
                     "INTO $upstream, but this gateway has no uplink; set [uplink] kind");
     if (entry.spec.durable == false)
@@ -128,6 +132,7 @@ class RouteChecker {
   Status checkModule(const RouteEntry& entry, const Sink& sink) const {
     const auto module = std::find_if(modules_.begin(), modules_.end(),
                                      [&](const auto& one) { return one.name == sink.module; });
+    if (module == modules_.end() && isElsewhere(sink.module)) return checkTopic(entry);
     if (module == modules_.end())
       return failAt(entry.text_pointer, Errc::kInvalid,
                     "INTO names the module \"" + sink.module +
@@ -160,8 +165,7 @@ class RouteChecker {
   }
 
   std::span<const ModuleSpec> modules_;
-  Upstream upstream_;
-  Topics topics_;
+  const ResolveFrom& ends_;
   std::vector<std::string> names_;
 };
 
@@ -187,7 +191,7 @@ Status refuseCycles(const RouteSet& set, const std::vector<RouteEntry>& routes,
 }  // namespace
 
 Status checkRoutes(const std::vector<RouteEntry>& routes, std::span<const ModuleSpec> modules,
-                   Upstream upstream, Topics topics) {
+                   const ResolveFrom& ends) {
   if (routes.size() > kRoutesMax)
     return failAt("/routes", Errc::kLimit, "at most " + std::to_string(kRoutesMax) + " routes");
   std::vector<RouteDefinition> definitions;
@@ -200,7 +204,7 @@ Status checkRoutes(const std::vector<RouteEntry>& routes, std::span<const Module
     return failAt(routes[error.definition].text_pointer, Errc::kInvalid,
                   "character " + std::to_string(error.error.position) + ": " + error.error.text);
   }
-  const RouteChecker checker(modules, upstream, topics);
+  const RouteChecker checker(modules, ends);
   for (std::size_t i = 0; i < routes.size(); ++i)
     KANTE_CHECK(checker.check(routes[i], set->routes()[i]));
   return refuseCycles(*set, routes, modules);

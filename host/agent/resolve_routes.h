@@ -12,6 +12,6 @@ namespace kante {
 // `modules`: all of the deployment, with inputs and outputs of their manifests.  Errors begin with
 // the JSON pointer, and name the character for a text that does not compile.
 Status checkRoutes(const std::vector<RouteEntry>& routes, std::span<const ModuleSpec> modules,
-                   Upstream upstream, Topics topics);
+                   const ResolveFrom& ends);
 
 }  // namespace kante

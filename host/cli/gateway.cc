@@ -164,6 +164,10 @@ struct Gateway::State {
   BlameParts blameParts() { return {*crash_page, *store, log, events, clock}; }
   void startDeployment(std::function<void(Status)> ready);
   void reportDistrust();
+  // A module of this gateway that comes as a client: a container.
+  bool isElsewhere(const std::string& module) const {
+    return identity->isRegistered("device/" + options.config.gateway.id + "/module/" + module);
+  }
   void applyFile(std::function<void(Status)> ready);
   Agent::Handover handover();
   void leave(std::function<void()> done);
@@ -306,6 +310,7 @@ Status Gateway::State::openModules() {
   host.devices = devices.get();
   host.crash_page = crash_page.get();
   host.upstream = upstream.get();
+  host.elsewhere = [this](const std::string& module) { return isElsewhere(module); };
   host.store = store.get();
   host.door = door;
   host.load = [this](const std::string& digest,
@@ -360,6 +365,7 @@ Status Gateway::State::openAgent() {
                      }};
   if (const auto& blame = crash_page->blame())
     parts.last_end = "module " + blame->module + " brought it down: " + blame->reason;
+  parts.elsewhere = [this](const std::string& module) { return isElsewhere(module); };
   parts.topics = hub ? Topics::kServed : Topics::kAbsent;
   parts.kept = [this] { return versions->digests(); };
   KANTE_TRY(opened, Agent::open(std::move(parts)));

@@ -108,7 +108,8 @@ Status LocalModuleHost::prepareRoutes() {
   }
   KANTE_TRY(table, RouteTable::make(now.target.routes, places,
                                     {options_.gateway_id, sources_, options_.upstream,
-                                     inputs_ ? &*inputs_ : nullptr, table_.get(), topics_.get()}));
+                                     inputs_ ? &*inputs_ : nullptr, table_.get(), topics_.get(),
+                                     options_.elsewhere ? &options_.elsewhere : nullptr}));
   now.table = std::move(table);
   return {};
 }

@@ -184,7 +184,7 @@ bool Instance::hasCredit(std::uint32_t output, const std::vector<Target>& target
     if (target.link != nullptr) {
       const Link& link = *target.link;
       if (link.when_full != WhenFull::kBlock || link.hasCredit(bytes) || link.stalled()) continue;
-    } else if (target.topic != nullptr || target.durable->hasRoom()) {
+    } else if (target.durable == nullptr || target.durable->hasRoom()) {
       continue;  // Topics never wait.
     }
     block(output, target, bytes);
@@ -214,7 +214,7 @@ void Instance::handTopic(const Target& target, const MessageRef& message, const 
   RouteCounts& counts = table_->counts(target.route);
   TopicSink::Onward onward{
       {}, message, hop.source, static_cast<std::uint8_t>(hop.hops + 1), target.ttl_s};
-  if (!target.topic->fill({message.view(), hop.source, hop.arrived_ns}, onward.topic))
+  if (!fillTopic(target, {message.view(), hop.source, hop.arrived_ns}, onward.topic))
     return count(counts.dropped, DropReason::kNoRoute);
   counts.delivered.fetch_add(1, std::memory_order_relaxed);
   table_->topics()->publish(shard(), std::move(onward));

@@ -5,6 +5,9 @@
 #include <set>
 
 #include "host/base/metrics.h"
+#include "host/hub/iothub/contract_topic.h"
+#include "host/hub/iothub/property_bag.h"
+#include "host/mqtt/packet.h"
 #include "host/route/lexer.h"
 
 namespace kante {
@@ -73,6 +76,13 @@ bool looksAtDevices(const SourcePattern& source) {
 }
 
 }  // namespace
+
+bool fillTopic(const Target& target, const RouteInput& input, std::string& topic) {
+  if (target.topic != nullptr) return target.topic->fill(input, topic);
+  topic = *target.input;
+  hub::writeBag(input.message, input.source, topic);
+  return topic.size() <= mqtt::kTextBytesMax;
+}
 
 void keepBestOfEachSink(std::vector<Target>& targets) {
   std::stable_sort(targets.begin(), targets.end(), [](const Target& a, const Target& b) {
@@ -163,7 +173,8 @@ Status RouteTable::addTarget(std::uint32_t route, const std::vector<Place>& plac
                 "MqttTopic(…), but this gateway serves no MQTT clients: set [hub.mqtt] listen");
   takes_topics_ = takes_topics_ || from_topics;
   names_devices_ = names_devices_ || looksAtDevices(compiled.source);
-  Target target{route, spec.priority, spec.ttl_s, compiled.sink_number, nullptr, nullptr, nullptr};
+  Target target{route,   spec.priority, spec.ttl_s, compiled.sink_number,
+                nullptr, nullptr,       nullptr,    nullptr};
   switch (compiled.sink.kind) {
     case Sink::Kind::kUpstream:
       if (parts.upstream == nullptr) {
@@ -184,6 +195,19 @@ Status RouteTable::addTarget(std::uint32_t route, const std::vector<Place>& plac
 Status RouteTable::addModuleTarget(std::uint32_t route, const std::vector<Place>& places,
                                    const Parts& parts, Target target) {
   const RouteSpec& spec = specs_[route];
+  const Sink& sink = set_.routes()[route].sink;
+  const bool runs = std::any_of(places.begin(), places.end(), [&](const Place& place) {
+    return place.spec->name == sink.module;
+  });
+  if (!runs && topics_ != nullptr && parts.elsewhere != nullptr &&
+      (*parts.elsewhere)(sink.module)) {
+    std::string& topic = client_inputs_[sink.text];
+    topic = hub::inputTopic(parts.gateway_id, sink.module, sink.input);
+    target.input = &topic;
+    targets_.push_back(target);
+    client_targets_.push_back(target);
+    return {};
+  }
   Target durable = target;
   if (by_queue_[route]) {
     if (parts.inputs == nullptr)

@@ -30,10 +30,15 @@ struct Target {
   std::uint8_t priority = 9;
   std::uint32_t ttl_s = 0;
   std::uint32_t sink_number = 0;
-  Link* link = nullptr;  // Exactly one of the three.
+  Link* link = nullptr;  // Exactly one of the four.
   DurableSink* durable = nullptr;
   const TopicTemplate* topic = nullptr;
+  const std::string* input = nullptr;  // Of a module that is a client: its topic without the bag.
 };
+
+// The topic that a message goes to by `topic` or `input`; false: a placeholder has no value.
+bool fillTopic(const Target& target, const RouteInput& input, std::string& topic);
+
 
 // Of several routes into one sink the best priority wins, the first defined among equals.
 void keepBestOfEachSink(std::vector<Target>& targets);
@@ -64,6 +69,8 @@ class RouteTable {
     // counts.
     const RouteTable* previous = nullptr;
     TopicSink* topics = nullptr;  // Null: a route from or into topics is refused.
+    // Whether a module that is not in the table comes as a client; null: none does.
+    const std::function<bool(const std::string& module)>* elsewhere = nullptr;
   };
 
   // kInvalid and kNotFound name the route.
@@ -126,6 +133,7 @@ class RouteTable {
   std::vector<std::shared_ptr<RouteCounts>> counts_;  // By route.
   std::vector<Target> targets_;                       // By route, for modules.
   std::vector<Target> client_targets_;                // The same for clients of the hub.
+  std::map<std::string, std::string> client_inputs_;  // Topics by sink.
   TopicSink* topics_ = nullptr;
   std::vector<bool> by_queue_;  // By route: whether anything goes by one.
   bool takes_topics_ = false;

@@ -135,7 +135,7 @@ void TopicPart::handDurable(const Target& target, const MessageRef& message, con
 
 void TopicPart::handTopic(const Target& target, const MessageRef& message, const Hop& hop) {
   RouteCounts& counts = table_->counts(target.route);
-  if (!target.topic->fill({message.view(), hop.source, hop.arrived_ns}, topic_))
+  if (!fillTopic(target, {message.view(), hop.source, hop.arrived_ns}, topic_))
     return count(counts.dropped, DropReason::kNoRoute);
   counts.delivered.fetch_add(1, std::memory_order_relaxed);
   publish({topic_, message, hop.source, static_cast<std::uint8_t>(hop.hops + 1), target.ttl_s});

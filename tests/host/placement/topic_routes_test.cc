@@ -13,6 +13,7 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::StartsWith;
 using ::testing::UnorderedElementsAre;
 using Taken = hub::Routing::Taken;
 
@@ -233,6 +234,33 @@ TEST_F(TopicRoutesTest, AModulesMessageGoesToTopicsWithoutACopyOfItsBody) {
     EXPECT_EQ(properties.user_properties, 1u);
     door_.last.reset();
   });
+}
+
+TEST_F(TopicRoutesTest, AModuleThatIsAClientHasInputs) {
+  const std::function<bool(const std::string&)> elsewhere = [](const std::string& module) {
+    return module == "legacy";
+  };
+  RouteSpec spec;
+  spec.name = "r";
+  spec.text = "FROM /messages/* INTO BrokeredEndpoint(\"/modules/legacy/inputs/in\")";
+  const auto made = RouteTable::make(
+      {spec}, {}, {"edge", sources_, nullptr, nullptr, nullptr, &topics_, &elsewhere});
+  ASSERT_TRUE(made.has_value()) << made.error().text;
+  topics_.activate(*made);
+  EXPECT_EQ(publish(car_, "devices/car/messages/events/a=1", "x").taken, Taken::kTaken);
+  Device legacy("module/legacy");
+  const std::string events = "devices/edge/modules/legacy/messages/events/%24.on=o";
+  EXPECT_EQ(publish(legacy, events, "y").taken, Taken::kTaken);
+  on(*shards_[0], [&] {
+    ASSERT_EQ(door_.said.size(), 2u);
+    EXPECT_THAT(door_.said[0], StartsWith("devices/edge/modules/legacy/inputs/in/a=1&"));
+    EXPECT_THAT(door_.said[0], HasSubstr("&%24.cdid=car x"));
+    EXPECT_THAT(door_.said[1], HasSubstr("%24.cdid=edge&%24.cmid=legacy y"));
+    door_.last.reset();
+  });
+  spec.text = "FROM /messages/* INTO BrokeredEndpoint(\"/modules/other/inputs/in\")";
+  EXPECT_FALSE(RouteTable::make(
+      {spec}, {}, {"edge", sources_, nullptr, nullptr, nullptr, &topics_, &elsewhere}));
 }
 
 TEST_F(TopicRoutesTest, TopicsThatFeedEachOtherEnd) {
