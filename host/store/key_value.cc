@@ -103,6 +103,31 @@ Result<KeyValue::Pairs> KeyValue::scan(std::string area) {
   return await<Result<Pairs>>([&](OnPairs done) { scan(std::move(area), std::move(done)); });
 }
 
+void KeyValue::transact(std::uint64_t bytes, std::function<void(AreaWriter&)> apply,
+                        OnStatus done) {
+  StoreCore::Operation operation;
+  operation.bytes = bytes;
+  operation.apply = [this, apply = std::move(apply)](Transaction& txn) {
+    AreaWriter writer(core_.areas(), txn);
+    apply(writer);
+  };
+  operation.done = std::move(done);
+  core_.post(std::move(operation));
+}
+
+Status KeyValue::visit(const std::string& area, const OnRow& row) {
+  return core_.perform([&](Transaction& txn) { return core_.areas().visit(txn, area, row); });
+}
+
+Result<std::int64_t> KeyValue::nowNs() {
+  std::int64_t now_ns = 0;
+  KANTE_CHECK(core_.perform([&](Transaction&) -> Status {
+    now_ns = core_.now().store_ns;
+    return {};
+  }));
+  return now_ns;
+}
+
 // ---- StoreMap ----
 
 // The first failure since the last sync is what that sync reports.

@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -19,7 +20,27 @@
 
 namespace kante {
 
+class AreaTable;
 class StoreCore;
+class Transaction;
+
+// The areas inside one transaction, for whoever keeps many small things there.  Store's thread, for
+// the length of one call.
+class AreaWriter {
+ public:
+  AreaWriter(AreaTable& areas, Transaction& txn) : areas_(areas), txn_(txn) {}
+  // Within the bounds of KeyValue::Write.
+  void put(std::string_view area, std::string_view key, std::string_view value);
+  bool erase(std::string_view area, std::string_view key);  // False: it is not there.
+  // All keys that begin so.
+  void erasePrefix(std::string_view area, std::string_view prefix);
+  // What may still be put, keys and checksums included.
+  std::uint64_t room() const;
+
+ private:
+  AreaTable& areas_;
+  Transaction& txn_;
+};
 
 class KeyValue {
  public:
@@ -38,6 +59,8 @@ class KeyValue {
   using OnStatus = std::function<void(Status)>;
   using OnValue = std::function<void(Result<std::optional<std::string>>)>;
   using OnPairs = std::function<void(Result<Pairs>)>;
+  // The value, or that it is damaged.
+  using OnRow = std::function<void(std::string_view key, Result<std::string_view> value)>;
 
   explicit KeyValue(StoreCore& core) : core_(core) {}
 
@@ -52,6 +75,15 @@ class KeyValue {
   void apply(std::vector<Write> writes, OnStatus done);
   void get(std::string area, std::string key, OnValue done);
   void scan(std::string area, OnPairs done);
+
+  // Writes from inside the transaction.  `apply` may run again with nothing of the run before done:
+  // the second time because there was no room for what it put, so it had better only erase.
+  // `bytes`: memory that is held while it waits.
+  void transact(std::uint64_t bytes, std::function<void(AreaWriter&)> apply, OnStatus done);
+  // Every row in order of keys, damaged ones too, on the store's thread while the caller waits.
+  Status visit(const std::string& area, const OnRow& row);
+  // The store's clock (store_clock.h), which goes on over restarts.  Waits, like visit().
+  Result<std::int64_t> nowNs();
 
  private:
   StoreCore& core_;
