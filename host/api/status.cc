@@ -246,6 +246,9 @@ json::value hubJson(const StatusParts& parts) {
                       {"sessions", hub.sessions},
                       {"subscriptions", hub.subscriptions},
                       {"retained", hub.retained},
+                      {"stored_sessions", hub.stored_sessions},
+                      {"stored_messages", hub.stored_messages},
+                      {"stored_bytes", hub.stored_bytes},
                       {"received", hub.received},
                       {"sent", hub.sent},
                       {"dropped", hub.dropped}};

@@ -111,7 +111,8 @@ Result<std::unique_ptr<GatewayHub>> GatewayHub::make(const Config& config, const
   out->broker_ = std::make_unique<hub::Broker>(
       hub::Broker::Parts{parts.control, parts.log, parts.clock.clock(), *out->access_,
                          std::move(shards), limitsOf(config.hub.limits), std::move(addresses),
-                         std::move(context), nullptr, std::move(routings), out->contract_.get()});
+                         std::move(context), nullptr, std::move(routings), out->contract_.get(),
+                         &parts.store.keyValue(), config.store.max_bytes / 2});
   if (over_tls) KANTE_CHECK(out->keepCertificate());
   return out;
 }

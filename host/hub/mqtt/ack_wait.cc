@@ -1,6 +1,22 @@
 #include "host/hub/mqtt/ack_wait.h"
 
+#include "host/hub/mqtt/change.h"
+
 namespace kante::hub {
+
+AckWait::~AckWait() {
+  takeChanges([](const Change&) {});
+}
+
+void AckWait::add(Change change) {
+  auto* node = new Node{std::make_unique<Change>(std::move(change))};
+  node->next = changes_.load(std::memory_order_relaxed);
+  while (!changes_.compare_exchange_weak(node->next, node, std::memory_order_release,
+                                         std::memory_order_relaxed)) {
+  }
+}
+
+void AckShare::add(Change change) const { wait_->add(std::move(change)); }
 
 AckShare AckShare::another() const {
   AckShare more;

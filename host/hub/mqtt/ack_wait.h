@@ -17,6 +17,7 @@ namespace kante::hub {
 
 class AckInbox;
 class Connection;
+struct Change;
 
 // Worse ones are greater: of several shares the worst counts.
 enum class Kept : std::uint8_t {
@@ -30,24 +31,47 @@ struct AckAddress {
   const Connection* connection = nullptr;
   std::uint64_t number = 0;  // The connection's, because its place in memory may be another's.
   std::uint64_t answer = 0;  // Of all that this connection ever owed.
+  // A message of QoS 2: its session and identifier, which are kept together with all that the
+  // message becomes, or a crash between the two loses or doubles it.
+  std::uint64_t session = 0;
+  std::uint16_t packet = 0;
+  bool written = false;  // This waits for that.
 };
 
 class AckWait {
  public:
   const AckAddress& address() const { return address_; }
   Kept kept() const { return kept_.load(std::memory_order_relaxed); }
+  // Calls with each Change that was added, in no order.
+  template <typename Call>
+  void takeChanges(Call&& call) {
+    while (Node* node = changes_.load(std::memory_order_relaxed)) {
+      changes_.store(node->next, std::memory_order_relaxed);
+      call(*node->change);
+      delete node;
+    }
+  }
 
  private:
+  struct Node {
+    std::unique_ptr<Change> change;
+    Node* next = nullptr;
+  };
   friend class AckShare;
   friend class AckInbox;
   AckWait(AckAddress address, std::shared_ptr<AckInbox> inbox)
       : address_(address), inbox_(std::move(inbox)) {}
+  void add(Change change);
 
   const AckAddress address_;
   std::shared_ptr<AckInbox> inbox_;  // Shared with its engine, which may be gone before.
   std::atomic<std::uint32_t> shares_{1};
   std::atomic<Kept> kept_{Kept::kYes};
+  std::atomic<Node*> changes_{nullptr};
   AckWait* next_ = nullptr;
+
+ public:
+  ~AckWait();
 };
 
 // Moves, and is given back once.  One that is dropped says kFailed.
@@ -67,6 +91,8 @@ class AckShare {
   explicit operator bool() const { return wait_ != nullptr; }
   // One more of the same answer; of none, none.
   AckShare another() const;
+  // What is to be kept together with the identifier of this message, once all shares are back.
+  void add(Change change) const;
   // Afterwards it holds nothing.
   void release(Kept kept);
 
@@ -89,7 +115,7 @@ class AckInbox {
   void takeAll(Call&& call) {
     for (AckWait* one = takeChain(); one != nullptr;) {
       const std::unique_ptr<AckWait> owned(std::exchange(one, one->next_));
-      call(std::as_const(*owned));
+      call(*owned);
     }
   }
 

@@ -10,6 +10,8 @@
 #include "host/base/metrics.h"
 #include "host/hub/http/web_shard.h"
 #include "host/hub/mqtt/engine_shard.h"
+#include "host/hub/mqtt/session.h"
+#include "host/hub/mqtt/session_store.h"
 #include "host/hub/mqtt/socket_transport.h"
 
 namespace kante::hub {
@@ -29,6 +31,9 @@ Broker::Broker(Parts parts)
       began_ns_(parts_.clock.bootNs()),
       reports_(kReportsPerS) {
   const auto count = static_cast<std::uint32_t>(parts_.shards.size());
+  if (parts_.store != nullptr)
+    store_ = std::make_shared<SessionStore>(*parts_.store, parts_.log,
+                                            SessionStore::Options{parts_.stored_bytes_max});
   for (std::uint32_t i = 0; i < count; ++i) {
     EngineShard::Options options{
         parts_.limits,
@@ -41,6 +46,7 @@ Broker::Broker(Parts parts)
         [this] { connections_.fetch_sub(1, std::memory_order_relaxed); }};
     options.desk = parts_.desk;
     if (i < parts_.routings.size()) options.routing = parts_.routings[i];
+    options.store = store_.get();
     if (i == Engine::kRetainedKeeper) options.system = [this] { return aboutItself(); };
     engines_.push_back(std::make_unique<EngineShard>(parts_.shards[i], options, count));
   }
@@ -67,7 +73,30 @@ void Broker::makeWeb(std::uint32_t index) {
 
 Broker::~Broker() = default;
 
+Status Broker::restore() {
+  if (!store_) return {};
+  KANTE_TRY(stored, store_->load(parts_.clock.bootNs()));
+  for (const auto& engine : engines_) engine->engine().beginIds(stored.ids);
+  for (StoredSession& session : stored.sessions) {
+    const std::string key = Session::keyOf(session.row.principal, session.row.client_id);
+    const Homes::Claim claim = homes_->claim(key);
+    engines_[claim.home()]->engine().restore(std::move(session), stored.clock_ns);
+  }
+  for (const PublicationRef& one : stored.retained)
+    engines_[Engine::kRetainedKeeper]->engine().restore(one);
+  for (bool moved = true; moved;) {
+    moved = false;
+    for (const auto& engine : engines_) moved |= engine->passMail();
+  }
+  if (!stored.sessions.empty() || !stored.retained.empty())
+    parts_.log.info("hub", "sessions and retained messages of before are here again",
+                    {{"sessions", std::to_string(stored.sessions.size())},
+                     {"retained", std::to_string(stored.retained.size())}});
+  return {};
+}
+
 Status Broker::start() {
+  KANTE_CHECK(restore());
   for (const auto& engine : engines_) KANTE_CHECK(engine->start());
   for (const Address& address : parts_.addresses) {
     listeners_.push_back(std::make_unique<Listener>(
@@ -156,6 +185,11 @@ BrokerStatus Broker::status() const {
          {Refusal::kOverflow, Refusal::kTtl, Refusal::kOffline, Refusal::kTooLarge})
       out.dropped += counters.of(lost).value();
   }
+  if (store_) {
+    out.stored_sessions = store_->sessions();
+    out.stored_messages = store_->messages();
+    out.stored_bytes = store_->bytes();
+  }
   return out;
 }
 
@@ -186,6 +220,16 @@ void Broker::collect(MetricWriter& metrics) const {
   metrics.gauge("kante_mqtt_retained_messages", "Retained messages", {}, number(now.retained));
   metrics.gauge("kante_mqtt_message_bytes", "Bytes of all messages that the broker holds", {},
                 static_cast<double>(Publication::bytesAlive()));
+  if (store_) {
+    metrics.gauge("kante_mqtt_stored_sessions", "Sessions that outlive the process", {},
+                  number(now.stored_sessions));
+    metrics.gauge("kante_mqtt_stored_messages", "Messages on disk, queued and retained", {},
+                  number(now.stored_messages));
+    metrics.gauge("kante_mqtt_stored_bytes", "Bytes of all that the broker has on disk", {},
+                  number(now.stored_bytes));
+    metrics.counter("kante_mqtt_stored_damaged_total", "Damaged rows that were left out", {},
+                    number(store_->damaged()));
+  }
   metrics.counter("kante_mqtt_received_total", "Messages from clients", {}, number(now.received));
   metrics.counter("kante_mqtt_sent_total", "Messages to clients", {}, number(now.sent));
   for (std::size_t i = 0; i < kRefusals; ++i) {

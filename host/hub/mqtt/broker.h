@@ -2,7 +2,8 @@
 // beside it what speaks HTTP there, for WebSockets and for requests.
 //
 //   make()   nothing listens yet
-//   start()  opens the addresses; the first that cannot be opened is named
+//   start()  finds what outlived the last process, then opens the addresses; the first that cannot
+//            be opened is named
 //   stop()   says goodbye to all clients; then the shards may stop, and after them it may be
 //   destroyed
 #pragma once
@@ -27,6 +28,7 @@
 
 namespace kante {
 class Clock;
+class KeyValue;
 class Log;
 class MetricWriter;
 class Shard;
@@ -35,6 +37,7 @@ class Shard;
 namespace kante::hub {
 
 class EngineShard;
+class SessionStore;
 class WebHandler;
 class WebShard;
 
@@ -43,6 +46,9 @@ struct BrokerStatus {
   std::uint64_t sessions = 0;
   std::uint64_t subscriptions = 0;
   std::uint64_t retained = 0;
+  std::uint64_t stored_sessions = 0;  // Those that outlive the process.
+  std::uint64_t stored_messages = 0;
+  std::uint64_t stored_bytes = 0;
   std::uint64_t received = 0;
   std::uint64_t sent = 0;
   std::uint64_t dropped = 0;  // For want of room, time, a connection, or the client's consent.
@@ -68,6 +74,8 @@ class Broker {
     WebHandler* web = nullptr;  // Answers requests of HTTP; null: only WebSockets are served.
     std::vector<Routing*> routings = {};  // One a shard; empty: nothing goes by routes.
     Desk* desk = nullptr;                 // Null: nobody answers below $iothub/.
+    KeyValue* store = nullptr;            // Null: nothing outlives the process.
+    std::uint64_t stored_bytes_max = 0;
   };
   explicit Broker(Parts parts);
   ~Broker();
@@ -92,6 +100,7 @@ class Broker {
 
  private:
   void makeWeb(std::uint32_t index);
+  Status restore();
   void arrived(const Address& address, FileDescriptor socket, Peer peer);
   void collectWeb(MetricWriter& metrics) const;
   void refuse(const Peer& peer, const char* why);
@@ -100,6 +109,7 @@ class Broker {
 
   Parts parts_;
   const std::shared_ptr<Homes> homes_;
+  std::shared_ptr<SessionStore> store_;  // Shared with what is on its way to the disk.
   std::vector<std::unique_ptr<EngineShard>> engines_;
   std::vector<std::unique_ptr<WebShard>> webs_;  // By shard; none without an address.
   std::vector<std::unique_ptr<Listener>> listeners_;

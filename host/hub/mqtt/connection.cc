@@ -104,7 +104,7 @@ void Connection::end(const Ending& ending) {
   }
   Session* session = std::exchange(session_, nullptr);
   if (ending.farewell == Farewell::kSaid) {
-    if (was_connected) {
+    if (was_connected && welcomed_) {
       mqtt::PropertyWriter& properties = engine_.properties();
       properties.clear();
       // No text where it might be too much for the client [MQTT-3.14.2-3].

@@ -65,6 +65,9 @@ class Connection final : public Deadline {
     // Of other packets than acknowledgements: what is said, and what when it could not be kept.
     std::string packet = {};
     std::string refusal = {};
+    // For when they could not be kept: a SUBACK's filters, and whether a CONNACK's session is new.
+    std::vector<std::string> filters = {};
+    bool is_new = false;
   };
   void sayAck(mqtt::PacketType type, std::uint16_t id, mqtt::Reason reason) {
     owe({type, id, reason}, {});
@@ -72,8 +75,13 @@ class Connection final : public Deadline {
   // Said when all shares of it are back; `own` is what Engine::endAck() gave.
   void owe(Answer answer, AckShare own);
   AckAddress nextAnswer() const { return {this, number_, owed_first_ + owed_.size()}; }
+  bool owes(std::uint64_t answer) const {
+    return answer >= owed_first_ && answer - owed_first_ < owed_.size();
+  }
   // All shares of an answer are back.
   void settled(std::uint64_t answer, Kept kept);
+  // A message of QoS 2 that an earlier connection of the session sent, and this one again.
+  void packetKept(std::uint16_t packet, Kept kept);
   enum class Farewell : bool { kSilent, kSaid };  // Whether MQTT 5 hears the reason.
   // Ends it.  `refusal` is counted unless it is null; `text` says what happened, for people.
   struct Ending {
@@ -128,7 +136,8 @@ class Connection final : public Deadline {
                      const std::string& text);
   bool checkConnect(const mqtt::Connect& connect);
   void take(const mqtt::Connect& connect, const Admission& admission);
-  void sayWelcome(const mqtt::Connect& connect, bool present, std::string_view assigned_id);
+  void oweWelcome(const mqtt::Connect& connect, bool present, std::string_view assigned_id,
+                  AckShare own);
   Will willOf(const mqtt::Connect& connect) const;
 
   // ---- connection_packets.cc
@@ -159,6 +168,7 @@ class Connection final : public Deadline {
   // ---- connection_answers.cc
   void say(const Answer& answer);
   void refuseAnswer(Answer& answer, Kept kept);
+  void unsubscribeAll(const std::vector<std::string>& filters);
   void sayOwed();
   // So much waits to be kept, or to be read by the client, that no more is read from it.
   bool isStuffed() const;
@@ -186,8 +196,9 @@ class Connection final : public Deadline {
   Session* session_ = nullptr;
   State state_ = State::kConnecting;
   mqtt::Version version_ = mqtt::Version::k311;
-  bool held_ = false;    // Not read, until its answers are said and have left.
-  bool paused_ = false;  // Not read, until a route has room for its message.
+  bool welcomed_ = false;  // CONNACK was said, and nothing before it.
+  bool held_ = false;      // Not read, until its answers are said and have left.
+  bool paused_ = false;    // Not read, until a route has room for its message.
   bool hung_up_ = false;
   bool unparsed_ = false;      // What is in partial_ has not been looked at.
   bool tell_problems_ = true;  // Request Problem Information.

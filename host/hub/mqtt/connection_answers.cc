@@ -9,6 +9,7 @@ using mqtt::PacketType;
 using mqtt::Reason;
 
 void Connection::say(const Answer& answer) {
+  if (answer.type == PacketType::kConnack) welcomed_ = true;
   if (!answer.packet.empty()) {
     answers() += answer.packet;
     return;
@@ -50,15 +51,31 @@ void Connection::refuseAnswer(Answer& answer, Kept kept) {
   const char* text = kept == Kept::kNoRoom ? "what it sent cannot be kept: no room on the disk"
                                            : "what it sent cannot be kept: the disk fails";
   answer.reason = kept == Kept::kNoRoom ? Reason::kQuotaExceeded : Reason::kImplementationSpecific;
-  if (answer.type == PacketType::kPubrec) session_->received().remove(answer.id);
+  if (answer.type == PacketType::kConnack) {
+    answers() += answer.refusal;
+    if (answer.is_new) session_->setExpiry(0);
+    return endFor(answer.reason, Refusal::kStore, text);
+  }
   if (!answer.packet.empty()) {
     answer.packet = answer.refusal;
+    unsubscribeAll(answer.filters);
   } else if (version_ == mqtt::Version::k311) {
     return endFor(answer.reason, Refusal::kStore, text);
   }
   engine_.counters().of(Refusal::kStore).add();
   engine_.surroundings().report(
       Refusal::kStore, session_->principal().name() + " (" + session_->clientId() + ")", text);
+}
+
+void Connection::packetKept(std::uint16_t packet, Kept kept) {
+  Answer answer{PacketType::kPubrec, packet, Reason::kSuccess};
+  if (kept != Kept::kYes) refuseAnswer(answer, kept);
+  if (state_ == State::kConnected) owe(std::move(answer), {});
+}
+
+void Connection::unsubscribeAll(const std::vector<std::string>& filters) {
+  for (const std::string& filter : filters)
+    if (session_->removeFilter(filter)) engine_.unsubscribe(*session_, filter);
 }
 
 bool Connection::isStuffed() const {

@@ -6,6 +6,7 @@
 namespace kante::hub {
 namespace {
 
+using mqtt::PacketType;
 using mqtt::PropertyId;
 using mqtt::Reason;
 
@@ -126,8 +127,12 @@ void Connection::welcome(const Admission& admission, std::string_view assigned_i
     return refuseConnect(version_, Reason::kQuotaExceeded, Refusal::kLimit, "too many sessions");
   session_ = session;
   take(connect, admission);
-  sayWelcome(connect, present, assigned_id);
+  // After it nothing of the session is only on its way to the disk.
+  engine_.beginAck(nextAnswer());
+  if (!session->isKept() && session->expiry() != 0) session->keep();
   session->attach(this);
+  session->recordSelf();
+  oweWelcome(connect, present, assigned_id, engine_.endAck());
   session->setWill(willOf(connect));
   unacked_ = 0;
   resend_ = 0;
@@ -162,8 +167,8 @@ void Connection::take(const mqtt::Connect& connect, const Admission& admission) 
   engine_.counters().accepted.add();
 }
 
-void Connection::sayWelcome(const mqtt::Connect& connect, bool present,
-                            std::string_view assigned_id) {
+void Connection::oweWelcome(const mqtt::Connect& connect, bool present,
+                            std::string_view assigned_id, AckShare own) {
   const Limits& limits = engine_.limits();
   mqtt::PropertyWriter& properties = engine_.properties();
   properties.clear();
@@ -178,7 +183,12 @@ void Connection::sayWelcome(const mqtt::Connect& connect, bool present,
     if (keep_alive_ns_ != asked)
       properties.u16(PropertyId::kServerKeepAlive, limits.keep_alive_max_s);
   }
-  (void)mqtt::writeConnack(answers(), version_, present, Reason::kSuccess, properties);
+  Answer answer{PacketType::kConnack};
+  answer.is_new = !present;
+  (void)mqtt::writeConnack(answer.packet, version_, present, Reason::kSuccess, properties);
+  properties.clear();
+  (void)mqtt::writeConnack(answer.refusal, version_, false, Reason::kQuotaExceeded, properties);
+  owe(std::move(answer), std::move(own));
 }
 
 Will Connection::willOf(const mqtt::Connect& connect) const {

@@ -47,7 +47,7 @@ bool Connection::fits(const Outgoing& message) const {
 
 void Connection::encode(Gather& gather, const Outgoing& message, std::uint16_t id, bool dup) {
   mqtt::PublishHead head = compose(message);
-  head.dup = dup;
+  head.dup = dup || message.again;
   head.packet_id = id;
   mqtt::PropertyWriter& properties = engine_.properties();
   // A new alias takes three bytes, and lengths may take two more.
@@ -91,6 +91,7 @@ bool Connection::resend(Gather& gather) {
     }
     engine_.counters().of(Refusal::kTooLarge).add();
     session_->unqueued(entry->message.publication->size());
+    session_->recordDone(entry->message);
     inflight.done(id);
   }
   resend_ = resend_end_;
@@ -98,17 +99,19 @@ bool Connection::resend(Gather& gather) {
 }
 
 void Connection::fill(Gather& gather) {
-  if (resend_ < resend_end_ && !resend(gather)) return;
+  if (!welcomed_ || (resend_ < resend_end_ && !resend(gather))) return;
   Fifo<Outgoing>& queue = session_->queue();
   Inflight& inflight = session_->inflight();
   const std::int64_t now = engine_.now();
   while (!queue.empty() && !gather.isFull()) {
     Outgoing& front = queue.front();
+    if (session_->isUncommitted(front)) break;
     const std::uint32_t size = front.publication->size();
     const bool expired = front.publication->expired(now);
     if (expired || !fits(front)) {
       engine_.counters().of(expired ? Refusal::kTtl : Refusal::kTooLarge).add();
       session_->unqueued(size);
+      session_->recordDone(front);
       (void)queue.pop();
       continue;
     }
@@ -119,7 +122,7 @@ void Connection::fill(Gather& gather) {
       (void)queue.pop();
       continue;
     }
-    if (unacked_ >= window_ || !inflight.hasRoom()) break;
+    if (unacked_ >= window_ || !inflight.hasRoom(front.place)) break;
     const std::uint16_t id = inflight.add(queue.pop());
     encode(gather, inflight.find(id)->message, id, false);
     ++unacked_;

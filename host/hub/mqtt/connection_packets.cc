@@ -1,4 +1,6 @@
 // What a connected client says.
+#include <algorithm>
+
 #include "host/hub/mqtt/connection.h"
 #include "host/hub/mqtt/engine.h"
 #include "host/mqtt/topic.h"
@@ -72,7 +74,8 @@ void Connection::onPublish(const mqtt::Frame& frame) {
     return broke({Reason::kTopicNameInvalid, "a topic of more than 64 levels"});
   if (publish.qos == mqtt::Qos::k2 && session_->received().contains(publish.packet_id)) {
     // Sent again: it is here already, whatever may be published now [MQTT-4.3.3-10].
-    sayAck(PacketType::kPubrec, publish.packet_id, Reason::kSuccess);
+    if (!session_->packetAsked(publish.packet_id))
+      sayAck(PacketType::kPubrec, publish.packet_id, Reason::kSuccess);
   } else if (!mayPublish(publish.topic)) {
     refusePublish(publish, Reason::kNotAuthorized,
                   "may not publish to " + std::string(publish.topic));
@@ -94,7 +97,12 @@ void Connection::takePublish(const mqtt::Publish& publish) {
   }
   if (askDesk(publish)) return;
   const bool answered = publish.qos != mqtt::Qos::k0;
-  if (answered) engine_.beginAck(nextAnswer());
+  if (answered) {
+    AckAddress address = nextAnswer();
+    if (publish.qos == mqtt::Qos::k2) address.session = session_->id();
+    if (publish.qos == mqtt::Qos::k2) address.packet = publish.packet_id;
+    engine_.beginAck(address);
+  }
   Routing::Outcome routed;
   if (engine_.routing() != nullptr) {
     ReadSender sender(engine_, *this, session_->principal());
@@ -149,7 +157,10 @@ bool Connection::askDesk(const mqtt::Publish& publish) {
 }
 
 void Connection::acceptPublish(const mqtt::Publish& publish, const Routing::Outcome& routed) {
-  if (publish.qos == mqtt::Qos::k2) session_->received().add(publish.packet_id);
+  if (publish.qos == mqtt::Qos::k2) {
+    session_->received().add(publish.packet_id);
+    if (session_->isKept()) session_->packetBegun(publish.packet_id);
+  }
   Publication::Parts parts;
   parts.message = routed.message;
   parts.topic = publish.topic;
@@ -159,6 +170,8 @@ void Connection::acceptPublish(const mqtt::Publish& publish, const Routing::Outc
   parts.publisher = session_->number();
   parts.now_ns = engine_.now();
   parts.properties = &publish.properties;
+  if (publish.qos == mqtt::Qos::k2 && session_->isKept())
+    engine_.holdAck().release(Kept::kYes);  // For the identifier, at least.
   const std::size_t receivers = engine_.publish(Publication::make(parts));
   if (publish.qos == mqtt::Qos::k0) return;
   const bool nobody = receivers == 0 && routed.taken == Routing::Taken::kNobody;
@@ -183,7 +196,10 @@ void Connection::refusePublish(const mqtt::Publish& publish, Reason reason,
 
 void Connection::onPubrel(const mqtt::Ack& ack) {
   const bool known = session_->received().remove(ack.packet_id);
-  sayAck(PacketType::kPubcomp, ack.packet_id, known ? Reason::kSuccess : Reason::kPacketIdNotFound);
+  engine_.beginAck(nextAnswer());
+  session_->recordReleased(ack.packet_id);
+  owe({PacketType::kPubcomp, ack.packet_id, known ? Reason::kSuccess : Reason::kPacketIdNotFound},
+      engine_.endAck());
 }
 
 // ---- its acknowledgements
@@ -205,6 +221,7 @@ void Connection::onPuback(const mqtt::Ack& ack) {
     return broke({Reason::kProtocolError, "a PUBACK for a message of QoS 2"});
   settle(*entry->message.publication);
   session_->unqueued(entry->message.publication->size());
+  session_->recordDone(entry->message);
   acked(ack.packet_id);
 }
 
@@ -216,13 +233,18 @@ void Connection::onPubrec(const mqtt::Ack& ack) {
     sayAck(PacketType::kPubrel, ack.packet_id, Reason::kPacketIdNotFound);
     return;
   }
-  if (entry->state == Inflight::State::kSent) {
-    session_->unqueued(entry->message.publication->size());
-    entry->message.publication.reset();
-    entry->state = Inflight::State::kReceived;
-    if (static_cast<unsigned>(ack.reason) >= 0x80) return acked(ack.packet_id);
+  const bool sent = entry->state == Inflight::State::kSent;
+  if (sent) session_->unqueued(entry->message.publication->size());
+  if (sent && static_cast<unsigned>(ack.reason) >= 0x80) {
+    session_->recordDone(entry->message);
+    return acked(ack.packet_id);
   }
-  sayAck(PacketType::kPubrel, ack.packet_id, Reason::kSuccess);
+  // With PUBREL the client forgets that it has the message: before that it is known here.
+  engine_.beginAck(nextAnswer());
+  session_->recordReceived(*entry);
+  entry->message.publication.reset();
+  entry->state = Inflight::State::kReceived;
+  owe({PacketType::kPubrel, ack.packet_id, Reason::kSuccess}, engine_.endAck());
 }
 
 void Connection::onPubcomp(const mqtt::Ack& ack) {
@@ -230,6 +252,7 @@ void Connection::onPubcomp(const mqtt::Ack& ack) {
   if (entry == nullptr) return;
   if (entry->state != Inflight::State::kReceived)
     return broke({Reason::kProtocolError, "a PUBCOMP before its PUBREC"});
+  session_->recordDone(entry->message);
   acked(ack.packet_id);
 }
 
@@ -304,9 +327,17 @@ void Connection::onSubscribe(const mqtt::Frame& frame) {
     if (!session_->hasFilter(wish.filter)) ++fresh;
     granted.push_back(one);
   }
-  std::string suback;
-  mqtt::writeSubscribed(suback, version_, PacketType::kSuback, subscribe.packet_id, reasons);
-  engine_.subscribe(*session_, granted, std::move(suback));
+  Answer answer{PacketType::kSuback, subscribe.packet_id};
+  mqtt::writeSubscribed(answer.packet, version_, PacketType::kSuback, subscribe.packet_id, reasons);
+  for (const Engine::Subscribed& one : granted) answer.filters.emplace_back(one.filter);
+  std::replace_if(
+      reasons.begin(), reasons.end(),
+      [](Reason reason) { return static_cast<unsigned>(reason) < 0x80; }, Reason::kQuotaExceeded);
+  mqtt::writeSubscribed(answer.refusal, version_, PacketType::kSuback, subscribe.packet_id,
+                        reasons);
+  engine_.beginAck(nextAnswer());
+  engine_.subscribe(*session_, granted);
+  owe(std::move(answer), engine_.endAck());
 }
 
 void Connection::onUnsubscribe(const mqtt::Frame& frame) {
@@ -315,12 +346,16 @@ void Connection::onUnsubscribe(const mqtt::Frame& frame) {
   if (!mqtt::parseUnsubscribe(frame, version_, unsubscribe, fault)) return broke(fault);
   if (!canAnswer(unsubscribe.filters.size())) return;
   std::vector<Reason> reasons;
+  engine_.beginAck(nextAnswer());
   for (const std::string_view filter : unsubscribe.filters) {
     const bool was = session_->removeFilter(filter);
     if (was) engine_.unsubscribe(*session_, filter);
     reasons.push_back(was ? Reason::kSuccess : Reason::kNoSubscriptionExisted);
   }
-  mqtt::writeSubscribed(answers(), version_, PacketType::kUnsuback, unsubscribe.packet_id, reasons);
+  Answer answer{PacketType::kUnsuback, unsubscribe.packet_id};
+  mqtt::writeSubscribed(answer.packet, version_, PacketType::kUnsuback, unsubscribe.packet_id,
+                        reasons);
+  owe(std::move(answer), engine_.endAck());
 }
 
 void Connection::onDisconnect(const mqtt::Frame& frame) {

@@ -32,6 +32,7 @@ Engine::Engine(const Parts& parts)
       index_(parts.index),
       engines_(parts.engines),
       timers_(parts.surroundings.bootNs()),
+      journal_(parts.store, parts.wake),
       retained_(parts.limits),
       seen_(parts.engines),
       routing_(parts.routing),
@@ -83,12 +84,6 @@ void Engine::flushLater(Connection& connection) {
   dirty_.push_back(&connection);
 }
 
-AckShare Engine::holdAck() {
-  if (at_hand_.connection == nullptr) return {};
-  if (!ack_) ack_ = AckShare(at_hand_, acks_);
-  return ack_.another();
-}
-
 std::function<void()> Engine::resumer(const Connection& connection) const {
   return [resumes = resumes_, to = AckAddress{&connection, connection.number(), 0}] {
     {
@@ -113,16 +108,8 @@ void Engine::resumeAll() {
   }
 }
 
-void Engine::settleAcks() {
-  acks_->takeAll([this](const AckWait& wait) {
-    const AckAddress& to = wait.address();
-    const auto at = connections_.find(const_cast<Connection*>(to.connection));
-    if (at == connections_.end() || at->first->number() != to.number) return;
-    at->second->settled(to.answer, wait.kept());
-  });
-}
-
 void Engine::flush() {
+  if (journal_.isOpen()) settleJournal();
   if (!acks_->empty()) settleAcks();
   if (resumes_->any.load(std::memory_order_relaxed)) resumeAll();
   for (std::size_t i = 0; i < dirty_.size(); ++i) {  // Flushing one may make another dirty.
@@ -132,12 +119,15 @@ void Engine::flush() {
   }
   dirty_.clear();
   buried_.clear();
+  if (journal_.isOpen()) journal_.hand(Journal::Effort::kNew);
   overfull_ = Publication::bytesAlive() > static_cast<std::int64_t>(limits_.message_bytes);
 }
 
 void Engine::tick() {
   timers_.advance(now());
-  retained_.expire(now());
+  std::vector<PublicationRef> gone;
+  retained_.expire(now(), gone);
+  for (PublicationRef& one : gone) recordRetained(std::move(one), {}, {});
   counters_.retained.set(retained_.messages());
   counters_.retained_bytes.set(retained_.bytes());
   forgetPenalties();
@@ -164,6 +154,7 @@ void Engine::shutDown() {
     connection->end(ending);
   }
   flush();
+  journal_.handAll();
 }
 
 // ---- sessions
@@ -193,9 +184,11 @@ Session* Engine::openSession(const std::shared_ptr<const Principal>& principal,
   if (!homes_.began(key)) return nullptr;
   // What the client published in an earlier session is its own, too [MQTT-3.8.3-3].
   const std::uint64_t number = std::hash<std::string_view>()(key) | 1;
-  auto made = std::make_unique<Session>(*this, key, std::string(client_id), number);
+  const std::uint64_t id = std::uint64_t{index_} << 48 | ++ids_;
+  auto made = std::make_unique<Session>(*this, key, std::string(client_id), number, id);
   made->setPrincipal(principal);
   Session* session = made.get();
+  by_id_.emplace(id, session);
   sessions_.emplace(key, std::move(made));
   counters_.sessions.set(sessions_.size());
   return session;
@@ -215,8 +208,10 @@ void Engine::noteInterests(Session& session) {
 }
 
 void Engine::endSession(Session& session) {
+  session.recordEnd();
   for (const Session::Filter& filter : session.filters()) unsubscribe(session, filter.text);
   homes_.ended(session.key());
+  by_id_.erase(session.id());
   sessions_.erase(sessions_.find(session.key()));
   counters_.sessions.set(sessions_.size());
 }

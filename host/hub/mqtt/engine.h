@@ -22,6 +22,7 @@
 #include "host/hub/mqtt/counters.h"
 #include "host/hub/mqtt/gather.h"
 #include "host/hub/mqtt/homes.h"
+#include "host/hub/mqtt/journal.h"
 #include "host/hub/mqtt/limits.h"
 #include "host/hub/mqtt/parcel.h"
 #include "host/hub/mqtt/retained.h"
@@ -66,6 +67,7 @@ class Engine {
     Homes& homes;  // Of all engines.
     std::uint32_t index = 0;
     std::uint32_t engines = 1;
+    SessionStore* store = nullptr;  // Null: nothing outlives the process.
     // From any thread: there is something for flush().
     std::function<void()> wake = {};
     Routing* routing = nullptr;  // Null: nothing goes by routes.
@@ -86,6 +88,10 @@ class Engine {
   void say(std::string_view topic, std::string_view payload);
   // Says goodbye to everybody.
   void shutDown();
+  // What was on disk, before anything else happens.  `ids`: the greatest that is taken.
+  void restore(StoredSession stored, std::int64_t clock_ns);
+  void restore(const PublicationRef& retained);
+  void beginIds(std::uint64_t ids) { ids_ = ids; }
   std::span<char> readBuffer() { return read_buffer_; }
 
   // ---- for connections and sessions ----
@@ -96,6 +102,7 @@ class Engine {
   Counters& counters() { return counters_; }
   const Counters& counters() const { return counters_; }
   TimerWheel& timers() { return timers_; }
+  Journal& journal() { return journal_; }
   Gather& gather() { return gather_; }
   std::vector<iovec>& parts() { return parts_; }
   mqtt::PropertyWriter& properties() { return properties_; }
@@ -120,13 +127,13 @@ class Engine {
   void publishFor(const Principal& principal, const PublicationRef& publication);
   // From any thread: a route may have room for what this connection waits with.
   std::function<void()> resumer(const Connection& connection) const;
-  // SUBACK is said, and retained messages come, when every engine knows of the filters.
+  // The answer at hand is said, and retained messages come, when every engine knows of the filters.
   struct Subscribed {
     std::string_view filter;
     SubscriptionOptions options;
     mqtt::RetainHandling retain_handling = mqtt::RetainHandling::kSend;
   };
-  void subscribe(Session& session, const std::vector<Subscribed>& filters, std::string suback);
+  void subscribe(Session& session, const std::vector<Subscribed>& filters);
   void unsubscribe(Session& session, std::string_view filter);
 
   // Between these two a connection has handled what it will answer; the share is its own, and empty
@@ -152,6 +159,15 @@ class Engine {
  private:
   struct Hear;  // Visits parcels.
   struct Resumes;
+  // What could not be written is tried again.
+  class Again final : public Deadline {
+   public:
+    explicit Again(Engine& engine) : engine_(engine) {}
+    void due() override { engine_.journal_.hand(Journal::Effort::kAgain); }
+
+   private:
+    Engine& engine_;
+  };
   struct Text {
     using is_transparent = void;
     std::size_t operator()(std::string_view text) const {
@@ -160,9 +176,7 @@ class Engine {
   };
   struct WaitingSuback {
     std::uint64_t ticket;
-    std::string session;  // Its key; it may be gone, or another connection have it.
-    std::uint64_t connection;
-    std::string suback;
+    AckShare suback;
     std::vector<RetainedWanted> retained;
   };
   struct Receiver {
@@ -181,7 +195,10 @@ class Engine {
   void deliver(const PublicationRef& publication, const TopicTree::Matches& matches);
   void deliverTo(const PublicationRef& publication, Receiver& receiver);
   void deliverToGroup(const PublicationRef& publication, ShareGroup& group, std::uint32_t hops);
-  void retain(const PublicationRef& publication);
+  void retain(const PublicationRef& publication, AckShare ack);
+  void recordRetained(PublicationRef before, PublicationRef now, AckShare ack);
+  bool keepsAt(std::uint32_t engine) const;
+  AckShare ackFor(std::uint32_t engine) { return keepsAt(engine) ? holdAck() : AckShare(); }
   void wantRetained(RetainedWanted wanted);
   void deliverRetained(const RetainedFound& found);
   void deliverTo(const ToSession& one);
@@ -190,6 +207,11 @@ class Engine {
   void sayWaiting();
   void settleAcks();
   void resumeAll();
+  void settle(AckWait& wait);
+  bool keepTogether(AckWait& wait, Session* session);
+  void settleJournal();
+  void tellKept(Change& change, Kept kept);
+  void hear(const EntryKept& entry);
   void arrive(const std::unique_ptr<Arrival>& arrival);
   void reconsider(const Reconsider& change);
   void reconsider(Session& session, Connections connections);
@@ -203,6 +225,8 @@ class Engine {
   const std::uint32_t engines_;
   Counters counters_;
   TimerWheel timers_;
+  Journal journal_;
+  Again again_{*this};
   TopicTree tree_;
   TopicTree::Matches matches_;
   std::array<MatchMemo, kMemos> memos_;
@@ -210,9 +234,11 @@ class Engine {
   std::unordered_map<Connection*, std::unique_ptr<Connection>> connections_;
   std::vector<std::unique_ptr<Connection>> buried_;
   std::unordered_map<std::string, std::unique_ptr<Session>, Text, std::equal_to<>> sessions_;
+  std::unordered_map<std::uint64_t, Session*> by_id_;
   std::vector<Connection*> dirty_;
   std::vector<Receiver> receivers_;  // Of the publication at hand.
   std::uint64_t walk_ = 0;
+  std::uint64_t ids_ = 0;      // Of sessions, without the engine's own part.
   std::uint64_t numbers_ = 0;  // Connections that there ever were.
   std::uint64_t ticket_ = 0;
   std::vector<std::uint64_t> seen_;  // Tickets, by engine.

@@ -38,12 +38,12 @@ std::size_t Engine::publish(const PublicationRef& publication) {
     for (std::uint32_t i = 0; i < engines_; ++i) {
       if ((matches.remote >> i & 1) == 0) continue;
       counters_.handed_over.add();
-      surroundings_.send(i, Fanout{publication});
+      surroundings_.send(i, Fanout{publication, ackFor(i)});
     }
   }
   for (ShareGroup* group : matches.groups) deliverToGroup(publication, *group, 0);
   deliver(publication, matches);
-  if (publication->retain()) retain(publication);
+  if (publication->retain()) retain(publication, journal_.isOpen() ? holdAck() : AckShare());
   return receivers;
 }
 
@@ -133,7 +133,7 @@ void Engine::deliverToGroup(const PublicationRef& publication, ShareGroup& group
         continue;
       }
       counters_.handed_over.add();
-      return surroundings_.send(i, ShareFanout{publication, group.key, hops + 1});
+      return surroundings_.send(i, ShareFanout{publication, group.key, hops + 1, ackFor(i)});
     }
     return;
   }
@@ -149,9 +149,16 @@ void Engine::deliverToGroup(const PublicationRef& publication, ShareGroup& group
 
 // ---- retained messages
 
-void Engine::retain(const PublicationRef& publication) {
-  if (index_ != kRetainedKeeper) return surroundings_.send(kRetainedKeeper, Retain{publication});
-  if (!retained_.store(publication)) counters_.of(Refusal::kRetainedFull).add();
+void Engine::retain(const PublicationRef& publication, AckShare ack) {
+  if (index_ != kRetainedKeeper)
+    return surroundings_.send(kRetainedKeeper, Retain{publication, std::move(ack)});
+  PublicationRef before;
+  if (!retained_.store(publication, before)) {
+    counters_.of(Refusal::kRetainedFull).add();
+    return ack.release(Kept::kYes);  // It was sent to whoever is there.
+  }
+  recordRetained(std::move(before), publication->payload().empty() ? PublicationRef() : publication,
+                 std::move(ack));
 }
 
 void Engine::wantRetained(RetainedWanted wanted) {
@@ -211,11 +218,11 @@ void Engine::tellInterest(std::string_view filter, std::uint32_t members) {
   }
 }
 
-void Engine::subscribe(Session& session, const std::vector<Subscribed>& filters,
-                       std::string suback) {
+void Engine::subscribe(Session& session, const std::vector<Subscribed>& filters) {
   WaitingSuback waiting;
   for (const Subscribed& one : filters) {
     const bool fresh = session.addFilter(one.filter, one.options);
+    session.recordFilter(one.filter);
     const bool shared = mqtt::isShared(one.filter);
     const TopicTree::Change change = tree_.subscribe(one.filter, session, one.options);
     if (shared ? fresh : change == TopicTree::Change::kFirst)
@@ -228,9 +235,7 @@ void Engine::subscribe(Session& session, const std::vector<Subscribed>& filters,
   counters_.subscriptions.set(tree_.subscriptions());
   noteInterests(session);
   waiting.ticket = ticket_;
-  waiting.session = session.key();
-  waiting.connection = session.connection()->number();
-  waiting.suback = std::move(suback);
+  waiting.suback = holdAck();
   waiting_.push_back(std::move(waiting));
   sayWaiting();
 }
@@ -259,11 +264,7 @@ void Engine::sayWaiting() {
   while (!waiting_.empty() && waiting_.front().ticket <= seen) {
     WaitingSuback one = std::move(waiting_.front());
     waiting_.pop_front();
-    const auto at = sessions_.find(one.session);
-    if (at == sessions_.end()) continue;
-    Connection* connection = at->second->connection();
-    if (connection == nullptr || connection->number() != one.connection) continue;
-    connection->answers() += one.suback;
+    one.suback.release(Kept::kYes);
     for (RetainedWanted& wanted : one.retained) wantRetained(std::move(wanted));
   }
 }
@@ -273,9 +274,16 @@ void Engine::sayWaiting() {
 struct Engine::Hear {
   Engine& engine;
   void operator()(Fanout& one) const {
+    engine.ack_ = std::move(one.ack);
     engine.deliver(one.publication, engine.matchesOf(one.publication->topic()));
+    engine.ack_.release(Kept::kYes);
   }
   void operator()(ShareFanout& one) const {
+    engine.ack_ = std::move(one.ack);
+    toGroup(one);
+    engine.ack_.release(Kept::kYes);
+  }
+  void toGroup(const ShareFanout& one) const {
     ShareGroup* group = engine.tree_.group(one.key);
     if (group == nullptr) return;
     // From here it goes on only where there is nobody here.
@@ -291,12 +299,13 @@ struct Engine::Hear {
     engine.seen_[one.from] = one.ticket;
     engine.sayWaiting();
   }
-  void operator()(Retain& one) const { engine.retain(one.publication); }
+  void operator()(Retain& one) const { engine.retain(one.publication, std::move(one.ack)); }
   void operator()(RetainedWanted& one) const { engine.wantRetained(std::move(one)); }
   void operator()(std::unique_ptr<RetainedFound>& one) const { engine.deliverRetained(*one); }
   void operator()(std::unique_ptr<Arrival>& one) const { engine.arrive(one); }
   void operator()(Reconsider& one) const { engine.reconsider(one); }
   void operator()(ToSession& one) const { engine.deliverTo(one); }
+  void operator()(const EntryKept& one) const { engine.hear(one); }
 };
 
 void Engine::take(Parcel parcel) { std::visit(Hear{*this}, parcel); }

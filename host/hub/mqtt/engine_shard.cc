@@ -33,7 +33,11 @@ EngineShard::EngineShard(std::shared_ptr<Shard> shard, const Options& options,
       closed_(options.closed),
       system_(options.system),
       engine_({options.limits, options.access, *this, options.homes, options.index, engines,
-               [this] { wake(); }, options.routing, options.desk}),
+               options.store,
+               [shard = shard_, this] {
+                 shard->take(std::make_unique<Letter>(*this, std::vector<Parcel>()));
+               },
+               options.routing, options.desk}),
       epoll_(shard_->io()),
       timer_(shard_->io()),
       outbox_(engines) {
@@ -69,6 +73,17 @@ void EngineShard::stop(std::function<void()> done) {
   });
 }
 
+bool EngineShard::passMail() {
+  bool moved = false;
+  for (std::size_t i = 0; i < outbox_.size(); ++i) {
+    for (Parcel& parcel : std::exchange(outbox_[i], {})) {
+      others_[i]->engine_.take(std::move(parcel));
+      moved = true;
+    }
+  }
+  return moved;
+}
+
 // ---- from other threads
 
 void EngineShard::accept(std::unique_ptr<Transport> transport, Peer peer) {
@@ -81,8 +96,6 @@ void EngineShard::accept(std::unique_ptr<Transport> transport, Peer peer) {
     shard_->runLater(*this);
   });
 }
-
-void EngineShard::wake() { shard_->take(std::make_unique<Letter>(*this, std::vector<Parcel>())); }
 
 void EngineShard::take(Parcel parcel) {
   std::vector<Parcel> one;

@@ -41,6 +41,7 @@ class EngineShard final : public Runnable, public TopicDoor, private Surrounding
     std::function<std::vector<std::pair<std::string, std::string>>()> system = {};
     Routing* routing = nullptr;  // This shard's; null: nothing goes by routes.
     Desk* desk = nullptr;
+    SessionStore* store = nullptr;  // Null: nothing outlives the process.
   };
   // Control thread.
   EngineShard(std::shared_ptr<Shard> shard, const Options& options, std::uint32_t engines);
@@ -49,6 +50,10 @@ class EngineShard final : public Runnable, public TopicDoor, private Surrounding
   // All engines, by index; before start().
   void meet(const std::vector<std::unique_ptr<EngineShard>>& all);
   Status start();
+  // Before start(), on the control thread: what was on disk.  Then passMail() among all, until
+  // nothing moves.
+  Engine& engine() { return engine_; }
+  bool passMail();
   // Says goodbye to the clients and lets go of the shard; `done` on the shard's thread.
   void stop(std::function<void()> done);
 
@@ -75,7 +80,6 @@ class EngineShard final : public Runnable, public TopicDoor, private Surrounding
   void report(Refusal refusal, const std::string& who, const std::string& text) override;
   void closed() override { closed_(); }
 
-  void wake();  // Any thread.
   void arm();
   void armTick();
   void saySystem();

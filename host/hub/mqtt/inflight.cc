@@ -2,8 +2,10 @@
 
 namespace kante::hub {
 
-std::uint16_t Inflight::add(Outgoing&& message) {
-  ring_.push({std::move(message), State::kSent});
+std::uint16_t Inflight::add(Outgoing&& message, State state) {
+  if (ring_.empty()) first_ = message.place;
+  while (added() < message.place) ring_.push({});  // Those that left the queue unsent.
+  ring_.push({std::move(message), state});
   ++open_;
   return idAt(ring_.size() - 1);
 }

@@ -1,7 +1,8 @@
 // Messages of QoS 1 and 2 that went to a client and are not done, by packet identifier.
 //
-// Identifiers are given in turn, so the window is a ring: an acknowledgement finds its message by
-// subtraction, and what is sent again after a reconnect comes in its first order [MQTT-4.6.0-1].
+// An identifier follows from the message's place in its session, so it is the same after a crash,
+// and the window is a ring: an acknowledgement finds its message by subtraction, and what is sent
+// again after a reconnect comes in its first order [MQTT-4.6.0-1].
 #pragma once
 
 #include <cstdint>
@@ -16,9 +17,12 @@ namespace kante::hub {
 // One message for one session.
 struct Outgoing {
   PublicationRef publication;
-  std::uint32_t id = 0;  // Subscription identifier; 0: none.
+  std::uint64_t place = 0;  // Of QoS 1 and 2: of all that its session ever had.
+  std::uint64_t at = 0;     // In the journal, if it waits there.
+  std::uint32_t id = 0;     // Subscription identifier; 0: none.
   mqtt::Qos qos = mqtt::Qos::k0;
   bool retain = false;
+  bool again = false;  // It may have been sent before, by a process that is no more.
   std::unique_ptr<std::vector<std::uint32_t>> more_ids = {};  // Of further subscriptions.
 };
 
@@ -33,9 +37,9 @@ class Inflight {
   };
 
   std::size_t size() const { return open_; }
-  bool hasRoom() const { return ring_.size() < kSpanMax; }
-  // The identifier that it has from now on.
-  std::uint16_t add(Outgoing&& message);
+  bool hasRoom(std::uint64_t place) const { return ring_.empty() || place - first_ < kSpanMax; }
+  // Behind all others.  The identifier that it has from now on.
+  std::uint16_t add(Outgoing&& message, State state = State::kSent);
   // Null: nothing of this identifier is under way.
   Entry* find(std::uint16_t id);
   void done(std::uint16_t id);  // It is there.
@@ -45,7 +49,7 @@ class Inflight {
     for (std::size_t i = 0; i < ring_.size(); ++i)
       if (ring_.at(i)->state != State::kDone) call(idAt(i), *ring_.at(i));
   }
-  // The first at or after the `from`th of all that were ever added; null: none.
+  // The first at or after the place `from`; null: none.
   Entry* next(std::uint64_t& from, std::uint16_t& id);
   std::uint64_t added() const { return first_ + ring_.size(); }
 
@@ -56,7 +60,7 @@ class Inflight {
   }
 
   Fifo<Entry> ring_;
-  std::uint64_t first_ = 0;  // Which of all that were ever added is the oldest here.
+  std::uint64_t first_ = 0;  // The place of the oldest.
   std::size_t open_ = 0;
 };
 

@@ -9,6 +9,7 @@
 
 #include "host/hub/access.h"
 #include "host/hub/iothub/desk.h"
+#include "host/hub/mqtt/ack_wait.h"
 #include "host/hub/mqtt/homes.h"
 #include "host/hub/mqtt/publication.h"
 #include "host/hub/mqtt/topic_tree.h"
@@ -19,12 +20,14 @@ namespace kante::hub {
 // A message for the receiver's own subscribers.
 struct Fanout {
   PublicationRef publication;
+  AckShare ack = {};
 };
 // For one member of a group there; handed on when there is none any more.
 struct ShareFanout {
   PublicationRef publication;
   std::string key;
   std::uint32_t hops = 0;
+  AckShare ack = {};
 };
 // How many members the sender has for a filter; answered by Seen with the same ticket.
 struct Interest {
@@ -39,6 +42,14 @@ struct Seen {
 };
 // To the keeper of retained messages: this is the last of its topic, or, empty, there is none.
 struct Retain {
+  PublicationRef publication;
+  AckShare ack = {};
+};
+// An entry of QoS 2 of a session there was written, or could not be.
+struct EntryKept {
+  std::uint64_t session = 0;
+  std::uint64_t place = 0;
+  Kept kept = Kept::kYes;
   PublicationRef publication;
 };
 // Which of them match?  Answered with Kept.
@@ -76,8 +87,8 @@ struct ToSession {
   PublicationRef publication;
 };
 
-using Parcel =
-    std::variant<Fanout, ShareFanout, Interest, Seen, Retain, RetainedWanted,
-                 std::unique_ptr<RetainedFound>, std::unique_ptr<Arrival>, Reconsider, ToSession>;
+using Parcel = std::variant<Fanout, ShareFanout, Interest, Seen, Retain, RetainedWanted,
+                            std::unique_ptr<RetainedFound>, std::unique_ptr<Arrival>, Reconsider,
+                            ToSession, EntryKept>;
 
 }  // namespace kante::hub

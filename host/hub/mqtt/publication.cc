@@ -50,6 +50,15 @@ char* append(char* to, std::string_view bytes) {
 
 }  // namespace
 
+bool Publication::areOwn(std::string_view properties) {
+  mqtt::Properties parsed;
+  mqtt::Fault fault;
+  if (!mqtt::parseProperties(properties, mqtt::PropertySet::kPublish, parsed, fault)) return false;
+  std::size_t travelling = 0;
+  forEachTravelling(properties, [&](std::string_view one) { travelling += one.size(); });
+  return travelling == properties.size();
+}
+
 Publication* Publication::allocate(std::size_t topic, std::size_t properties, std::size_t payload) {
   auto* made = new (::operator new(sizeof(Publication) + topic + properties + payload)) Publication;
   made->topic_bytes_ = static_cast<std::uint16_t>(topic);
@@ -81,6 +90,18 @@ PublicationRef Publication::make(const Parts& parts) {
   char* to = append(reinterpret_cast<char*>(made + 1), parts.topic);
   forEachTravelling(properties, [&](std::string_view one) { to = append(to, one); });
   if (!parts.message) (void)append(to, parts.payload);
+  return PublicationRef(made);
+}
+
+PublicationRef Publication::make(const Kept& kept) {
+  Publication* made = allocate(kept.topic.size(), kept.properties.size(), kept.payload.size());
+  made->qos_ = kept.qos;
+  made->retain_ = kept.retain;
+  made->publisher_ = kept.publisher;
+  made->expires_ns_ = kept.expires_ns;
+  char* to = append(reinterpret_cast<char*>(made + 1), kept.topic);
+  to = append(to, kept.properties);
+  (void)append(to, kept.payload);
   return PublicationRef(made);
 }
 

@@ -36,8 +36,27 @@ class Publication {
     // Of what only one session gets; shared with nobody, but publications are made from parts.
     std::shared_ptr<Receipt> receipt = {};
   };
+  // Where a disk has it; the store's thread alone uses it.
+  struct Stored {
+    std::uint64_t id = 0;  // 0: nowhere.
+    std::uint32_t uses = 0;
+  };
   // At most the bytes of one packet each, so that their lengths fit.
   static PublicationRef make(const Parts& parts);
+
+  // One that was kept on disk: `properties` are those of another one.
+  struct Kept {
+    std::string_view topic;
+    std::string_view properties;
+    std::string_view payload;
+    mqtt::Qos qos = mqtt::Qos::k0;
+    bool retain = false;
+    std::uint64_t publisher = 0;
+    std::int64_t expires_ns = kNever;
+  };
+  static PublicationRef make(const Kept& kept);
+  // Whether these properties are such as travel with a message, and nothing else.
+  static bool areOwn(std::string_view properties);
 
   // A copy that expires then.
   PublicationRef expiring(std::int64_t at_ns) const;
@@ -63,6 +82,8 @@ class Publication {
   // What of its expiry is left, in seconds, rounded up; at least 1.
   std::uint32_t remainingS(std::int64_t now_ns) const;
 
+  Stored& stored() const { return stored_; }
+
   // Bytes of all publications of this process.  Any thread; as of a moment ago.
   static std::int64_t bytesAlive();
 
@@ -83,6 +104,7 @@ class Publication {
   std::int64_t expires_ns_ = kNever;
   MessageRef message_;
   std::shared_ptr<Receipt> receipt_;
+  mutable Stored stored_;
 };
 
 class PublicationRef {

@@ -31,17 +31,17 @@ void take(const PublicationRef& publication, std::int64_t now_ns,
 Retained::Retained(const Limits& limits) : limits_(limits), root_(std::make_unique<Node>()) {}
 Retained::~Retained() = default;
 
-void Retained::forget(PublicationRef& publication) {
-  if (!publication) return;
+PublicationRef Retained::forget(PublicationRef& publication) {
+  if (!publication) return {};
   --messages_;
   bytes_ -= publication->size();
-  publication.reset();
+  return std::move(publication);
 }
 
-bool Retained::store(const PublicationRef& publication) {
+bool Retained::store(const PublicationRef& publication, PublicationRef& before) {
   std::string_view rest = publication->topic();
   if (publication->payload().empty()) {
-    remove(rest);
+    before = remove(rest);
     return true;
   }
   Node* node = root_.get();
@@ -52,13 +52,13 @@ bool Retained::store(const PublicationRef& publication) {
                ? &at->second
                : &node->children.try_emplace(std::string(level)).first->second;
   }
-  const std::size_t before = node->publication ? node->publication->size() : 0;
-  if (messages_ + (before == 0 ? 1 : 0) > limits_.retained_messages ||
-      bytes_ - before + publication->size() > limits_.retained_bytes) {
-    if (before == 0) remove(publication->topic());  // What was made for it.
+  const std::size_t size = node->publication ? node->publication->size() : 0;
+  if (messages_ + (size == 0 ? 1 : 0) > limits_.retained_messages ||
+      bytes_ - size + publication->size() > limits_.retained_bytes) {
+    if (size == 0) (void)remove(publication->topic());  // What was made for it.
     return false;
   }
-  forget(node->publication);
+  before = forget(node->publication);
   node->publication = publication;
   ++messages_;
   bytes_ += publication->size();
@@ -66,23 +66,24 @@ bool Retained::store(const PublicationRef& publication) {
   return true;
 }
 
-void Retained::remove(std::string_view topic) {
+PublicationRef Retained::remove(std::string_view topic) {
   std::vector<std::pair<Node*, std::string_view>> way;
   Node* node = root_.get();
   for (bool more = true; more;) {
     const std::string_view level = cutLevel(topic, more);
     const auto at = node->children.find(level);
-    if (at == node->children.end()) return;
+    if (at == node->children.end()) return {};
     way.emplace_back(node, level);
     node = &at->second;
   }
-  forget(node->publication);
+  PublicationRef removed = forget(node->publication);
   for (; !way.empty(); way.pop_back()) {
     auto& children = way.back().first->children;
     const auto at = children.find(way.back().second);
-    if (at->second.publication || !at->second.children.empty()) return;
+    if (at->second.publication || !at->second.children.empty()) break;
     children.erase(at);
   }
+  return removed;
 }
 
 void Retained::walk(const Node& node, std::string_view rest, bool more, bool first,
@@ -113,20 +114,21 @@ void Retained::find(std::string_view filter, std::int64_t now_ns,
   walk(*root_, filter, true, true, now_ns, out);
 }
 
-void Retained::prune(Node& node, std::int64_t now_ns) {
-  if (node.publication && node.publication->expired(now_ns)) forget(node.publication);
+void Retained::prune(Node& node, std::int64_t now_ns, std::vector<PublicationRef>& gone) {
+  if (node.publication && node.publication->expired(now_ns))
+    gone.push_back(forget(node.publication));
   if (node.publication) next_expiry_ns_ = std::min(next_expiry_ns_, node.publication->expiresNs());
   for (auto at = node.children.begin(); at != node.children.end();) {
     Node& child = at->second;
-    prune(child, now_ns);
+    prune(child, now_ns, gone);
     at = !child.publication && child.children.empty() ? node.children.erase(at) : std::next(at);
   }
 }
 
-void Retained::expire(std::int64_t now_ns) {
+void Retained::expire(std::int64_t now_ns, std::vector<PublicationRef>& gone) {
   if (now_ns < next_expiry_ns_) return;
   next_expiry_ns_ = INT64_MAX;
-  prune(*root_, now_ns);
+  prune(*root_, now_ns, gone);
 }
 
 }  // namespace kante::hub

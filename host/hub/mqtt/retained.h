@@ -20,23 +20,24 @@ class Retained {
   explicit Retained(const Limits& limits);
   ~Retained();
 
-  // An empty payload removes.  False: there is no room; what was there stays.
-  bool store(const PublicationRef& publication);
+  // An empty payload removes.  False: there is no room; what was there stays.  `before`: what was
+  // there and is not any more.
+  bool store(const PublicationRef& publication, PublicationRef& before);
   // Those whose topics the filter matches, in order of topics; none that expired.
   void find(std::string_view filter, std::int64_t now_ns, std::vector<PublicationRef>& out) const;
-  // Forgets what expired.
-  void expire(std::int64_t now_ns);
+  // Forgets what expired, and says what.
+  void expire(std::int64_t now_ns, std::vector<PublicationRef>& gone);
 
   std::size_t messages() const { return messages_; }
   std::uint64_t bytes() const { return bytes_; }
 
  private:
   struct Node;
-  void remove(std::string_view topic);
+  PublicationRef remove(std::string_view topic);
   void walk(const Node& node, std::string_view rest, bool more, bool first, std::int64_t now_ns,
             std::vector<PublicationRef>& out) const;
-  void prune(Node& node, std::int64_t now_ns);
-  void forget(PublicationRef& publication);
+  void prune(Node& node, std::int64_t now_ns, std::vector<PublicationRef>& gone);
+  PublicationRef forget(PublicationRef& publication);
 
   const Limits& limits_;
   std::unique_ptr<Node> root_;

@@ -12,8 +12,13 @@ constexpr std::int64_t kSecond = 1'000'000'000;
 
 }  // namespace
 
-Session::Session(Engine& engine, std::string key, std::string client_id, std::uint64_t number)
-    : engine_(engine), key_(std::move(key)), client_id_(std::move(client_id)), number_(number) {}
+Session::Session(Engine& engine, std::string key, std::string client_id, std::uint64_t number,
+                 std::uint64_t id)
+    : engine_(engine),
+      key_(std::move(key)),
+      client_id_(std::move(client_id)),
+      number_(number),
+      id_(id) {}
 
 Session::~Session() = default;
 
@@ -28,6 +33,7 @@ void Session::attach(Connection* connection) {
   connection_ = connection;
   cancel();
   will_ = {};
+  recordWill();
   ends_ns_ = will_ns_ = kNone;
   engine_.noteInterests(*this);
 }
@@ -40,7 +46,9 @@ void Session::leave(WillIs will, std::int64_t now_ns) {
   ends_ns_ = expiry_s_ == kForever ? kNone : now_ns + std::int64_t{expiry_s_} * kSecond;
   if (hasWill()) will_ns_ = now_ns + std::int64_t{will_.delay_s} * kSecond;
   const std::int64_t first = std::min(ends_ns_, will_ns_);
+  recordSelf();
   if (first <= now_ns) return due();
+  recordWill();
   if (first != kNone) engine_.timers().set(*this, first);
 }
 
@@ -55,6 +63,7 @@ void Session::publishWill() {
   will_ns_ = kNone;
   if (!hasWill()) return;
   const Will will = std::exchange(will_, {});
+  recordWill();
   if (!will.expiry_s) {
     engine_.publishFor(*principal_, will.publication);
     return;
@@ -70,17 +79,13 @@ bool Session::addFilter(std::string_view text, const SubscriptionOptions& option
     at->options = options;
     return false;
   }
-  filters_.push_back({std::string(text), options});
+  filters_.push_back({std::string(text), options, ++filter_numbers_});
   return true;
 }
 
 bool Session::hasFilter(std::string_view text) const {
   return std::any_of(filters_.begin(), filters_.end(),
                      [&](const Filter& one) { return one.text == text; });
-}
-
-bool Session::removeFilter(std::string_view text) {
-  return std::erase_if(filters_, [&](const Filter& one) { return one.text == text; }) != 0;
 }
 
 void Session::offer(Outgoing&& message) {
@@ -93,6 +98,10 @@ void Session::offer(Outgoing&& message) {
       engine_.isOverfull())
     return counters.of(Refusal::kOverflow).add();
   bytes_ += size;
+  if (message.qos != mqtt::Qos::k0) {
+    message.place = places_++;
+    recordEntry(message);
+  }
   queue_.push(std::move(message));
   if (connection_ != nullptr) engine_.flushLater(*connection_);
 }

@@ -2,7 +2,8 @@
 // waits for it, what is under way in both directions, and its will.
 //
 // Sessions belong to (principal, client id), so nobody takes over another's.  Lives on the shard
-// that its key falls on.  Bounded by Limits; what does not fit is dropped and counted.
+// that its key falls on.  Bounded by Limits; what does not fit is dropped and counted.  One that
+// outlives its connection is kept on disk, change by change (session_kept.cc).
 #pragma once
 
 #include <cstdint>
@@ -13,6 +14,7 @@
 #include <vector>
 
 #include "host/hub/access.h"
+#include "host/hub/mqtt/ack_wait.h"
 #include "host/hub/mqtt/inflight.h"
 #include "host/hub/mqtt/timer_wheel.h"
 #include "host/hub/mqtt/topic_tree.h"
@@ -22,6 +24,7 @@ namespace kante::hub {
 
 class Connection;
 class Engine;
+struct StoredSession;
 
 struct Will {
   PublicationRef publication;  // Null: there is none.
@@ -34,10 +37,12 @@ class Session final : public Deadline {
   struct Filter {
     std::string text;  // As subscribed, "$share/…" and all.
     SubscriptionOptions options;
+    std::uint64_t number = 0;  // Of all that the session ever had.
   };
   static constexpr std::uint32_t kForever = 0xffff'ffff;
 
-  Session(Engine& engine, std::string key, std::string client_id, std::uint64_t number);
+  Session(Engine& engine, std::string key, std::string client_id, std::uint64_t number,
+          std::uint64_t id);
   ~Session() override;
 
   // Names a session over all shards.
@@ -47,6 +52,8 @@ class Session final : public Deadline {
   const std::string& clientId() const { return client_id_; }
   // The same for each session of this client, never 0: who published what.
   std::uint64_t number() const { return number_; }
+  // Of all sessions that there ever were, on this disk too.
+  std::uint64_t id() const { return id_; }
   const Principal& principal() const { return *principal_; }
   const std::shared_ptr<const Principal>& sharedPrincipal() const { return principal_; }
   void setPrincipal(std::shared_ptr<const Principal> principal) {
@@ -66,6 +73,34 @@ class Session final : public Deadline {
   void leave(WillIs will, std::int64_t now_ns);
   // Publishes the will if there is one, whatever its delay.
   void publishWill();
+
+  // ---- on disk; nothing of this where the session is not kept ----
+  bool isKept() const { return kept_; }
+  // From now on.
+  void keep();  // Whoever calls it records it, too.
+  // As it was on disk: kept, and nobody is connected.
+  void restore(StoredSession& stored, std::int64_t now_ns, std::int64_t clock_ns);
+  // Says on disk what it is now; held by the answer at hand, as all of these.
+  void recordSelf();
+  void recordFilter(std::string_view text);
+  void recordReleased(std::uint16_t packet);
+  // The client has the message of this entry: PUBREL is owed.
+  void recordReceived(Inflight::Entry& entry);
+  // The message left the session, delivered or not.
+  void recordDone(const Outgoing& message);
+  // All of it goes.
+  void recordEnd();
+  // It may not be sent before it is on disk.
+  bool isUncommitted(const Outgoing& message) {
+    return !uncommitted_.empty() && uncommitted_.front() == message.place;
+  }
+  void committed(std::uint64_t place, Kept kept);
+  // Identifiers of QoS 2 from the client that are not on disk yet.
+  void packetBegun(std::uint16_t packet) { packets_.push_back({packet}); }
+  // It came again on another connection meanwhile.  False: it is on disk.
+  bool packetAsked(std::uint16_t packet);
+  // True: it was asked for.
+  bool packetKept(std::uint16_t packet, Kept kept);
 
   const std::vector<Filter>& filters() const { return filters_; }
   // Adds or replaces; true: it is new.
@@ -90,11 +125,14 @@ class Session final : public Deadline {
  private:
   void due() override;
   void forgetQos0();
+  void recordEntry(Outgoing& message);
+  void recordWill();
 
   Engine& engine_;
   const std::string key_;
   const std::string client_id_;
   const std::uint64_t number_;
+  const std::uint64_t id_;
   std::shared_ptr<const Principal> principal_;  // Shared with whoever else asked for it.
   Connection* connection_ = nullptr;
   std::uint32_t expiry_s_ = 0;
@@ -106,6 +144,16 @@ class Session final : public Deadline {
   Inflight inflight_;
   ReceivedIds received_;
   std::uint64_t bytes_ = 0;  // Of what is queued and in flight.
+  std::uint64_t places_ = 0;
+  std::uint64_t filter_numbers_ = 0;
+  bool kept_ = false;
+  bool will_kept_ = false;
+  Fifo<std::uint64_t> uncommitted_;  // Places in the queue, in order.
+  struct Packet {
+    std::uint16_t id;
+    bool asked = false;
+  };
+  std::vector<Packet> packets_;
 };
 
 }  // namespace kante::hub

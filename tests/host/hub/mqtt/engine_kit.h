@@ -15,6 +15,7 @@
 
 #include "host/hub/mqtt/connection.h"
 #include "host/hub/mqtt/engine.h"
+#include "host/hub/mqtt/session.h"
 #include "host/mqtt/bytes.h"
 #include "host/mqtt/topic.h"
 #include "tests/host/mqtt/packet_bytes.h"
@@ -132,12 +133,13 @@ class WireTransport final : public Transport {
 class World {
  public:
   // Sessions spread over all engines from the first one on.
-  explicit World(std::uint32_t engines = 1, Limits given = {}, Routing* routing = nullptr)
+  explicit World(std::uint32_t engines = 1, Limits given = {}, Routing* routing = nullptr,
+                 SessionStore* store = nullptr)
       : limits(given), homes(std::make_shared<Homes>(engines, given.sessions, 0)) {
     for (std::uint32_t i = 0; i < engines; ++i) nodes_.push_back(std::make_unique<Node>(*this));
     for (std::uint32_t i = 0; i < engines; ++i)
       nodes_[i]->engine.emplace(
-          Engine::Parts{limits, access, *nodes_[i], *homes, i, engines, {}, routing});
+          Engine::Parts{limits, access, *nodes_[i], *homes, i, engines, store, {}, routing});
   }
 
   std::shared_ptr<Wire> connect(std::uint32_t engine = 0) {
@@ -160,10 +162,12 @@ class World {
     }
     return moved;
   }
-  // Until nothing moves any more.
+  // Until nothing moves any more, on disk neither.
   void settle() {
     for (int quiet = 0; quiet < 2; ++quiet) {
       if (step()) quiet = -1;
+      for (auto& node : nodes_)
+        if (node->engine->journal().isUnderWay()) quiet = -1;
       while (!mail_.empty()) {
         auto [to, parcel] = std::move(mail_.front());
         mail_.pop_front();
@@ -175,6 +179,17 @@ class World {
   void advance(double seconds) {
     boot_ns += static_cast<std::int64_t>(seconds * 1e9);
     for (auto& node : nodes_) node->engine->tick();
+    settle();
+  }
+  // What a broker does at its start.
+  void restore(StoredBroker stored) {
+    for (auto& node : nodes_) node->engine->beginIds(stored.ids);
+    for (StoredSession& one : stored.sessions) {
+      const std::string key = Session::keyOf(one.row.principal, one.row.client_id);
+      const Homes::Claim claim = homes->claim(key);
+      nodes_[claim.home()]->engine->restore(std::move(one), stored.clock_ns);
+    }
+    for (const PublicationRef& one : stored.retained) engine().restore(one);
     settle();
   }
   Engine& engine(std::size_t i = 0) { return *nodes_[i]->engine; }
