@@ -44,6 +44,7 @@ class WebRequestReader {
   bool expectsContinue() const { return expects_continue_; }
   // From kBody on.
   bool keepsAlive() const { return keeps_alive_; }
+  std::size_t bodyBytes() const { return request_.body.size(); }  // That have come.
   // kDone: the request; ready for the next one.
   WebRequest finish();
   // kRefused: the status that says why, and a sentence.

@@ -96,6 +96,7 @@ void WebConnection::end() {
   state_ = State::kEnded;
   timer_.cancel();
   if (descriptor_.is_open()) (void)descriptor_.release();
+  (void)hold(0);
   if (transport_) {
     transport_->shutDown();
     transport_.reset();
@@ -121,7 +122,10 @@ void WebConnection::onDeadline() {
 }
 
 void WebConnection::onLate() {
-  if (state_ == State::kAnswering) return;  // Who answers has deadlines of his own.
+  if (state_ == State::kAnswering) {  // Who answers has deadlines of his own, which have passed.
+    keeps_alive_ = false;
+    return answer(webError(504, "Nobody answered in time"));
+  }
   const bool begun = reader_.begun();
   if (state_ == State::kReading && (begun || !served_)) {
     owner_.count().timeouts.add();
@@ -159,6 +163,11 @@ void WebConnection::take(std::string_view bytes) {
   const bool in_body = reader_.state() == WebRequestReader::State::kBody;
   const std::size_t used = reader_.take(bytes);
   rest_ = bytes.substr(used);
+  if (!hold(reader_.bodyBytes())) {
+    owner_.options().report(Refusal::kLimit, peer_.address, "no room for bodies of requests");
+    keeps_alive_ = false;
+    return answer(webError(503, "Too many requests at once; try again later"));
+  }
   const WebTimes& times = owner_.options().times;
   switch (reader_.state()) {
     case WebRequestReader::State::kHead:
@@ -185,6 +194,13 @@ void WebConnection::take(std::string_view bytes) {
   }
 }
 
+bool WebConnection::hold(std::size_t bytes) {
+  const auto more = static_cast<std::ptrdiff_t>(bytes) - static_cast<std::ptrdiff_t>(held_);
+  if (!owner_.hold(more)) return false;
+  held_ = bytes;
+  return true;
+}
+
 void WebConnection::refuse() {
   owner_.count().malformed.add();
   owner_.options().report(Refusal::kMalformed, peer_.address, reader_.why());
@@ -198,7 +214,9 @@ void WebConnection::dispatch() {
   keeps_alive_ = reader_.keepsAlive();
   served_ = true;
   WebRequest request = reader_.finish();
+  (void)hold(0);  // Whoever answers has bounds of his own.
   state_ = State::kAnswering;
+  setDeadline(owner_.options().times.answer_ms);
   transport_->describe(peer_);
   if (const auto wanted = upgradeOf(request)) {
     if (wanted->status == 101) return upgrade(request, wanted->accept);

@@ -40,6 +40,7 @@ class WebConnection : public std::enable_shared_from_this<WebConnection> {
   void dispatch();
   void upgrade(const WebRequest& request, const std::string& accept);
   void becomeWebSocket();
+  bool hold(std::size_t bytes);
   void refuse();
   void answer(const WebResponse& response);
   void write();
@@ -58,6 +59,7 @@ class WebConnection : public std::enable_shared_from_this<WebConnection> {
   Clock::time_point deadline_;
   Clock::time_point body_began_;
   std::size_t body_bytes_ = 0;
+  std::size_t held_ = 0;  // Of the shard's room for bodies.
   State state_ = State::kReading;
   bool keeps_alive_ = true;
   bool served_ = false;  // It has had a request.

@@ -38,4 +38,11 @@ void WebShard::forget(const std::shared_ptr<WebConnection>& connection) {
   connections_.erase(connection);
 }
 
+bool WebShard::hold(std::ptrdiff_t more) {
+  const auto next = static_cast<std::size_t>(static_cast<std::ptrdiff_t>(held_) + more);
+  if (more > 0 && next > options_.bodies_bytes_max) return false;
+  held_ = next;
+  return true;
+}
+
 }  // namespace kante::hub

@@ -4,6 +4,7 @@
 // head of 16 KiB, a body of 256 KiB, and time (WebTimes).
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -28,13 +29,16 @@ struct WebTimes {
   std::uint32_t body_ms = 10'000;
   std::uint32_t idle_ms = 60'000;   // Between requests.
   std::uint32_t write_ms = 30'000;  // For an answer to leave.
+  // For whoever answers: the longest that a method may take, with the wait for who has it.
+  std::uint32_t answer_ms = 610'000;
 };
 
 class WebShard {
  public:
   struct Options {
     WebTimes times;
-    WebHandler* handler = nullptr;  // Null: only WebSockets are served.
+    std::size_t bodies_bytes_max = 32u << 20;  // Of all requests together that are still coming.
+    WebHandler* handler = nullptr;             // Null: only WebSockets are served.
     // A WebSocket on which MQTT begins; the shard's thread.
     std::function<void(std::unique_ptr<Transport>, Peer)> upgraded;
     std::function<void()> closed;  // One connection less.
@@ -55,12 +59,15 @@ class WebShard {
   const Options& options() const { return options_; }
   WebCounters& count() { return counters_; }
   void forget(const std::shared_ptr<WebConnection>& connection);
+  // Bodies have grown, or shrunk; false: there is no room, and they are as they were.
+  bool hold(std::ptrdiff_t more);
 
  private:
   const std::shared_ptr<Shard> shard_;
   const Options options_;
   WebCounters counters_;
   std::unordered_set<std::shared_ptr<WebConnection>> connections_;  // Shared with their handlers.
+  std::size_t held_ = 0;
   bool stopped_ = false;
 };
 

@@ -45,8 +45,9 @@ class WebShardTest : public ShardFixture {
     done.get_future().wait();
     EXPECT_EQ(ended_ + upgraded_, connections_) << "every connection ends, or becomes a WebSocket";
   }
-  void serve(WebTimes times = {}) {
+  void serve(WebTimes times = {}, std::size_t bodies_bytes_max = 1u << 20) {
     WebShard::Options options;
+    options.bodies_bytes_max = bodies_bytes_max;
     options.times = times;
     options.handler = &echo_;
     options.closed = [this] { ++ended_; };
@@ -140,6 +141,35 @@ TEST_F(WebShardTest, WaitsForWhoAnswersLater) {
   answer(response);
   const std::string heard = hear(client, "/next");
   EXPECT_TRUE(heard.starts_with("HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 200 OK")) << heard;
+}
+
+TEST_F(WebShardTest, DoesNotWaitForEverForWhoAnswers) {
+  WebTimes times;
+  times.answer_ms = 100;
+  serve(times);
+  const auto client = connect();
+  say(client, post("/later", ""));
+  EXPECT_TRUE(hearEnd(client).starts_with("HTTP/1.1 504 "));
+  WebAnswer answer;
+  EXPECT_TRUE(eventually([&] { return static_cast<bool>(answer = echo_.later()); }));
+  answer(WebResponse());  // Nobody hears it.
+}
+
+TEST_F(WebShardTest, HasRoomForSoManyBodies) {
+  serve({}, 1000);
+  const std::string half = post("/a", std::string(600, 'x'));
+  const auto first = connect();
+  say(first, half.substr(0, half.size() - 1));
+  const auto second = connect();
+  EXPECT_TRUE(eventually([&] {  // The first one's bytes are there.
+    const auto other = connect();
+    say(other, half);
+    return hear(other, "\r\n\r\n").starts_with("HTTP/1.1 503 ");
+  }));
+  say(first, "x");
+  EXPECT_TRUE(hear(first, "xxx").starts_with("HTTP/1.1 200 ")) << "who was there is served";
+  say(second, half);
+  EXPECT_TRUE(hear(second, "xxx").starts_with("HTTP/1.1 200 ")) << "then there is room again";
 }
 
 TEST_F(WebShardTest, ForgetsWhoDidNotWait) {
