@@ -114,7 +114,8 @@ void TopicRoutes::send(const std::string& principal, hub::DeviceMessage said,
       done(fail(Errc::kLimit, "too many messages are on their way; try again later"));
     });
   }
-  TopicPart& part = *parts_[next_++ % parts_.size()];
+  // Of one principal always the same: its messages keep their order.
+  TopicPart& part = *parts_[std::hash<std::string>()(principal) % parts_.size()];
   // Shared by whoever it waits for.
   const std::shared_ptr<Sending> sending(
       new Sending{part, control_, sending_, principal, std::move(said), std::move(done)});

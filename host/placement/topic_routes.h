@@ -51,7 +51,6 @@ class TopicRoutes final : public TopicSink {
   // Shared with those that are sent: how many are.
   const std::shared_ptr<std::atomic<std::uint32_t>> sending_;
   std::vector<std::unique_ptr<TopicPart>> parts_;
-  std::size_t next_ = 0;
 };
 
 }  // namespace kante
