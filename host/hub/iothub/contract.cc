@@ -54,6 +54,8 @@ std::string_view deviceOf(std::string_view principal) {
   return principal.find('/') == std::string_view::npos ? principal : std::string_view();
 }
 
+Error noTwin(const std::string& who) { return fail(Errc::kDenied, who + " may not use its twin"); }
+
 }  // namespace
 
 // What a client asked, on its way to the control thread.
@@ -134,9 +136,16 @@ void Contract::sayTwin(const SessionRef& to, int status, const std::string& rid,
 
 // ---- twins
 
+// There are SDKs that look at nothing but `errorCode`.
+void Contract::refuseTwin(const SessionRef& to, const std::string& rid, const Error& error) {
+  const int status = statusOf(error);
+  sayTwin(to, status, rid,
+          writeJson(boost::json::object{{"errorCode", status * 1000}, {"message", error.text}}));
+}
+
 void Contract::getTwin(const Asked& asked) {
   const std::string& who = asked.principal->name();
-  if (!asked.principal->mayUseTwin(who)) return sayTwin(asked.from, kDenied, asked.rid, {});
+  if (!asked.principal->mayUseTwin(who)) return refuseTwin(asked.from, asked.rid, noTwin(who));
   sayTwin(asked.from, kOk, asked.rid,
           "{\"desired\":" + withVersion(parts_.twins.desired(who)) +
               ",\"reported\":" + withVersion(parts_.twins.reported(who)) + "}");
@@ -144,11 +153,13 @@ void Contract::getTwin(const Asked& asked) {
 
 void Contract::report(const Asked& asked) {
   const std::string& who = asked.principal->name();
-  if (!asked.principal->mayUseTwin(who)) return sayTwin(asked.from, kDenied, asked.rid, {});
+  if (!asked.principal->mayUseTwin(who)) return refuseTwin(asked.from, asked.rid, noTwin(who));
   const auto version = parts_.twins.patchReported(who, asked.payload);
-  if (!version) return sayTwin(asked.from, statusOf(version.error()), asked.rid, {});
+  if (!version) return refuseTwin(asked.from, asked.rid, version.error());
   parts_.twins.sync([this, alive = alive_, to = asked.from, rid = asked.rid](const Status& synced) {
-    if (*alive != nullptr) sayTwin(to, synced ? kNoContent : statusOf(synced.error()), rid, {});
+    if (*alive == nullptr) return;
+    if (!synced) return refuseTwin(to, rid, synced.error());
+    sayTwin(to, kNoContent, rid, {});
   });
 }
 

@@ -95,6 +95,7 @@ class Contract final : public Desk, public DeviceApi {
   void serve(const std::string& principal, Here& here);
   void call(const std::string& principal, const MethodCall& call);
   void desiredChanged(const Twins::Change& change);
+  void refuseTwin(const SessionRef& to, const std::string& rid, const Error& error);
   void sayTwin(const SessionRef& to, int status, const std::string& rid, std::string_view body);
   // `keeper` may be null.
   void say(const SessionRef& to, std::string_view topic, std::string_view payload);
