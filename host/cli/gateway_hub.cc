@@ -10,6 +10,7 @@
 #include "host/cli/gateway_identity.h"
 #include "host/config/config.h"
 #include "host/hub/anonymous_access.h"
+#include "host/hub/http/device_endpoints.h"
 #include "host/hub/iothub/contract.h"
 #include "host/hub/mqtt/broker.h"
 #include "host/identity/client_judge.h"
@@ -108,11 +109,13 @@ Result<std::unique_ptr<GatewayHub>> GatewayHub::make(const Config& config, const
                    modules.sendTelemetry(principal, std::move(message), std::move(done));
                  }}));
   out->contract_ = std::move(contract);
-  out->broker_ = std::make_unique<hub::Broker>(
-      hub::Broker::Parts{parts.control, parts.log, parts.clock.clock(), *out->access_,
-                         std::move(shards), limitsOf(config.hub.limits), std::move(addresses),
-                         std::move(context), nullptr, std::move(routings), out->contract_.get(),
-                         &parts.store.keyValue(), config.store.max_bytes / 2});
+  out->endpoints_ = std::make_unique<hub::DeviceEndpoints>(hub::DeviceEndpoints::Parts{
+      parts.control, *out->access_, *out->contract_, config.gateway.id});
+  out->broker_ = std::make_unique<hub::Broker>(hub::Broker::Parts{
+      parts.control, parts.log, parts.clock.clock(), *out->access_, std::move(shards),
+      limitsOf(config.hub.limits), std::move(addresses), std::move(context), out->endpoints_.get(),
+      std::move(routings), out->contract_.get(), &parts.store.keyValue(),
+      config.store.max_bytes / 2});
   if (over_tls) KANTE_CHECK(out->keepCertificate());
   return out;
 }

@@ -26,6 +26,7 @@ namespace kante::hub {
 class Broker;
 class Contract;
 class DeviceApi;
+class DeviceEndpoints;
 }  // namespace kante::hub
 
 namespace kante::cli {
@@ -70,6 +71,7 @@ class GatewayHub {
   boost::asio::steady_timer timer_;
   Registry::Observation observation_;
   std::unique_ptr<hub::Contract> contract_;
+  std::unique_ptr<hub::DeviceEndpoints> endpoints_;
   std::unique_ptr<hub::Broker> broker_;
 };
 

@@ -36,6 +36,14 @@ struct Credentials {
   std::optional<std::string_view> password;
 };
 
+// What one request over HTTPS brings; borrowed.
+struct RequestCredentials {
+  const Peer& peer;
+  std::string_view principal;
+  std::string_view token;     // Empty: the peer's certificate has to do.
+  std::string_view resource;  // What the token has to be for: "devices/ID".
+};
+
 // An identity with its grants as they were when it was asked for.
 class Principal {
  public:
@@ -72,6 +80,7 @@ class Access {
  public:
   virtual ~Access() = default;
   virtual Admission authenticate(const Credentials& credentials) const = 0;
+  virtual Admission verify(const RequestCredentials& /*credentials*/) const { return {}; }
   // The same identity as it is now, after its grants changed; null: it is gone, and its sessions
   // with it.
   virtual std::shared_ptr<const Principal> current(const Principal& principal) const = 0;

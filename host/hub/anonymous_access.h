@@ -13,6 +13,9 @@ class AnonymousAccess final : public Access {
   AnonymousAccess(From from, const Access* registered) : from_(from), registered_(registered) {}
 
   Admission authenticate(const Credentials& credentials) const override;
+  Admission verify(const RequestCredentials& credentials) const override {
+    return registered_ == nullptr ? Admission{} : registered_->verify(credentials);
+  }
   std::shared_ptr<const Principal> current(const Principal& principal) const override;
 
  private:

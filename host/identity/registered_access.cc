@@ -192,11 +192,21 @@ hub::Admission RegisteredAccess::authenticate(const hub::Credentials& credential
   return admit(*principal, found, judge(*principal, found, credentials), reason, way);
 }
 
-hub::Admission RegisteredAccess::verify(const PrincipalName& principal, std::string_view token,
-                                        std::string_view resource) const {
-  const Registry::Found found = registry_.lookUp(principal);
-  return admit(principal, found, judgeToken(principal, found, token, resource),
-               Reason::kNotAuthorized, Way::kContract);
+hub::Admission RegisteredAccess::verify(const hub::RequestCredentials& credentials) const {
+  const auto principal = PrincipalName::parse(credentials.principal);
+  if (!principal)
+    return refuse(credentials.peer.address, Refusal::kName, principal.error().text,
+                  Reason::kNotAuthorized);
+  const Registry::Found found = registry_.lookUp(*principal);
+  const hub::Peer& peer = credentials.peer;
+  if (!credentials.token.empty())
+    return admit(*principal, found,
+                 judgeToken(*principal, found, credentials.token, credentials.resource),
+                 Reason::kNotAuthorized, Way::kContract);
+  const Verdict verdict = peer.certificate.empty()
+                              ? Verdict{Refusal::kToken, "it has neither token nor certificate"}
+                              : judgeCertificate(*principal, found, peer);
+  return admit(*principal, found, verdict, Reason::kNotAuthorized, Way::kContract);
 }
 
 hub::Admission RegisteredAccess::admit(const PrincipalName& principal, const Registry::Found& found,

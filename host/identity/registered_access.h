@@ -31,10 +31,8 @@ class RegisteredAccess final : public hub::Access {
                    std::vector<std::string> hosts, std::string gateway_id = {});
 
   hub::Admission authenticate(const hub::Credentials& credentials) const override;
+  hub::Admission verify(const hub::RequestCredentials& credentials) const override;
   std::shared_ptr<const hub::Principal> current(const hub::Principal& principal) const override;
-  // For each request of HTTPS: the token is for `resource` ("devices/ID/messages/events") or more.
-  hub::Admission verify(const PrincipalName& principal, std::string_view token,
-                        std::string_view resource) const;
 
   void collect(MetricWriter& metrics) const;  // Control thread.
 

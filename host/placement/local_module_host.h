@@ -38,7 +38,8 @@ struct ModuleHostOptions {
   CrashPage* crash_page = nullptr;
   DeviceOpener* devices = nullptr;  // Null: modules have nothing opened.
   DurableSink* upstream = nullptr;  // Null: no uplink.
-  // Whether a module of this gateway comes as a client of the hub; control thread.  Null: none does.
+  // Whether a module of this gateway comes as a client of the hub; control thread.  Null: none
+  // does.
   std::function<bool(const std::string& module)> elsewhere;
   // Null, both: no durable routes into modules.  The door is the one that `upstream` leads through.
   Store* store = nullptr;

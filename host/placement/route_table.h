@@ -39,7 +39,6 @@ struct Target {
 // The topic that a message goes to by `topic` or `input`; false: a placeholder has no value.
 bool fillTopic(const Target& target, const RouteInput& input, std::string& topic);
 
-
 // Of several routes into one sink the best priority wins, the first defined among equals.
 void keepBestOfEachSink(std::vector<Target>& targets);
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "host/hub/http/device_request.h"
 #include "host/hub/http/request.h"
 #include "host/hub/http/websocket.h"
 
@@ -73,6 +74,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     };
     require(count("host") == 1 && count("content-length") + count("transfer-encoding") <= 1);
     (void)kante::hub::upgradeOf(request);
+    kante::hub::RouteFault fault;
+    if (const auto route = kante::hub::routeOf(request, fault)) {
+      require(!route->device.empty() && route->device.find('/') == std::string::npos);
+      require(route->module.find('/') == std::string::npos);
+    }
+    if (const auto messages = kante::hub::messagesOf(request, 10))
+      require(!messages->empty() && messages->size() <= 10);
+    (void)kante::hub::callOf(request);
     rest.remove_prefix(whole.used);
   }
 }

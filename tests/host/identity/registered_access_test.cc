@@ -317,12 +317,17 @@ TEST_F(RegisteredAccessTest, ShardsAskWhileIdentitiesChange) {
 }
 
 TEST_F(RegisteredAccessTest, ARequestIsForItsResourceOrMore) {
-  const PrincipalName car = *PrincipalName::parse("car-7");
+  const hub::Peer nobody;
+  const auto ask = [&](const std::string& who, const std::string& text, const char* resource) {
+    return refusal(access->verify({nobody, who, text, resource}));
+  };
   const std::string narrow = token("car-7", "edge-1.local/devices/car-7/messages/events");
-  EXPECT_EQ(refusal(access->verify(car, narrow, "devices/car-7/messages/events")), "");
-  EXPECT_EQ(refusal(access->verify(car, narrow, "devices/car-7/messages/deviceBound")), "audience");
+  EXPECT_EQ(ask("device/car-7", narrow, "devices/car-7/messages/events"), "");
+  EXPECT_EQ(ask("device/car-7", narrow, "devices/car-7/messages/deviceBound"), "audience");
   EXPECT_EQ(refusal(connect(kIot, narrow)), "audience");
-  EXPECT_EQ(refusal(access->verify(car, "x", "devices/car-7")), "token");
+  EXPECT_EQ(ask("device/car-7", "x", "devices/car-7"), "token");
+  EXPECT_EQ(ask("device/car-7", "", "devices/car-7"), "token");
+  EXPECT_EQ(ask("device/car 8", narrow, "devices/car 8"), "name");
 }
 
 }  // namespace
