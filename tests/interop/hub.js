@@ -1,6 +1,6 @@
 // What the suites share: a gateway of this build, certificates, and waiting on events.
 'use strict';
-const { execFileSync, spawn } = require('child_process');
+const { execFile, execFileSync, spawn } = require('child_process');
 const fs = require('fs');
 const path = require('path');
 
@@ -100,6 +100,11 @@ client_ca = "${this.folder}/fleet.pem"
   }
   command(...words) {
     return execFileSync(KANTE, [...words, '--socket', this.socket], { stdio: ['ignore', 'pipe', 'pipe'] }).toString();
+  }
+  // While this process goes on, which may be asked itself; `{}` when there is no answer.
+  ask(...words) {
+    return new Promise((done) => execFile(KANTE, [...words, '--json', '--socket', this.socket],
+      (_, stdout) => done(JSON.parse(stdout || '{}'))));
   }
   json(...words) { return JSON.parse(this.command(...words, '--json')); }
   status() { return this.json('status'); }
