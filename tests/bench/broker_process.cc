@@ -49,6 +49,7 @@ struct Ways {
   std::uint16_t port = 0;
   std::uint16_t tls_port = 0;  // 0: none.
   std::string tls_folder;
+  bool saves = false;
 };
 
 std::vector<std::string> kanteCommand(const std::string& kante, const std::string& folder,
@@ -79,20 +80,24 @@ std::vector<std::string> mosquittoCommand(const std::string& folder, const Ways&
   std::ofstream(file) << "user root\nlistener " << ways.port << " 127.0.0.1\n"
                       << tls << "allow_anonymous true\n"
                       << "max_queued_messages 0\nmax_inflight_messages 1000\nset_tcp_nodelay true\n"
-                      << "persistence false\n";
+                      << (ways.saves
+                              ? "persistence true\nautosave_interval 1\npersistence_location " +
+                                    folder + "/\n"
+                              : std::string("persistence false\n"));
   const bool there = std::filesystem::exists("/usr/sbin/mosquitto");
   return {there ? "/usr/sbin/mosquitto" : "mosquitto", "-c", file};
 }
 
 }  // namespace
 
-BrokerProcess::BrokerProcess(const std::string& kante, const std::string& tls_folder)
+BrokerProcess::BrokerProcess(const std::string& kante, const std::string& tls_folder, Saves saves)
     : port_(anyPort()), tls_port_(tls_folder.empty() ? 0 : anyPort()) {
   char name[] = "/tmp/kante-bench-XXXXXX";
   folder_ = ::mkdtemp(name);
   std::vector<std::string> words =
-      kante.empty() ? mosquittoCommand(folder_, {port_, tls_port_, tls_folder})
-                    : kanteCommand(kante, folder_, {port_, tls_port_, tls_folder});
+      kante.empty()
+          ? mosquittoCommand(folder_, {port_, tls_port_, tls_folder, saves == Saves::kEachSecond})
+          : kanteCommand(kante, folder_, {port_, tls_port_, tls_folder, false});
   std::vector<char*> arguments;
   for (std::string& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);

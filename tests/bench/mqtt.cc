@@ -43,6 +43,26 @@ Outcome compare(const BrokerProcess& ours, const BrokerProcess& theirs, const Lo
   return out;
 }
 
+// A session that outlives its client: what is acknowledged to the publisher is on disk, or its
+// receiver has it.  1,000 in flight.
+void benchDurable(const BrokerProcess& ours, const BrokerProcess& theirs,
+                  std::vector<Figure>& figures) {
+  using enum Figure::Better;
+  Load load{1, 1, 1, 100'000};
+  load.lasting = true;
+  const Outcome out = compare(ours, theirs, load);
+  const BrokerProcess saving("", "", BrokerProcess::Saves::kEachSecond);
+  std::vector<double> saved;
+  for (int round = 0; round < kRounds; ++round)
+    saved.push_back(runLoad(saving.port(), saving.pid(), load).per_second);
+  figures.push_back({"durable, QoS 1: throughput", "msg/s", median(out.ours_rate),
+                     "mosquitto without persistence", median(out.theirs_rate), 4.0, kHigher});
+  figures.push_back({"the same", "msg/s", median(out.ours_rate), "mosquitto that saves each second",
+                     median(saved), 0, kHigher});
+  figures.push_back({"the same: broker CPU a message", "us", median(out.ours_cpu), "mosquitto",
+                     median(out.theirs_cpu), 0, kLower});
+}
+
 }  // namespace
 
 std::vector<Figure> benchMqtt(const std::string& kante) {
@@ -75,6 +95,7 @@ std::vector<Figure> benchMqtt(const std::string& kante) {
                      "mosquitto", median(out.theirs_p99), 0, kLower});
   figures.push_back({"the same: broker CPU a message", "us", median(out.ours_cpu), "mosquitto",
                      median(out.theirs_cpu), 0, kLower});
+  benchDurable(ours, theirs, figures);
   figures.push_back({"lost", "messages", static_cast<double>(lost), kNone, 0, 0, kLower});
   return figures;
 }

@@ -59,7 +59,9 @@ void pauseUs(std::uint32_t us) {
 
 class Client {
  public:
-  explicit Client(std::uint16_t port) : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  // `name`: of a session that outlives it; empty: of none.
+  explicit Client(std::uint16_t port, const std::string& name = "")
+      : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     sockaddr_in to{};
     to.sin_family = AF_INET;
     to.sin_port = htons(port);
@@ -68,6 +70,10 @@ class Client {
     const int on = 1;
     (void)::setsockopt(socket_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     std::string hello("\x10\x0c\0\4MQTT\4\2\0\0\0\0", 14);
+    if (!name.empty()) hello[9] = '\0';
+    hello[1] = static_cast<char>(12 + name.size());
+    hello[13] = static_cast<char>(name.size());
+    hello += name;
     write(hello);
     readExactly(4);
   }
@@ -194,7 +200,7 @@ std::size_t takePackets(std::string_view bytes, Board& board, const Load& load, 
 }
 
 void subscribe(Board& board, const Load& load, std::uint16_t port, std::uint32_t which) {
-  Client client(port);
+  Client client(port, load.lasting ? "lasting-" + std::to_string(which) : "");
   client.subscribe(load.qos);
   awaitGo(board);
   Counter& received = board.received[which];

@@ -18,6 +18,7 @@ struct Load {
   std::uint64_t messages = 0;  // Of all publishers together.
   std::uint32_t window = 2000;
   std::uint32_t pause_us = 0;  // Between two messages; 0: as fast as it goes.
+  bool lasting = false;        // Sessions of subscribers outlive them.
 };
 
 struct LoadResult {
@@ -41,7 +42,9 @@ class BrokerProcess {
  public:
   // `kante run`, or mosquitto when `kante` is empty.  With a folder that has cert.pem and key.pem
   // it listens for TLS as well.
-  explicit BrokerProcess(const std::string& kante, const std::string& tls_folder = "");
+  enum class Saves : bool { kNothing, kEachSecond };  // Of mosquitto's.
+  explicit BrokerProcess(const std::string& kante, const std::string& tls_folder = "",
+                         Saves saves = Saves::kNothing);
   ~BrokerProcess();
   BrokerProcess(const BrokerProcess&) = delete;
   BrokerProcess& operator=(const BrokerProcess&) = delete;
