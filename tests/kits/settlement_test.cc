@@ -362,7 +362,7 @@ TEST_P(Settlement, WithoutAStoreADurableRouteIsRefused) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Kit, Settlement, ::testing::ValuesIn(placementsUnderTest()),
-                         [](const auto& info) { return info.param.name; });
+                         [](const auto& test) { return std::string(test.param.name); });
 
 }  // namespace
 }  // namespace kante
