@@ -122,7 +122,22 @@ void RunnerProcess::within(std::chrono::seconds time, std::string what) {
   });
 }
 
+// Why it refused may still be unread when its end is known.
+void RunnerProcess::hearLastWords() {
+  if (!control_.is_open() || stage_ >= Stage::kLoaded) return;
+  std::array<char, sizeof(Loaded) + 1> bytes;
+  ssize_t size = 0;
+  while (killed_for_.empty() &&
+         (size = ::recv(control_.native_handle(), bytes.data(), bytes.size(), MSG_DONTWAIT)) > 0) {
+    Refused said;
+    if (size != sizeof said) continue;
+    std::memcpy(&said, bytes.data(), sizeof said);
+    if (said.kind == StartKind::kRefused) killed_for_ = saidText(said.text, sizeof said.text);
+  }
+}
+
 void RunnerProcess::exited(const Exited& exited) {
+  hearLastWords();
   if (std::exchange(stage_, Stage::kEnded) == Stage::kEnded) return;
   deadline_.cancel();
   log_.finish();

@@ -98,6 +98,7 @@ class RunnerProcess : public std::enable_shared_from_this<RunnerProcess> {
   void loaded(const Loaded& said);
   void socketClosed();
   void within(std::chrono::seconds time, std::string what);
+  void hearLastWords();
   void exited(const Exited& exited);
   template <typename Struct>
   void send(const Struct& said);
