@@ -48,6 +48,21 @@ TEST_F(RunnerProcessTest, ARefusalOfTheRunnerIsTold) {
   expectEnd("start failed", "the library does not load: no such symbol");
 }
 
+TEST_F(RunnerProcessTest, ARefusalThatIsStillUnreadAtItsEndIsTold) {
+  PlayedRunner& runner = begin();
+  runner.say(PlayedRunner::hello());
+  (void)runner.hear<Start>();
+  boost::asio::post(control_, [&] {
+    Refused said;
+    std::strcpy(said.text, "the library does not load: no such symbol");
+    runner.say(said);
+    Exited exited;
+    exited.exit_code = kRunnerExitRefused;
+    source_.endAtOnce(exited);
+  });
+  expectEnd("start failed", "the library does not load: no such symbol");
+}
+
 // It stands in answers of the API and on terminals.
 TEST_F(RunnerProcessTest, ARefusalIsTextWhateverTheRunnerSays) {
   PlayedRunner& runner = begin();
