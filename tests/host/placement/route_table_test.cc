@@ -41,6 +41,7 @@ TEST_F(RouteTables, WaitForWhatTheyQueued) {
   const auto first = after(nullptr);
   EXPECT_TRUE(first->drained(nullptr));
   on(*shards_[0], [&] { send(*shards_[0], linkOf(*first), 1); });
+  handOver();
   const auto second = after(first.get());
   EXPECT_EQ(&linkOf(*second), &linkOf(*first));
   EXPECT_TRUE(first->drained(second.get())) << "the second keeps the link";

@@ -87,8 +87,8 @@ class TopicRoutesTest : public ShardFixture {
   }
   ~TopicRoutesTest() override {
     topics_.activate(nullptr);
-    on(*shards_[0], [] {});
-    on(*shards_[1], [this] { at_sink_->setConsumer(nullptr); });
+    handOver();
+    on(*shards_[1], [this] { at_sink_->close(); });  // While there are the links that lead to it.
   }
 
   void routes(const std::vector<std::string>& texts, std::uint32_t queue_messages = 1024) {

@@ -42,6 +42,13 @@ class ShardFixture : public ::testing::Test {
     done->get_future().wait();
   }
 
+  // What was sent from any shard has arrived where it goes: a turn hands over at its end.
+  void handOver() {
+    for (int round = 0; round < 2; ++round) {
+      for (const auto& shard : shards_) on(*shard, [] {});
+    }
+  }
+
   std::shared_ptr<Lane> lane(std::uint32_t shard, const std::string& name = "lane") {
     auto made = std::make_shared<Lane>(name, shards_[shard]);
     lanes_.emplace_back(made, shards_[shard]);
