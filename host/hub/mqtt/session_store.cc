@@ -40,6 +40,7 @@ void SessionStore::apply(AreaWriter& writer, Batch& batch) {
     messages_before_ = messages();
   }
   group_.push_back(&batch);
+  batch.applied = true;
   std::uint64_t bytes_needed = 0;
   for (const Change& change : batch.changes)
     if (change.isRefusable()) bytes_needed += change.bytes();
@@ -52,16 +53,29 @@ void SessionStore::apply(AreaWriter& writer, Batch& batch) {
   bytes_.store(bytes() + room - writer.room(), std::memory_order_relaxed);
 }
 
+// One that the store refused at once comes here on the thread that wrote it, while others may be in
+// a transaction.
 void SessionStore::finish(Batch& batch, const Status& status) {
   batch.written = !status.has_error();
+  if (status.has_error())
+    batch.kept = status.error().code == Errc::kLimit ? Kept::kNoRoom : Kept::kFailed;
+  if (!batch.applied) return;
   if (status.has_error()) {
     undo();
-    batch.kept = status.error().code == Errc::kLimit ? Kept::kNoRoom : Kept::kFailed;
+    forgetUnkept(batch);
   }
   // The others of its group hear the same.
   group_.clear();
   before_.clear();
   squeezed_ = false;
+}
+
+// Entries that never came to the disk need not leave it: while it fails there is one a message.
+void SessionStore::forgetUnkept(Batch& batch) {
+  for (Change& change : batch.changes) {
+    const bool nowhere = change.publication && change.publication->stored().uses == 0;
+    if (change.kind == Kind::kDone && nowhere) change = {};
+  }
 }
 
 void SessionStore::undo() {

@@ -71,6 +71,7 @@ class SessionStore : public std::enable_shared_from_this<SessionStore> {
     std::vector<Change> changes;
     Kept kept = Kept::kYes;  // What became of those that may be refused.
     bool written = false;    // All others.
+    bool applied = false;    // It was in a transaction; else the store refused it at once.
   };
   // Any thread.  `done` comes on the store's thread, or from here.
   using Done = std::function<void(std::unique_ptr<Batch>)>;
@@ -96,6 +97,7 @@ class SessionStore : public std::enable_shared_from_this<SessionStore> {
   void disuse(AreaWriter& writer, const PublicationRef& publication);
   void finish(Batch& batch, const Status& status);
   void undo();
+  static void forgetUnkept(Batch& batch);
 
   KeyValue& store_;
   Log& log_;
