@@ -161,7 +161,10 @@ void CloudMessages::send(const std::string& device, const DeviceMessage& message
   auto made = messageOf(message, message.body, stamp_);
   if (!made) return later(made.error());
   auto box = open(device);
-  if (!box) return later(box.error());
+  if (!box) {
+    release(device);
+    return later(box.error());
+  }
   Entry entry;
   entry.message = std::move(*made);
   entry.hop = {&source_, stamp_.now_ns, 1};
@@ -181,6 +184,7 @@ void CloudMessages::send(const std::string& device, const DeviceMessage& message
   if (offered == Offer::kTaken) return;
   delete ticket;
   --(*box)->sending;
+  release(device);
   later(offered == Offer::kBusy ? fail(Errc::kUnavailable, "the store is behind; try again")
                                 : statusOf(device, CommitResult::kFull));
 }
@@ -299,8 +303,10 @@ void CloudMessages::receive(const std::string& device, DeviceApi::Received recei
   const bool open_already = at != boxes_.end() && at->second->queue != nullptr;
   if (!open_already && !stored_.contains(device)) return nothing();
   auto box = open(device);
-  if (!box)
+  if (!box) {
+    release(device);
     return boost::asio::post(control_, [received, error = box.error()] { received(error); });
+  }
   // Asked behind all that was acknowledged, so that nobody waits for what is gone.
   ++(*box)->looking;
   (*box)->queue->stats([this, alive = alive_, device, received](const QueueStats& stats) {

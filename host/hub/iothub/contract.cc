@@ -66,6 +66,7 @@ struct Contract::Asked {
   int status = 0;
   std::string rid;
   std::string payload;
+  std::shared_ptr<void> open;  // Counts it until it is answered.
 };
 
 Contract::Contract(Parts parts)
@@ -92,21 +93,35 @@ void Contract::post(std::function<void()> task) {
 
 bool Contract::asked(const SessionRef& from, const std::shared_ptr<const Principal>& principal,
                      const ContractTopic& topic, std::string_view payload) {
-  if (open_.fetch_add(1, std::memory_order_relaxed) >= kAskedMax) {
-    open_.fetch_sub(1, std::memory_order_relaxed);
+  if (open_->fetch_add(1, std::memory_order_relaxed) >= kAskedMax) {
+    open_->fetch_sub(1, std::memory_order_relaxed);
     return false;
   }
+  std::shared_ptr<void> open(
+      nullptr, [count = open_](void*) { count->fetch_sub(1, std::memory_order_relaxed); });
   post([this, asked = Asked{from, principal, topic.kind, topic.status, std::string(topic.rid),
-                            std::string(payload)}] {
-    open_.fetch_sub(1, std::memory_order_relaxed);
-    answer(asked);
-  });
+                            std::string(payload), std::move(open)}] { answer(asked); });
   return true;
 }
 
 void Contract::interested(const SessionRef& session, const std::string& principal,
                           std::uint8_t interests) {
-  post([this, session, principal, interests] { listen(session, principal, interests); });
+  const std::lock_guard lock(changed_mutex_);
+  const bool first = changed_.empty();
+  changed_[session.key] = {++changes_, session, principal, interests};
+  if (first) post([this] { takeChanged(); });
+}
+
+void Contract::takeChanged() {
+  std::vector<Changed> all;
+  {
+    const std::lock_guard lock(changed_mutex_);
+    for (auto& [key, one] : changed_) all.push_back(std::move(one));
+    changed_.clear();
+  }
+  std::sort(all.begin(), all.end(),
+            [](const Changed& a, const Changed& b) { return a.order < b.order; });
+  for (const Changed& one : all) listen(one.session, one.principal, one.interests);
 }
 
 void Contract::answer(const Asked& asked) {
@@ -156,7 +171,8 @@ void Contract::report(const Asked& asked) {
   if (!asked.principal->mayUseTwin(who)) return refuseTwin(asked.from, asked.rid, noTwin(who));
   const auto version = parts_.twins.patchReported(who, asked.payload);
   if (!version) return refuseTwin(asked.from, asked.rid, version.error());
-  parts_.twins.sync([this, alive = alive_, to = asked.from, rid = asked.rid](const Status& synced) {
+  parts_.twins.sync([this, alive = alive_, to = asked.from, rid = asked.rid,
+                     open = asked.open](const Status& synced) {
     if (*alive == nullptr) return;
     if (!synced) return refuseTwin(to, rid, synced.error());
     sayTwin(to, kNoContent, rid, {});

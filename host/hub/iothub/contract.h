@@ -12,6 +12,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <vector>
 
@@ -80,6 +81,13 @@ class Contract final : public Desk, public DeviceApi {
     SessionRef cloud;  // Who gets cloud-to-device messages; number 0: nobody.
   };
   struct Asked;
+  // What a session hears of now, and the last change of all that is not looked at yet.
+  struct Changed {
+    std::uint64_t order = 0;
+    SessionRef session;
+    std::string principal;
+    std::uint8_t interests = 0;
+  };
   struct OpenCall {
     std::uint64_t call = 0;
     std::string principal;
@@ -91,6 +99,7 @@ class Contract final : public Desk, public DeviceApi {
   void getTwin(const Asked& asked);
   void report(const Asked& asked);
   void methodAnswered(const Asked& asked);
+  void takeChanged();
   void listen(const SessionRef& session, const std::string& principal, std::uint8_t interests);
   void serve(const std::string& principal, Here& here);
   void call(const std::string& principal, const MethodCall& call);
@@ -107,7 +116,12 @@ class Contract final : public Desk, public DeviceApi {
   std::map<std::string, OpenCall> calls_;  // By rid, in lower case.
   std::deque<std::string> rids_;           // The oldest first.
   Twins::Subscription desired_;
-  std::atomic<std::uint32_t> open_{0};
+  // What clients asked; shared with what still answers.
+  const std::shared_ptr<std::atomic<std::uint32_t>> open_ =
+      std::make_shared<std::atomic<std::uint32_t>>(0);
+  std::mutex changed_mutex_;
+  std::map<std::string, Changed> changed_;  // By the session's key: however often it changes, once.
+  std::uint64_t changes_ = 0;
   std::uint64_t methods_ = 0;
   std::uint64_t patches_ = 0;
 };

@@ -157,6 +157,24 @@ TEST_F(ContractTest, ADesiredPatchReachesWhoSubscribed) {
   EXPECT_THAT(said(), IsEmpty());
 }
 
+TEST_F(ContractTest, WhatClientsDoAtOnceIsBounded) {
+  for (std::uint32_t i = 0; i < Contract::kAskedMax; ++i)
+    ASSERT_TRUE(
+        contract_->asked(session_, car_, parseContractTopic("$iothub/twin/GET/?$rid=1"), ""));
+  EXPECT_FALSE(
+      contract_->asked(session_, car_, parseContractTopic("$iothub/twin/GET/?$rid=1"), ""));
+  run();
+  EXPECT_EQ(said().size(), Contract::kAskedMax);
+  ask("$iothub/twin/GET/?$rid=2");
+  for (int i = 0; i < 1000; ++i)
+    contract_->interested(session_, car_->name(), i % 2 == 0 ? 0 : kMethodCalls | kDesiredPatches);
+  io_.restart();
+  EXPECT_LE(io_.poll(), 2u) << "a session that changes its mind again and again is looked at once";
+  said();
+  ASSERT_TRUE(twins_->patchDesired("device/car", R"({"a":1})"));
+  EXPECT_EQ(said().size(), 1u) << "and its last word counts";
+}
+
 TEST_F(ContractTest, AMethodGoesDownAndItsAnswerUp) {
   std::vector<std::string> answers;
   const auto invoke = [&] {
