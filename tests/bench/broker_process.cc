@@ -14,6 +14,7 @@
 #include <fstream>
 #include <vector>
 
+#include "tests/bench/gateway_process.h"
 #include "tests/bench/mqtt_load.h"
 
 extern char** environ;
@@ -92,8 +93,7 @@ std::vector<std::string> mosquittoCommand(const std::string& folder, const Ways&
 
 BrokerProcess::BrokerProcess(const std::string& kante, const std::string& tls_folder, Saves saves)
     : port_(anyPort()), tls_port_(tls_folder.empty() ? 0 : anyPort()) {
-  char name[] = "/tmp/kante-bench-XXXXXX";
-  folder_ = ::mkdtemp(name);
+  folder_ = freshFolder();
   std::vector<std::string> words =
       kante.empty()
           ? mosquittoCommand(folder_, {port_, tls_port_, tls_folder, saves == Saves::kEachSecond})

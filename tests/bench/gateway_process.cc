@@ -59,12 +59,6 @@ double msSince(Clock::time_point began) {
   return std::chrono::duration<double, std::milli>(Clock::now() - began).count();
 }
 
-std::string freshFolder() {
-  char name[] = "/tmp/kante-bench-XXXXXX";
-  if (::mkdtemp(name) == nullptr) die("no folder below /tmp");
-  return name;
-}
-
 void write(const std::string& path, const std::string& text) { std::ofstream(path) << text; }
 
 std::string beacon(const std::string& modules, const std::string& pipe) {
@@ -74,6 +68,12 @@ std::string beacon(const std::string& modules, const std::string& pipe) {
 }
 
 }  // namespace
+
+std::string freshFolder() {
+  char name[] = "/tmp/kante-bench-XXXXXX";
+  if (::mkdtemp(name) == nullptr) die("no folder below /tmp");
+  return name;
+}
 
 double pssKib(pid_t pid) {
   std::ifstream rollup(fmt::format("/proc/{}/smaps_rollup", pid));

@@ -37,5 +37,7 @@ struct BrokerFigures {
 BrokerFigures measureMosquitto();
 
 double pssKib(pid_t pid);
+// Below /tmp; ends the program when there is none to be had.
+std::string freshFolder();
 
 }  // namespace kante::bench

@@ -33,6 +33,7 @@ struct alignas(64) Counter {
 // Between the bench and its load processes.
 struct Board {
   Counter published;
+  Counter acked;
   Counter received[kClientsMax];
   std::atomic<std::uint32_t> ready{0};
   std::atomic<bool> go{false};
@@ -60,7 +61,8 @@ void pauseUs(std::uint32_t us) {
 class Client {
  public:
   // `name`: of a session that outlives it; empty: of none.
-  explicit Client(std::uint16_t port, const std::string& name = "")
+  enum class Start { kAgain, kClean };
+  explicit Client(std::uint16_t port, const std::string& name = "", Start start = Start::kAgain)
       : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     sockaddr_in to{};
     to.sin_family = AF_INET;
@@ -70,7 +72,7 @@ class Client {
     const int on = 1;
     (void)::setsockopt(socket_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     std::string hello("\x10\x0c\0\4MQTT\4\2\0\0\0\0", 14);
-    if (!name.empty()) hello[9] = '\0';
+    if (!name.empty() && start == Start::kAgain) hello[9] = '\0';
     hello[1] = static_cast<char>(12 + name.size());
     hello[13] = static_cast<char>(name.size());
     hello += name;
@@ -123,6 +125,7 @@ std::string publishPacket(unsigned qos, std::uint16_t id, std::int64_t stamp) {
 // ---- roles, each in a process of its own
 
 std::uint64_t slowest(const Board& board, const Load& load) {
+  if (load.away) return board.acked.value.load(std::memory_order_acquire);
   std::uint64_t least = UINT64_MAX;
   for (std::uint32_t i = 0; i < load.subscribers; ++i)
     least = std::min(least, board.received[i].value.load(std::memory_order_acquire));
@@ -145,6 +148,7 @@ void publish(Board& board, const Load& load, std::uint16_t port, std::uint64_t m
     if (load.qos != 0) {  // 3.1.1: four bytes each.
       ack_bytes +=
           client.read(acks.data(), acks.size(), sent - acked >= kUnackedMax ? 0 : MSG_DONTWAIT);
+      board.acked.value.fetch_add(ack_bytes / 4 - acked, std::memory_order_release);
       acked = ack_bytes / 4;
     }
     const std::uint64_t open =
@@ -167,6 +171,7 @@ void publish(Board& board, const Load& load, std::uint16_t port, std::uint64_t m
   }
   while (load.qos != 0 && acked < messages) {
     ack_bytes += client.read(acks.data(), acks.size());
+    board.acked.value.fetch_add(ack_bytes / 4 - acked, std::memory_order_release);
     acked = ack_bytes / 4;
   }
 }
@@ -199,9 +204,7 @@ std::size_t takePackets(std::string_view bytes, Board& board, const Load& load, 
   return used;
 }
 
-void subscribe(Board& board, const Load& load, std::uint16_t port, std::uint32_t which) {
-  Client client(port, load.lasting ? "lasting-" + std::to_string(which) : "");
-  client.subscribe(load.qos);
+void read(Board& board, const Load& load, Client& client, std::uint32_t which) {
   awaitGo(board);
   Counter& received = board.received[which];
   std::vector<char> buffer(256u << 10);
@@ -217,6 +220,18 @@ void subscribe(Board& board, const Load& load, std::uint16_t port, std::uint32_t
   }
 }
 
+std::string sessionOf(const Load& load, std::uint32_t which) {
+  return load.lasting ? "lasting-" + std::to_string(which) : "";
+}
+
+void subscribe(Board& board, const Load& load, std::uint16_t port, std::uint32_t which) {
+  {
+    Client client(port, sessionOf(load, which));
+    client.subscribe(load.qos);
+    if (!load.away) return read(board, load, client, which);
+  }
+  awaitGo(board);
+}
 template <typename Role>
 void spawn(std::vector<pid_t>& children, Role&& role) {
   const pid_t child = ::fork();
@@ -265,6 +280,8 @@ LoadResult runLoad(std::uint16_t port, pid_t broker, const Load& load) {
     if (out.lost != 0) ::kill(child, SIGKILL);
     (void)::waitpid(child, nullptr, 0);
   }
+  for (std::uint32_t i = 0; load.away && i < load.subscribers; ++i)  // What waits there goes.
+    (void)Client(port, sessionOf(load, i), Client::Start::kClean);
   std::vector<double> us(board->sample_us,
                          board->sample_us + std::min<std::size_t>(board->samples, kSamplesMax));
   std::sort(us.begin(), us.end());

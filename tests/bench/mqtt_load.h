@@ -19,6 +19,7 @@ struct Load {
   std::uint32_t window = 2000;
   std::uint32_t pause_us = 0;  // Between two messages; 0: as fast as it goes.
   bool lasting = false;        // Sessions of subscribers outlive them.
+  bool away = false;           // And the subscribers are gone: it ends with the last PUBACK.
 };
 
 struct LoadResult {

@@ -30,6 +30,7 @@ namespace {
 constexpr std::size_t kSessions = 10'000;
 constexpr std::size_t kFilesSpare = 200;
 constexpr unsigned kIdleSeconds = 3;
+constexpr unsigned kSettledSeconds = 3;
 
 [[noreturn]] void die(const std::string& text) {
   std::fprintf(stderr, "kante-bench sessions: %s\n", text.c_str());
@@ -131,9 +132,12 @@ struct Cost {
 };
 
 Cost costOf(const BrokerProcess& broker, Sessions::Over over, std::size_t count) {
+  const std::uint16_t port = over == Sessions::Over::kTcp ? broker.port() : broker.tlsPort();
+  { const Sessions first(port, over, 100); }
+  ::sleep(
+      kSettledSeconds);  // What a broker still does after its first client is not the sessions'.
   const double before = pssKib(broker.pid());
-  const Sessions sessions(over == Sessions::Over::kTcp ? broker.port() : broker.tlsPort(), over,
-                          count);
+  const Sessions sessions(port, over, count);
   Cost cost;
   cost.bytes = (pssKib(broker.pid()) - before) * 1024 / static_cast<double>(count);
   const double cpu = cpuSeconds(broker.pid());
@@ -146,8 +150,7 @@ Cost costOf(const BrokerProcess& broker, Sessions::Over over, std::size_t count)
 
 std::vector<Figure> benchSessions(const std::string& kante) {
   const std::size_t count = sessionsThatFit();
-  char folder[] = "/tmp/kante-bench-XXXXXX";
-  if (::mkdtemp(folder) == nullptr) die("no folder below /tmp");
+  const std::string folder = freshFolder();
   makeCertificate(folder);
   std::vector<Figure> figures;
   using enum Figure::Better;
