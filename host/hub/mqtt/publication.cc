@@ -1,5 +1,6 @@
 #include "host/hub/mqtt/publication.h"
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 #include <new>
@@ -127,8 +128,10 @@ void Publication::release() {
 }
 
 std::uint32_t Publication::remainingS(std::int64_t now_ns) const {
-  const std::int64_t left = (expires_ns_ - now_ns + 999'999'999) / 1'000'000'000;
-  return left < 1 ? 1 : static_cast<std::uint32_t>(left);
+  std::int64_t left = 0;  // Ns. A row of the store may hold any moment.
+  if (__builtin_sub_overflow(expires_ns_, now_ns, &left)) left = INT64_MAX;
+  const std::int64_t seconds = left / 1'000'000'000 + (left % 1'000'000'000 > 0 ? 1 : 0);
+  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(seconds, 1, UINT32_MAX));
 }
 
 std::int64_t Publication::bytesAlive() {

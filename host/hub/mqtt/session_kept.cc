@@ -224,12 +224,12 @@ void Session::restore(StoredSession& stored, std::int64_t now_ns, std::int64_t c
                         entry.publication ? Inflight::State::kSent : Inflight::State::kReceived);
   }
   for (const std::uint16_t packet : stored.packets) received_.add(packet);
-  ends_ns_ = stored.row.ends_ns != kNone ? stored.row.ends_ns - clock_ns
+  ends_ns_ = stored.row.ends_ns != kNone ? fromRowClock(stored.row.ends_ns, clock_ns)
              : expiry_s_ == kForever     ? kNone
                                          : now_ns + std::int64_t{expiry_s_} * kSecond;
   if (stored.will) {
     will_ = {stored.will->publication, 0, stored.will->expiry_s};
-    will_ns_ = stored.will->due_ns - clock_ns;
+    will_ns_ = fromRowClock(stored.will->due_ns, clock_ns);
     will_kept_ = true;
   }
   const std::int64_t first = std::min(ends_ns_, will_ns_);

@@ -56,13 +56,19 @@ class RowReader {
 
 std::string begin() { return std::string(1, static_cast<char>(kVersion)); }
 
-std::int64_t moved(std::int64_t ns, std::int64_t by) {
+}  // namespace
+
+std::int64_t toRowClock(std::int64_t ns, std::int64_t clock_ns) {
   std::int64_t out = 0;
-  if (ns == Publication::kNever || __builtin_add_overflow(ns, by, &out)) return Publication::kNever;
-  return out;
+  const bool told = ns != Publication::kNever && !__builtin_add_overflow(ns, clock_ns, &out);
+  return told ? out : Publication::kNever;
 }
 
-}  // namespace
+std::int64_t fromRowClock(std::int64_t ns, std::int64_t clock_ns) {
+  std::int64_t out = 0;
+  const bool told = ns != Publication::kNever && !__builtin_sub_overflow(ns, clock_ns, &out);
+  return told ? out : Publication::kNever;
+}
 
 std::string rowKey(std::uint64_t first) {
   std::string key;
@@ -169,7 +175,7 @@ std::string toRow(const Publication& publication, std::int64_t clock_ns) {
   append(out, static_cast<std::uint8_t>(publication.qos()));
   append(out, static_cast<std::uint8_t>(publication.retain()));
   append(out, publication.publisher());
-  append(out, moved(publication.expiresNs(), clock_ns));
+  append(out, toRowClock(publication.expiresNs(), clock_ns));
   appendText(out, publication.topic());
   appendText(out, publication.properties());
   out += publication.payload();
@@ -182,7 +188,7 @@ PublicationRef readPublication(std::string_view bytes, std::int64_t clock_ns) {
   kept.qos = reader.qos();
   kept.retain = reader.flag();
   kept.publisher = reader.u64();
-  kept.expires_ns = moved(reader.i64(), -clock_ns);
+  kept.expires_ns = fromRowClock(reader.i64(), clock_ns);
   kept.topic = reader.text();
   kept.properties = reader.text();
   kept.payload = reader.rest();

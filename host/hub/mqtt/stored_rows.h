@@ -59,7 +59,11 @@ struct EntryRow {
 std::string toRow(const EntryRow& row);
 std::optional<EntryRow> readEntryRow(std::string_view bytes);
 
-// `clock_ns`: the store's clock less the one of publications.
+// A moment of the broker's clock in ns as rows tell it, and back. `clock_ns`: the store's clock
+// less the broker's. What cannot be told (rows may hold any number) is Publication::kNever.
+std::int64_t toRowClock(std::int64_t ns, std::int64_t clock_ns);
+std::int64_t fromRowClock(std::int64_t ns, std::int64_t clock_ns);
+
 std::string toRow(const Publication& publication, std::int64_t clock_ns);
 // Null: it is none.
 PublicationRef readPublication(std::string_view bytes, std::int64_t clock_ns);
