@@ -45,6 +45,8 @@ void addKeyCommands(CLI::App& app, Context& context);       // key init
 void addBundleCommands(CLI::App& app, Context& context);    // bundle pack | verify | inspect
 void addRouteTestCommand(CLI::App& route,
                          Context& context);  // route test; route is the `route` family
+// deploy sign | verify | inspect; deploy is the `deploy` family
+void addDocumentCommands(CLI::App& deploy, Context& context);
 void addModuleNewCommand(CLI::App& module, Context& context);    // module new
 void addModuleCheckCommand(CLI::App& module, Context& context);  // module check
 

@@ -13,6 +13,7 @@
 
 #include "host/base/fd.h"
 #include "host/base/json.h"
+#include "host/cli/command.h"
 #include "host/cli/host_command.h"
 #include "host/cli/json_view.h"
 #include "host/cli/output.h"
@@ -293,6 +294,7 @@ void addDeployCommands(CLI::App& app, Context& context) {
       [change](const HostOptions& options) { return rollback(options, *change); });
   back->add_option("N", change->n, "Entry of the history (the one before this)");
   back->add_flag("--no-wait", change->no_wait, "Do not wait until it is committed or refused");
+  addDocumentCommands(*deploy, context);
 }
 
 }  // namespace kante::cli

@@ -1,0 +1,302 @@
+// Signed documents without a host: `kante deploy sign | verify | inspect`.
+#include <fmt/format.h>
+
+#include <fcntl.h>
+
+#include <CLI/CLI.hpp>
+#include <boost/json.hpp>
+#include <charconv>
+#include <cstdio>
+#include <filesystem>
+#include <iostream>
+#include <iterator>
+#include <memory>
+
+#include "host/agent/deployment.h"
+#include "host/agent/document.h"
+#include "host/agent/layers.h"
+#include "host/base/clock.h"
+#include "host/base/fd.h"
+#include "host/base/json.h"
+#include "host/bundle/document_file.h"
+#include "host/bundle/frame.h"
+#include "host/bundle/signature.h"
+#include "host/cli/command.h"
+
+namespace kante::cli {
+namespace {
+
+namespace json = boost::json;
+
+constexpr std::size_t kPemBytesMax = 1 << 20;
+constexpr JsonBounds kContentBounds{kDocumentPayloadBytesMax, kDocumentDepthMax};
+// Within the 5 minutes that a gateway takes, with room for a clock that differs.
+constexpr std::int64_t kCommandSeconds = 240;
+
+struct SignOptions {
+  std::string file, out, key, certificate, gateway, tag, kind, name, not_after;
+  std::uint64_t base = 0, counter = 0;
+  bool as_json = false;
+};
+
+struct LookOptions {
+  std::string file;
+  std::vector<std::string> trust, revoked;
+  bool as_json = false;
+};
+
+// "5m" from now on, or a moment.
+Result<std::int64_t> momentOf(const std::string& text, std::int64_t now_s) {
+  std::int64_t count = 0;
+  const auto end = text.data() + text.size();
+  const auto [unit, error] = std::from_chars(text.data(), end, count);
+  const bool relative = error == std::errc() && unit + 1 == end && count > 0 && count < 1'000'000;
+  if (relative && *unit == 's') return now_s + count;
+  if (relative && *unit == 'm') return now_s + count * 60;
+  if (relative && *unit == 'h') return now_s + count * 3600;
+  if (relative && *unit == 'd') return now_s + count * 86'400;
+  auto moment = parseUtcSeconds(text);
+  if (moment) return moment;
+  return fail(Errc::kInvalid, "--not-after \"" + text +
+                                  "\": expected \"2026-11-26T12:00:00Z\" or from now on: "
+                                  "\"300s\", \"5m\", \"12h\", \"30d\"");
+}
+
+// What a file of that content is, as far as it says so itself.
+Result<DocumentKind> kindOf(const SignOptions& options, const json::value& content) {
+  if (!options.kind.empty()) return *documentKindOf(options.kind);
+  if (content.is_array()) return DocumentKind::kJsonPatch;
+  const json::value* schema =
+      content.is_object() ? content.get_object().if_contains("schema") : nullptr;
+  if (schema != nullptr && *schema == "kante.deployment/1") return DocumentKind::kDeployment;
+  if (schema != nullptr && *schema == "kante.layer/1") return DocumentKind::kLayer;
+  return fail(Errc::kInvalid, "it does not say what it is: give --kind");
+}
+
+Result<std::string> bundleDigest(const std::string& path) {
+  KANTE_TRY(file, openAt(AT_FDCWD, path, O_RDONLY));
+  KANTE_TRY(frame, readFrame(FrameKind::kBundle, file.get()));
+  KANTE_TRY(signature, Signature::parse(frame.signature));
+  KANTE_TRY(digest, signature.verify({file.get(), frame.payload_offset, frame.payload_bytes}));
+  return "sha256:" + toHex(digest);
+}
+
+// Far away there is no file beside the document: each bundle that is named by a path is named by
+// its digest.
+Status nameDigests(json::value& content, const std::filesystem::path& base) {
+  auto* object = content.if_object();
+  auto* modules = object != nullptr ? object->if_contains("modules") : nullptr;
+  if (modules == nullptr || !modules->is_object()) return {};
+  for (auto& member : modules->get_object()) {
+    auto* module = member.value().if_object();
+    json::value* bundle = module != nullptr ? module->if_contains("bundle") : nullptr;
+    if (bundle == nullptr || !bundle->is_string()) continue;
+    const std::string given(bundle->get_string());
+    if (given.starts_with("sha256:")) continue;
+    const std::string pointer = jsonPointer("/modules", member.key()) + "/bundle";
+    auto digest = bundleDigest(base / given);
+    if (!digest) return within(pointer + ": " + given, digest.error());
+    *bundle = *digest;
+  }
+  return {};
+}
+
+Status nameDigestsOf(DocumentKind kind, json::value& content, const std::filesystem::path& base) {
+  if (kind == DocumentKind::kDeployment || kind == DocumentKind::kMergePatch)
+    return nameDigests(content, base);
+  auto* layer = kind == DocumentKind::kLayer ? content.if_object() : nullptr;
+  json::value* patch = layer != nullptr ? layer->if_contains("content") : nullptr;
+  return patch != nullptr ? nameDigests(*patch, base) : Status();
+}
+
+Result<std::string> readContent(const std::string& file) {
+  if (file != "-") return readFile(file, kDocumentPayloadBytesMax);
+  return std::string(std::istreambuf_iterator<char>(std::cin), {});
+}
+
+Result<Document> composeDocument(const SignOptions& options, json::value content) {
+  const std::int64_t now_ms = SystemClock().wallNs() / 1'000'000;
+  Document document;
+  KANTE_TRY(kind, kindOf(options, content));
+  document.kind = kind;
+  document.name = options.name;
+  document.gateway = options.gateway;
+  document.tag = options.tag;
+  document.counter = options.counter != 0 ? options.counter : static_cast<std::uint64_t>(now_ms);
+  if (!options.not_after.empty()) {
+    KANTE_TRY(moment, momentOf(options.not_after, now_ms / 1000));
+    document.not_after_s = moment;
+  } else if (kind == DocumentKind::kCommand) {
+    document.not_after_s = now_ms / 1000 + kCommandSeconds;
+  }
+  if (options.base != 0) document.base = options.base;
+  const auto base = options.file == "-" ? std::filesystem::path(".")
+                                        : std::filesystem::path(options.file).parent_path();
+  KANTE_CHECK(nameDigestsOf(kind, content, base));
+  document.content = writeJson(content, MemberOrder::kSorted);
+  if (kind == DocumentKind::kDeployment) {
+    const auto deployment = parseDeployment(document.content);
+    if (!deployment) return deployment.error();
+  }
+  return document;
+}
+
+json::object documentJson(const Document& document, const std::string& digest) {
+  auto out = parseJsonObject(writeDocument(document), kContentBounds).value();
+  out.erase("schema");
+  out.erase("content");
+  out["digest"] = digest;
+  return out;
+}
+
+int signFile(const SignOptions& options) {
+  struct Made {
+    Document document;
+    std::string digest;
+  };
+  const auto made = [&]() -> Result<Made> {
+    KANTE_TRY(text, readContent(options.file));
+    KANTE_TRY(content, parseJson(text, kContentBounds));
+    KANTE_TRY(document, composeDocument(options, std::move(content)));
+    const std::string payload = writeDocument(document);
+    // As a gateway will read it.
+    const auto checked = parseDocument(payload);
+    if (!checked) return checked.error();
+    KANTE_TRY(key, readFile(options.key, kPemBytesMax));
+    KANTE_TRY(certificate, readFile(options.certificate, kPemBytesMax));
+    KANTE_TRY(file, signDocument(payload, key, certificate));
+    KANTE_CHECK(replaceFile(AT_FDCWD, options.out, file, 0644));
+    return Made{std::move(document), documentDigest(file)};
+  }();
+  if (made.has_error()) return reportFailure("deploy sign", within(options.file, made.error()));
+  const Document& document = made->document;
+  if (options.as_json) {
+    json::object out = documentJson(document, made->digest);
+    out["file"] = options.out;
+    fmt::print("{}\n", writeJson(out));
+    return 0;
+  }
+  fmt::print("{}: {}{}{} for {}, counter {}\n{}\n", options.out, name(document.kind),
+             document.name.empty() ? "" : " ", document.name,
+             document.gateway.empty() ? "tag " + document.tag : "gateway " + document.gateway,
+             document.counter, made->digest);
+  return 0;
+}
+
+struct Look {
+  DocumentFile file;
+  Document document;
+};
+
+Result<Look> look(const LookOptions& options, const TrustStore* trust) {
+  KANTE_TRY(bytes, readFile(options.file, kDocumentFileBytesMax));
+  const JudgementTime now = judgementTime(SystemClock(), buildTimeS());
+  KANTE_TRY(file, trust != nullptr ? openDocument(bytes, *trust, now) : lookAtDocument(bytes));
+  KANTE_TRY(document, parseDocument(file.payload));
+  if (trust != nullptr && document.not_after_s && *document.not_after_s < now.at_s)
+    return fail(Errc::kExpired,
+                "the document was good until " + formatUtcSeconds(*document.not_after_s));
+  return Look{std::move(file), std::move(document)};
+}
+
+json::object lookJson(const Look& look) {
+  json::object out = documentJson(look.document, look.file.digest);
+  out["content"] = parseJson(look.document.content, kContentBounds).value();
+  out["signer"] =
+      json::object{{"subject", look.file.signer.subject},
+                   {"fingerprint", look.file.signer.fingerprint},
+                   {"not_after", formatUtc(look.file.signer.not_after_s * 1'000'000'000)}};
+  if (!look.file.signer.ca_subject.empty())
+    out["signer"].as_object()["ca_subject"] = look.file.signer.ca_subject;
+  return out;
+}
+
+int verify(const LookOptions& options) {
+  const auto judged = [&]() -> Result<Look> {
+    KANTE_TRY(trust, TrustStore::load(options.trust, options.revoked));
+    return look(options, &trust);
+  }();
+  if (judged.has_error()) {
+    if (options.as_json)
+      fmt::print("{}\n", writeJson(json::object{{"valid", false},
+                                                {"code", name(judged.error().code)},
+                                                {"error", judged.error().text}}));
+    return reportFailure("deploy verify", within(options.file, judged.error()));
+  }
+  if (options.as_json) {
+    json::object out = lookJson(*judged);
+    out["valid"] = true;
+    fmt::print("{}\n", writeJson(out));
+    return 0;
+  }
+  fmt::print("{}: good\n{} {}, counter {}\n{}\nsigned by {}\n", options.file,
+             name(judged->document.kind), judged->document.name, judged->document.counter,
+             judged->file.digest, judged->file.signer.subject);
+  return 0;
+}
+
+int inspect(const LookOptions& options) {
+  const auto seen = look(options, nullptr);
+  if (seen.has_error()) return reportFailure("deploy inspect", within(options.file, seen.error()));
+  json::object out = lookJson(*seen);
+  out["verified"] = false;
+  if (!options.as_json)
+    fmt::print(stderr, "not verified: anyone may have signed it; kante deploy verify judges it\n");
+  fmt::print("{}\n", writeJson(out));
+  return 0;
+}
+
+void addSign(CLI::App& deploy, Context& context) {
+  const auto options = std::make_shared<SignOptions>();
+  CLI::App* sign =
+      deploy.add_subcommand("sign", "Make a signed document (*.kdoc) that gateways take from afar");
+  sign->add_option("FILE", options->file, "Its content (JSON); - is standard input")->required();
+  sign->add_option("--key", options->key, "The deployer's key, PEM")->required()->type_name("K");
+  sign->add_option("--cert", options->certificate, "Its certificate, PEM; issuers may follow")
+      ->required()
+      ->type_name("C");
+  CLI::Option_group* target = sign->add_option_group("whom it is for");
+  target->add_option("--gateway", options->gateway, "The gateway with this id")->type_name("ID");
+  target->add_option("--tag", options->tag, "Gateways with this tag: KEY=VALUE or KEY")
+      ->type_name("T");
+  target->require_option(1);
+  sign->add_option("--kind", options->kind, "What it is, unless the content says so")
+      ->check(CLI::IsMember({"deployment", "layer", "merge-patch", "json-patch", "desired",
+                             "command", "secrets", "trust"}));
+  sign->add_option("--name", options->name, "Of a layer; whose desired properties; the method");
+  sign->add_option("--base", options->base, "The version that must be deployed")
+      ->check(CLI::PositiveNumber);
+  sign->add_option("--not-after", options->not_after, "A moment in UTC, or 300s, 5m, 12h, 30d");
+  sign->add_option("--counter", options->counter, "Above the one before; default: now in ms")
+      ->check(CLI::PositiveNumber);
+  sign->add_option("-o,--output", options->out, "The document to write")
+      ->required()
+      ->type_name("F.kdoc");
+  sign->add_flag("--json", options->as_json, "Print one JSON object");
+  sign->callback([options, &context] { context.exit_code = signFile(*options); });
+}
+
+}  // namespace
+
+void addDocumentCommands(CLI::App& deploy, Context& context) {
+  addSign(deploy, context);
+  const auto add = [&deploy, &context](const char* name, const char* what,
+                                       int (*run)(const LookOptions&)) {
+    const auto options = std::make_shared<LookOptions>();
+    CLI::App* command = deploy.add_subcommand(name, what);
+    command->add_option("FILE", options->file, "The document")->required()->type_name("F.kdoc");
+    command->add_flag("--json", options->as_json, "Print one JSON object");
+    command->callback([options, run, &context] { context.exit_code = run(*options); });
+    return std::pair(command, options);
+  };
+  const auto [judge, options] =
+      add("verify", "Judge a document as a gateway would that trusts CA", verify);
+  judge->add_option("--trust", options->trust, "PEM file of trusted certificates")
+      ->required()
+      ->type_name("CA");
+  judge->add_option("--revoked", options->revoked, "PEM file of revocation lists")
+      ->type_name("CRL");
+  add("inspect", "Show what a document says, whoever signed it", inspect);
+}
+
+}  // namespace kante::cli
