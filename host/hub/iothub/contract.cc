@@ -91,17 +91,24 @@ void Contract::post(std::function<void()> task) {
 
 // ---- from the shards
 
-bool Contract::asked(const SessionRef& from, const std::shared_ptr<const Principal>& principal,
-                     const ContractTopic& topic, std::string_view payload) {
+Desk::Request Contract::take(const SessionRef& from,
+                             const std::shared_ptr<const Principal>& principal,
+                             const ContractTopic& topic, std::string_view payload) {
   if (open_->fetch_add(1, std::memory_order_relaxed) >= kAskedMax) {
     open_->fetch_sub(1, std::memory_order_relaxed);
-    return false;
+    return {};
   }
   std::shared_ptr<void> open(
       nullptr, [count = open_](void*) { count->fetch_sub(1, std::memory_order_relaxed); });
-  post([this, asked = Asked{from, principal, topic.kind, topic.status, std::string(topic.rid),
-                            std::string(payload), std::move(open)}] { answer(asked); });
-  return true;
+  // Shared because a function is copied about.
+  auto asked = std::make_shared<const Asked>(Asked{from, principal, topic.kind, topic.status,
+                                                   std::string(topic.rid), std::string(payload),
+                                                   std::move(open)});
+  return [&control = parts_.control, alive = alive_, asked = std::move(asked)] {
+    boost::asio::post(control, [alive, asked] {
+      if (*alive != nullptr) (*alive)->answer(*asked);
+    });
+  };
 }
 
 void Contract::interested(const SessionRef& session, const std::string& principal,

@@ -53,8 +53,8 @@ class Contract final : public Desk, public DeviceApi {
   Contract& operator=(const Contract&) = delete;
 
   // ---- Desk; any thread ----
-  bool asked(const SessionRef& from, const std::shared_ptr<const Principal>& principal,
-             const ContractTopic& topic, std::string_view payload) override;
+  Request take(const SessionRef& from, const std::shared_ptr<const Principal>& principal,
+               const ContractTopic& topic, std::string_view payload) override;
   void interested(const SessionRef& session, const std::string& principal,
                   std::uint8_t interests) override;
 

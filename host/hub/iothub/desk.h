@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -24,9 +25,11 @@ struct SessionRef {
 class Desk {
  public:
   virtual ~Desk() = default;
-  // kTwinGet, kReported or kMethodAnswer.  False: too much is asked at once.
-  virtual bool asked(const SessionRef& from, const std::shared_ptr<const Principal>& principal,
-                     const ContractTopic& topic, std::string_view payload) = 0;
+  // A kTwinGet, kReported or kMethodAnswer that was taken: called once, or dropped undone.
+  using Request = std::function<void()>;
+  // Empty: too much is asked at once.
+  virtual Request take(const SessionRef& from, const std::shared_ptr<const Principal>& principal,
+                       const ContractTopic& topic, std::string_view payload) = 0;
   // Whenever it changes what a connected session hears of (HearsOf); 0: nothing any more.
   virtual void interested(const SessionRef& session, const std::string& principal,
                           std::uint8_t interests) = 0;

@@ -30,6 +30,7 @@ namespace kante::hub {
 
 class Engine;
 struct Arrival;
+struct ContractTopic;
 
 class Connection final : public Deadline {
  public:
@@ -147,6 +148,8 @@ class Connection final : public Deadline {
   void takePublish(const mqtt::Publish& publish);
   // What is asked of the gateway itself; true: that is what it was.
   bool askDesk(const mqtt::Publish& publish);
+  void askDesk(const mqtt::Publish& publish, const ContractTopic& topic);
+  void beginAck(const mqtt::Publish& publish);
   void ackNow(const mqtt::Publish& publish, mqtt::Reason reason);
   // `why` follows the client's name.
   void refusePublish(const mqtt::Publish& publish, mqtt::Reason reason, const std::string& why);

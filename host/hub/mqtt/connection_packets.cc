@@ -96,13 +96,7 @@ void Connection::takePublish(const mqtt::Publish& publish) {
       return broke({Reason::kReceiveMaximumExceeded, "more of QoS 2 at once than allowed"});
   }
   if (askDesk(publish)) return;
-  const bool answered = publish.qos != mqtt::Qos::k0;
-  if (answered) {
-    AckAddress address = nextAnswer();
-    if (publish.qos == mqtt::Qos::k2) address.session = session_->id();
-    if (publish.qos == mqtt::Qos::k2) address.packet = publish.packet_id;
-    engine_.beginAck(address);
-  }
+  beginAck(publish);
   Routing::Outcome routed;
   if (engine_.routing() != nullptr) {
     ReadSender sender(engine_, *this, session_->principal());
@@ -117,6 +111,14 @@ void Connection::takePublish(const mqtt::Publish& publish) {
     case Routing::Taken::kTaken: break;
   }
   acceptPublish(publish, routed);
+}
+
+void Connection::beginAck(const mqtt::Publish& publish) {
+  if (publish.qos == mqtt::Qos::k0) return;
+  AckAddress address = nextAnswer();
+  if (publish.qos == mqtt::Qos::k2) address.session = session_->id();
+  if (publish.qos == mqtt::Qos::k2) address.packet = publish.packet_id;
+  engine_.beginAck(address);
 }
 
 void Connection::ackNow(const mqtt::Publish& publish, Reason reason) {
@@ -141,19 +143,27 @@ bool Connection::askDesk(const mqtt::Publish& publish) {
       if (topic.rid.empty()) break;  // Nobody could tell the answer.
       [[fallthrough]];
     case ContractTopic::Kind::kReported:
-    case ContractTopic::Kind::kMethodAnswer:
-      if (!engine_.desk()->asked(engine_.refOf(*session_), session_->sharedPrincipal(), topic,
-                                 publish.payload)) {
-        refusePublish(publish, Reason::kQuotaExceeded, "asks too much at once");
-        return true;
-      }
-      if (publish.qos == mqtt::Qos::k2) session_->received().add(publish.packet_id);
-      ackNow(publish, Reason::kSuccess);
-      return true;
+    case ContractTopic::Kind::kMethodAnswer: askDesk(publish, topic); return true;
   }
   refusePublish(publish, Reason::kTopicNameInvalid,
                 "publishes to " + std::string(name) + ", which is no topic of IoT Hub's contract");
   return true;
+}
+
+// One of QoS 2 is done when its identifier is on disk, so that it is not done again.
+void Connection::askDesk(const mqtt::Publish& publish, const ContractTopic& topic) {
+  Desk::Request request = engine_.desk()->take(engine_.refOf(*session_),
+                                               session_->sharedPrincipal(), topic, publish.payload);
+  if (!request) return refusePublish(publish, Reason::kQuotaExceeded, "asks too much at once");
+  if (publish.qos == mqtt::Qos::k2) session_->received().add(publish.packet_id);
+  if (publish.qos != mqtt::Qos::k2 || !session_->isKept()) {
+    request();
+    return ackNow(publish, Reason::kSuccess);
+  }
+  session_->packetBegun(publish.packet_id, std::move(request));
+  beginAck(publish);
+  engine_.holdAck().release(Kept::kYes);
+  owe({PacketType::kPubrec, publish.packet_id, Reason::kSuccess}, engine_.endAck());
 }
 
 void Connection::acceptPublish(const mqtt::Publish& publish, const Routing::Outcome& routed) {

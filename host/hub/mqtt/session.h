@@ -7,6 +7,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -96,7 +97,10 @@ class Session final : public Deadline {
   }
   void committed(std::uint64_t place, Kept kept);
   // Identifiers of QoS 2 from the client that are not on disk yet.
-  void packetBegun(std::uint16_t packet) { packets_.push_back({packet}); }
+  // `then` is done when it is, and dropped if it cannot be.
+  void packetBegun(std::uint16_t packet, std::function<void()> then = {}) {
+    packets_.push_back({packet, false, std::move(then)});
+  }
   // It came again on another connection meanwhile.  False: it is on disk.
   bool packetAsked(std::uint16_t packet);
   // True: it was asked for.
@@ -152,6 +156,7 @@ class Session final : public Deadline {
   struct Packet {
     std::uint16_t id;
     bool asked = false;
+    std::function<void()> then;
   };
   std::vector<Packet> packets_;
 };

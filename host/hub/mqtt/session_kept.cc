@@ -186,9 +186,10 @@ bool Session::packetKept(std::uint16_t packet, Kept kept) {
   const auto at = std::find_if(packets_.begin(), packets_.end(),
                                [&](const Packet& one) { return one.id == packet; });
   if (at == packets_.end()) return false;
-  const bool asked = at->asked;
+  const Packet packet_is = std::move(*at);
   packets_.erase(at);
-  return asked;
+  if (kept == Kept::kYes && packet_is.then) packet_is.then();
+  return packet_is.asked;
 }
 
 void Session::restore(StoredSession& stored, std::int64_t now_ns, std::int64_t clock_ns) {

@@ -70,7 +70,7 @@ class ContractTest : public StoreTest {
     });
   }
   void ask(const std::string& topic, const std::string& payload = "") {
-    EXPECT_TRUE(contract_->asked(session_, car_, parseContractTopic(topic), payload));
+    contract_->take(session_, car_, parseContractTopic(topic), payload)();
     run();
   }
   void listen(std::uint8_t interests) {
@@ -159,10 +159,8 @@ TEST_F(ContractTest, ADesiredPatchReachesWhoSubscribed) {
 
 TEST_F(ContractTest, WhatClientsDoAtOnceIsBounded) {
   for (std::uint32_t i = 0; i < Contract::kAskedMax; ++i)
-    ASSERT_TRUE(
-        contract_->asked(session_, car_, parseContractTopic("$iothub/twin/GET/?$rid=1"), ""));
-  EXPECT_FALSE(
-      contract_->asked(session_, car_, parseContractTopic("$iothub/twin/GET/?$rid=1"), ""));
+    contract_->take(session_, car_, parseContractTopic("$iothub/twin/GET/?$rid=1"), "")();
+  EXPECT_FALSE(contract_->take(session_, car_, parseContractTopic("$iothub/twin/GET/?$rid=1"), ""));
   run();
   EXPECT_EQ(said().size(), Contract::kAskedMax);
   ask("$iothub/twin/GET/?$rid=2");
@@ -197,7 +195,7 @@ TEST_F(ContractTest, AMethodGoesDownAndItsAnswerUp) {
   // Another device cannot answer for it.
   const auto van = std::make_shared<Client>("device/van");
   const std::string topic = "$iothub/methods/res/201/?$rid=" + rid;
-  (void)contract_->asked(session_, van, parseContractTopic(topic), "\"mine\"");
+  contract_->take(session_, van, parseContractTopic(topic), "\"mine\"")();
   run();
   EXPECT_EQ(answers.size(), 1u);
   ask(topic, R"({"done":true})");
@@ -212,11 +210,15 @@ TEST_F(ContractTest, AMethodGoesDownAndItsAnswerUp) {
 
 TEST_F(ContractTest, TooMuchAtOnceIsSaidSo) {
   const auto topic = parseContractTopic("$iothub/twin/GET/?$rid=1");
+  std::vector<Desk::Request> requests;
   for (std::uint32_t i = 0; i < Contract::kAskedMax; ++i)
-    ASSERT_TRUE(contract_->asked(session_, car_, topic, ""));
-  EXPECT_FALSE(contract_->asked(session_, car_, topic, ""));
+    requests.push_back(contract_->take(session_, car_, topic, ""));
+  EXPECT_TRUE(requests.back());
+  EXPECT_FALSE(contract_->take(session_, car_, topic, ""));
+  requests.pop_back();
+  EXPECT_TRUE(contract_->take(session_, car_, topic, "")) << "one was dropped undone";
   run();
-  EXPECT_TRUE(contract_->asked(session_, car_, topic, ""));
+  EXPECT_THAT(said(), IsEmpty()) << "nothing is done before it is called";
 }
 
 TEST_F(ContractTest, ACloudMessageWaitsForItsDeviceAndIsSettledByIt) {

@@ -134,12 +134,12 @@ class World {
  public:
   // Sessions spread over all engines from the first one on.
   explicit World(std::uint32_t engines = 1, Limits given = {}, Routing* routing = nullptr,
-                 SessionStore* store = nullptr)
+                 SessionStore* store = nullptr, Desk* desk = nullptr)
       : limits(given), homes(std::make_shared<Homes>(engines, given.sessions, 0)) {
     for (std::uint32_t i = 0; i < engines; ++i) nodes_.push_back(std::make_unique<Node>(*this));
     for (std::uint32_t i = 0; i < engines; ++i)
       nodes_[i]->engine.emplace(
-          Engine::Parts{limits, access, *nodes_[i], *homes, i, engines, store, {}, routing});
+          Engine::Parts{limits, access, *nodes_[i], *homes, i, engines, store, {}, routing, desk});
   }
 
   std::shared_ptr<Wire> connect(std::uint32_t engine = 0) {

@@ -23,7 +23,7 @@ class KeptWorld : public StoreTest {
     clock_.advance(static_cast<std::int64_t>(seconds * 1e9));
     open();
     kept_ = std::make_shared<SessionStore>(store_->keyValue(), log_, options);
-    world_ = std::make_unique<World>(engines, limits_, nullptr, kept_.get());
+    world_ = std::make_unique<World>(engines, limits_, nullptr, kept_.get(), desk_);
     for (const char* user : {"user", "other"}) world_->access.user(user);
     auto stored = kept_->load(world_->boot_ns);
     ASSERT_FALSE(stored.has_error()) << stored.error().text;
@@ -108,6 +108,7 @@ class KeptWorld : public StoreTest {
   }
 
   Limits limits_;
+  Desk* desk_ = nullptr;                // Of those that begin from now on.
   std::shared_ptr<SessionStore> kept_;  // Shared with what is on its way to the disk.
   std::unique_ptr<World> world_;
   std::vector<std::unique_ptr<Client>> clients_;
