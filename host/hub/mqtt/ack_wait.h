@@ -91,7 +91,9 @@ class AckShare {
   explicit operator bool() const { return wait_ != nullptr; }
   // One more of the same answer; of none, none.
   AckShare another() const;
-  // What is to be kept together with the identifier of this message, once all shares are back.
+  // The answer is to a message of QoS 2.
+  bool isOfPacket() const { return wait_ != nullptr && wait_->address().packet != 0; }
+  // What is to be kept together with the identifier of that message, once all shares are back.
   void add(Change change) const;
   // Afterwards it holds nothing.
   void release(Kept kept);

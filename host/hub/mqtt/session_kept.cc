@@ -83,7 +83,7 @@ void Session::recordEntry(Outgoing& message) {
   if (message.qos == mqtt::Qos::k2) {
     change.engine = engine_.index();
     uncommitted_.push(std::uint64_t{message.place});
-    if (share) {
+    if (share.isOfPacket()) {
       share.add(std::move(change));
       return share.release(Kept::kYes);
     }

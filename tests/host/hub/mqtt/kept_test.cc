@@ -127,6 +127,16 @@ TEST_P(KeptTest, RetainedMessagesAreThereAgain) {
   EXPECT_FALSE(to.hasMore());
 }
 
+TEST_P(KeptTest, ARetainedMessageOfQos2ComesToASessionThatIsKept) {
+  begin();
+  say(guest("from", GetParam()), "r", "retained", Qos::k2, 1, 1);
+  Client& to = client("to", GetParam());
+  EXPECT_EQ(to.subscribe("r", 2).reasons, std::vector<unsigned>{2});
+  EXPECT_THAT(hearAll(to), ElementsAre("retained"));
+  say(guest("from", GetParam()), "r", "later", Qos::k2, 1);
+  EXPECT_THAT(hearAll(to), ElementsAre("later"));
+}
+
 TEST_P(KeptTest, OfATopicThatChangesOftenTheLastOneIsWritten) {
   begin();
   Client& from = guest("from", GetParam());
