@@ -159,9 +159,10 @@ hub::DeviceApi& GatewayHub::deviceApi() { return *contract_; }
 
 Status GatewayHub::start() {
   observation_ = parts_.identity.registry().observe([this](const Registry::Change& change) {
-    broker_->reconsider(change.principal.nameAt(config_.gateway.id),
-                        change.sessions == Registry::Sessions::kEnd ? hub::Connections::kEnd
-                                                                    : hub::Connections::kKeep);
+    const std::string who = change.principal.nameAt(config_.gateway.id);
+    broker_->reconsider(who, change.sessions == Registry::Sessions::kEnd ? hub::Connections::kEnd
+                                                                         : hub::Connections::kKeep);
+    if (change.what == Registry::What::kRemoved) contract_->removed(who);
   });
   const Status started = broker_->start();
   return started ? started : Status(within("[hub.mqtt]", started.error()));

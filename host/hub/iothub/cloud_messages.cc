@@ -4,6 +4,7 @@
 #include <boost/asio/post.hpp>
 #include <deque>
 #include <utility>
+#include <vector>
 
 #include "host/base/clock.h"
 #include "host/base/encoding.h"
@@ -53,12 +54,14 @@ struct CloudMessages::Box {
     std::unique_ptr<boost::asio::steady_timer> ends;
   };
   DurableQueue* queue = nullptr;
-  Deliver deliver;              // Null: nobody listens.
-  bool taking = false;          // take() is under way.
-  std::uint32_t unsettled = 0;  // With sessions.
-  std::uint32_t sending = 0;    // On their way to the disk.
-  std::uint32_t looking = 0;    // Requests that ask whether there is any.
+  Deliver deliver;                 // Null: nobody listens.
+  bool taking = false;             // take() is under way.
+  std::set<QueueToken> unsettled;  // With sessions.
+  std::uint32_t sending = 0;       // On their way to the disk.
+  std::uint32_t looking = 0;       // Requests that ask whether there is any.
   bool cancelling = false;
+  bool removing = false;  // What comes from take() is of a device that is gone.
+  std::uint32_t purging = 0;
   std::unique_ptr<boost::asio::steady_timer> retry;
   std::map<std::string, Lock> locks;          // By their tokens.
   std::deque<DeviceApi::Received> receivers;  // Requests that a take() is for.
@@ -122,8 +125,8 @@ void CloudMessages::release(const std::string& device) {
   const auto at = boxes_.find(device);
   if (at == boxes_.end()) return;
   Box& box = *at->second;
-  if (box.unsettled != 0 || box.sending != 0 || box.looking != 0 || !box.locks.empty() ||
-      !box.receivers.empty() || box.cancelling)
+  if (!box.unsettled.empty() || box.sending != 0 || box.looking != 0 || !box.locks.empty() ||
+      !box.receivers.empty() || box.cancelling || box.purging != 0)
     return;
   if (box.taking) {
     if (!box.deliver) cancelTake(device);
@@ -143,13 +146,16 @@ void CloudMessages::cancelTake(const std::string& device) {
   box.cancelling = true;
   box.queue->cancelTake([this, alive = alive_, device] {
     boost::asio::post(control_, [alive, device] {
-      if (*alive == nullptr) return;
-      Box& cancelled = *(*alive)->boxes_.at(device);
-      cancelled.cancelling = cancelled.taking = false;
-      (*alive)->take(device);
-      (*alive)->release(device);
+      if (*alive != nullptr) (*alive)->cancelled(device);
     });
   });
+}
+
+void CloudMessages::cancelled(const std::string& device) {
+  Box& box = *boxes_.at(device);
+  box.cancelling = box.taking = box.removing = false;
+  take(device);
+  release(device);
 }
 
 void CloudMessages::send(const std::string& device, const DeviceMessage& message,
@@ -209,8 +215,10 @@ void CloudMessages::unlisten(const std::string& device) {
 // As long as somebody wants them and has room.
 void CloudMessages::take(const std::string& device) {
   Box& box = *boxes_.at(device);
-  const bool wanted = !box.receivers.empty() || (box.deliver && box.unsettled == 0 && !box.retry);
-  if (box.queue == nullptr || box.taking || !wanted || box.queue->messages() == 0) return;
+  const bool wanted =
+      !box.receivers.empty() || (box.deliver && box.unsettled.empty() && !box.retry);
+  if (box.queue == nullptr || box.taking || box.cancelling || !wanted || box.queue->messages() == 0)
+    return;
   box.taking = true;
   TakeRequest request;
   request.messages_max = box.receivers.empty() ? kWindow : 1;
@@ -229,12 +237,12 @@ void CloudMessages::taken(const std::string& device, const std::shared_ptr<Taken
   Box& box = *boxes_.at(device);
   box.taking = false;
   std::vector<QueueToken> unwanted;
-  std::vector<QueueToken> broken;
+  std::vector<QueueToken> gone;
   for (const TakenMessage& one : batch->messages) {
     const MessageView& view = one.record.message;
     auto message = messageFromWords(view.words(), view.wordCount());
-    if (!message) {
-      broken.push_back(one.token);
+    if (!message || box.removing) {
+      gone.push_back(one.token);
     } else if (!box.receivers.empty()) {
       DeviceApi::CloudMessage out;
       out.message = std::move(*message);
@@ -252,7 +260,7 @@ void CloudMessages::taken(const std::string& device, const std::shared_ptr<Taken
       ++delivered_;
       receiver(std::optional(std::move(out)));
     } else if (box.deliver) {
-      ++box.unsettled;
+      box.unsettled.insert(one.token);
       ++delivered_;
       box.deliver(*message, std::make_shared<Delivery>(*this, device, one.token));
     } else {
@@ -260,14 +268,16 @@ void CloudMessages::taken(const std::string& device, const std::shared_ptr<Taken
     }
   }
   if (!unwanted.empty()) box.queue->giveBack(std::move(unwanted), Return::kUntouched);
-  if (!broken.empty()) box.queue->acknowledge(std::move(broken));
+  if (!gone.empty()) box.queue->acknowledge(std::move(gone));
   take(device);
   release(device);
 }
 
 void CloudMessages::ended(const std::string& device, QueueToken token, bool settled) {
-  Box& box = *boxes_.at(device);
-  --box.unsettled;
+  const auto at = boxes_.find(device);
+  if (at == boxes_.end()) return;
+  Box& box = *at->second;
+  if (box.unsettled.erase(token) == 0) return;  // Its device was removed.
   if (settled) {
     box.queue->acknowledge({token});
   } else {
@@ -348,6 +358,34 @@ void CloudMessages::settle(const std::string& device, const std::string& lock_to
     release(device);
   }
   boost::asio::post(control_, [done = std::move(done), status] { done(status); });
+}
+
+// ---- devices that are gone
+
+void CloudMessages::remove(const std::string& device) {
+  if (!boxes_.contains(device) && !stored_.contains(device)) return;
+  auto opened = open(device);
+  if (!opened) return release(device);  // The store has closed; what is there ends by its age.
+  Box& box = **opened;
+  std::vector<QueueToken> taken(box.unsettled.begin(), box.unsettled.end());
+  for (const auto& [text, lock] : box.locks) taken.push_back(lock.token);
+  box.unsettled.clear();
+  box.locks.clear();
+  if (!taken.empty()) box.queue->acknowledge(std::move(taken));
+  if (box.taking) {
+    box.removing = true;
+    if (!box.cancelling) cancelTake(device);
+  }
+  for (const auto& receiver : std::exchange(box.receivers, {}))
+    boost::asio::post(control_, [receiver] { receiver(std::optional<DeviceApi::CloudMessage>()); });
+  ++box.purging;
+  box.queue->purge([this, alive = alive_, device](const Result<std::uint64_t>&) {
+    boost::asio::post(control_, [alive, device] {
+      if (*alive == nullptr) return;
+      --(*alive)->boxes_.at(device)->purging;
+      (*alive)->release(device);
+    });
+  });
 }
 
 }  // namespace kante::hub

@@ -48,6 +48,9 @@ class CloudMessages {
   void settle(const std::string& device, const std::string& lock_token, DeviceApi::Settlement how,
               DeviceApi::Done done);
 
+  // There is no such device any more: what waits for it goes, also what somebody has taken.
+  void remove(const std::string& device);
+
   std::uint64_t delivered() const { return delivered_; }
   std::uint64_t returned() const { return returned_; }
 
@@ -62,6 +65,7 @@ class CloudMessages {
   void takeAgain(const std::string& device);
   void release(const std::string& device);
   void cancelTake(const std::string& device);
+  void cancelled(const std::string& device);
   void looked(const std::string& device, std::uint64_t there, const DeviceApi::Received& received);
 
   boost::asio::io_context& control_;

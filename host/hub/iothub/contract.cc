@@ -325,6 +325,10 @@ void Contract::sendTo(const std::string& device, DeviceMessage message, Done don
   });
 }
 
+void Contract::removed(const std::string& principal) {
+  if (!deviceOf(principal).empty()) cloud_->remove(principal);
+}
+
 void Contract::collect(MetricWriter& metrics) const {
   const auto number = [](std::uint64_t value) { return static_cast<double>(value); };
   metrics.counter("kante_device_methods_total", "Direct methods handed to devices", {},

@@ -67,6 +67,8 @@ class Contract final : public Desk, public DeviceApi {
               Done done) override;
   void sendTo(const std::string& device, DeviceMessage message, Done done) override;
 
+  // There is no such principal any more; control thread.
+  void removed(const std::string& principal);
   void collect(MetricWriter& metrics) const;  // Control thread.
 
  private:

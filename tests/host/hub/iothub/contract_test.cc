@@ -240,6 +240,45 @@ TEST_F(ContractTest, ACloudMessageWaitsForItsDeviceAndIsSettledByIt) {
   EXPECT_FALSE(receive());
 }
 
+TEST_F(ContractTest, WhatWaitsForADeviceGoesWithIt) {
+  const auto nothingIsStored = [&] {
+    const auto queues = *store_->queues();
+    return std::all_of(queues.begin(), queues.end(),
+                       [](const QueueStats& queue) { return queue.messages == 0; });
+  };
+  const auto remove = [&] {
+    contract_->removed("device/car");
+    (void)*store_->queues();  // Waits for the store, as does whoever syncs the registry.
+    EXPECT_TRUE(nothingIsStored());
+    EXPECT_FALSE(receive());
+  };
+  ASSERT_TRUE(sendTo("nobody takes it"));
+  remove();
+  ASSERT_TRUE(sendTo("it waits over a start"));
+  reopen();
+  remove();
+  ASSERT_TRUE(sendTo("locked"));
+  ASSERT_TRUE(sendTo("behind it"));
+  const auto locked = receive();
+  ASSERT_TRUE(locked);
+  remove();
+  EXPECT_EQ(settle(locked->lock_token, DeviceApi::Settlement::kAbandon).error().code,
+            Errc::kNotFound);
+  listen(kCloudMessages);
+  ASSERT_TRUE(sendTo("with a session"));
+  ASSERT_TRUE(until([&] { return said_.size() == 1; }));
+  ASSERT_TRUE(sendTo("behind it"));
+  contract_->removed("device/car");
+  EXPECT_TRUE(nothingIsStored());
+  listen(0);
+  publications_.clear();  // It is dropped with the session.
+  run();
+  EXPECT_FALSE(receive());
+  // Another one of that name.
+  ASSERT_TRUE(sendTo("new"));
+  EXPECT_EQ(receive().value().message.view().body(), "new");
+}
+
 TEST_F(ContractTest, OverHttpsAMessageIsLockedUntilItIsSettled) {
   EXPECT_FALSE(receive());
   ASSERT_TRUE(sendTo("one"));

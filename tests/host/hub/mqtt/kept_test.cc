@@ -206,6 +206,24 @@ TEST_P(KeptTest, NothingIsLeftOfASessionThatEnded) {
   EXPECT_EQ(allRows(), 0u);
 }
 
+TEST_P(KeptTest, NothingIsLeftOfWhoeverIsRemoved) {
+  begin(2);
+  (void)client("away", GetParam()).subscribe("a", 2);
+  clients_.back()->disconnect();
+  Client& here = client("here", GetParam());
+  (void)here.subscribe("a", 2);
+  Client& from = client("from", GetParam());
+  say(from, "a", "1", Qos::k2, 1);
+  from.publish("a", "2", Qos::k2, 2);
+  EXPECT_GT(allRows(), 6u);
+  world_->access.remove("user");
+  for (const std::size_t engine : {0u, 1u})
+    world_->engine(engine).take(Reconsider{"device/user", Connections::kEnd});
+  world_->settle();
+  EXPECT_TRUE(here.isClosed());
+  EXPECT_EQ(allRows(), 0u);
+}
+
 class Kept5Test : public KeptWorld {};
 
 TEST_F(Kept5Test, ASessionEndsWhileNobodyRuns) {
