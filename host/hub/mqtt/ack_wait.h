@@ -21,9 +21,10 @@ struct Change;
 
 // Worse ones are greater: of several shares the worst counts.
 enum class Kept : std::uint8_t {
-  kYes,     // On disk; or whoever was to have it has it.
-  kNoRoom,  // Not taken: full.
-  kFailed,  // Not taken: the disk fails, or whoever held the share has gone.
+  kYes,          // On disk; or whoever was to have it has it.
+  kNotRetained,  // Beyond the bound of retained messages.
+  kNoRoom,       // Not taken: full.
+  kFailed,       // Not taken: the disk fails, or whoever held the share has gone.
 };
 
 // Which answer it is.

@@ -48,6 +48,10 @@ void Connection::sayOwed() {
 
 // Makes it the answer that says so; 3.1.1 has none for messages, so there the connection ends.
 void Connection::refuseAnswer(Answer& answer, Kept kept) {
+  if (kept == Kept::kNotRetained) {  // Counted and said by who retains.
+    answer.reason = Reason::kQuotaExceeded;
+    return;
+  }
   const char* text = kept == Kept::kNoRoom ? "what it sent cannot be kept: no room on the disk"
                                            : "what it sent cannot be kept: the disk fails";
   answer.reason = kept == Kept::kNoRoom ? Reason::kQuotaExceeded : Reason::kImplementationSpecific;

@@ -195,7 +195,8 @@ class Engine {
   void deliver(const PublicationRef& publication, const TopicTree::Matches& matches);
   void deliverTo(const PublicationRef& publication, Receiver& receiver);
   void deliverToGroup(const PublicationRef& publication, ShareGroup& group, std::uint32_t hops);
-  void retain(const PublicationRef& publication, AckShare ack);
+  Retain retaining(const PublicationRef& publication);
+  void retain(Retain one);
   void recordRetained(PublicationRef before, PublicationRef now, AckShare ack);
   bool keepsAt(std::uint32_t engine) const;
   AckShare ackFor(std::uint32_t engine) { return keepsAt(engine) ? holdAck() : AckShare(); }
@@ -237,6 +238,7 @@ class Engine {
   std::unordered_map<std::uint64_t, Session*> by_id_;
   std::vector<Connection*> dirty_;
   std::vector<Receiver> receivers_;  // Of the publication at hand.
+  std::int64_t full_told_ns_ = 0;    // When it was said last that no more is retained; 0: never.
   std::uint64_t walk_ = 0;
   std::uint64_t ids_ = 0;      // Of sessions, without the engine's own part.
   std::uint64_t numbers_ = 0;  // Connections that there ever were.

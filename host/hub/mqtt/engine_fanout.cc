@@ -11,6 +11,7 @@ namespace kante::hub {
 namespace {
 
 constexpr std::size_t kMemoMatchesMax = 256;
+constexpr std::int64_t kFullToldNs = 60'000'000'000;
 constexpr std::uint32_t kShareHopsMax = 4;  // Between engines whose members come and go.
 
 }  // namespace
@@ -43,7 +44,7 @@ std::size_t Engine::publish(const PublicationRef& publication) {
   }
   for (ShareGroup* group : matches.groups) deliverToGroup(publication, *group, 0);
   deliver(publication, matches);
-  if (publication->retain()) retain(publication, journal_.isOpen() ? holdAck() : AckShare());
+  if (publication->retain()) retain(retaining(publication));
   return receivers;
 }
 
@@ -149,16 +150,31 @@ void Engine::deliverToGroup(const PublicationRef& publication, ShareGroup& group
 
 // ---- retained messages
 
-void Engine::retain(const PublicationRef& publication, AckShare ack) {
-  if (index_ != kRetainedKeeper)
-    return surroundings_.send(kRetainedKeeper, Retain{publication, std::move(ack)});
+// MQTT 5 can say that a message was sent to whoever is there, but is not retained.
+Retain Engine::retaining(const PublicationRef& publication) {
+  Retain out{publication};
+  const bool tells = at_hand_.connection != nullptr && !publication->payload().empty() &&
+                     at_hand_.connection->version() == mqtt::Version::k5;
+  if (tells) out.beyond_bound = Kept::kNotRetained;
+  if (tells || journal_.isOpen()) out.ack = holdAck();
+  return out;
+}
+
+void Engine::retain(Retain one) {
+  if (index_ != kRetainedKeeper) return surroundings_.send(kRetainedKeeper, std::move(one));
   PublicationRef before;
-  if (!retained_.store(publication, before)) {
-    counters_.of(Refusal::kRetainedFull).add();
-    return ack.release(Kept::kYes);  // It was sent to whoever is there.
+  if (retained_.store(one.publication, before)) {
+    if (one.publication->payload().empty()) one.publication.reset();
+    return recordRetained(std::move(before), std::move(one.publication), std::move(one.ack));
   }
-  recordRetained(std::move(before), publication->payload().empty() ? PublicationRef() : publication,
-                 std::move(ack));
+  counters_.of(Refusal::kRetainedFull).add();
+  if (full_told_ns_ == 0 || now() - full_told_ns_ >= kFullToldNs) {
+    full_told_ns_ = now();
+    surroundings_.report(
+        Refusal::kRetainedFull, std::string(one.publication->topic()),
+        "not retained: [hub.limits] retained_messages or retained_bytes is reached");
+  }
+  one.ack.release(one.beyond_bound);
 }
 
 void Engine::wantRetained(RetainedWanted wanted) {
@@ -299,7 +315,7 @@ struct Engine::Hear {
     engine.seen_[one.from] = one.ticket;
     engine.sayWaiting();
   }
-  void operator()(Retain& one) const { engine.retain(one.publication, std::move(one.ack)); }
+  void operator()(Retain& one) const { engine.retain(std::move(one)); }
   void operator()(RetainedWanted& one) const { engine.wantRetained(std::move(one)); }
   void operator()(std::unique_ptr<RetainedFound>& one) const { engine.deliverRetained(*one); }
   void operator()(std::unique_ptr<Arrival>& one) const { engine.arrive(one); }

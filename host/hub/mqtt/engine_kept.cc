@@ -59,14 +59,17 @@ void Engine::settle(AckWait& wait) {
 // its identifier.  False: there is nothing to be written.
 bool Engine::keepTogether(AckWait& wait, Session* session) {
   if (wait.address().written) return false;
+  const bool refused = wait.kept() > Kept::kNotRetained;
   std::vector<Change> changes;
   wait.takeChanges([&](Change& one) {
-    if (wait.kept() == Kept::kYes) return changes.push_back(std::move(one));
+    if (!refused) return changes.push_back(std::move(one));
     tellKept(one, wait.kept());
   });
-  if (wait.kept() != Kept::kYes) return false;
+  if (refused) return false;
   const std::uint16_t packet = wait.address().packet;
-  if (session != nullptr && session->isKept() && session->received().contains(packet)) {
+  // The answer that says that it is not retained ends the exchange.
+  if (wait.kept() == Kept::kYes && session != nullptr && session->isKept() &&
+      session->received().contains(packet)) {
     Change& one = changes.emplace_back();
     one.kind = Kind::kPacket;
     one.session = session->id();
@@ -80,7 +83,7 @@ bool Engine::keepTogether(AckWait& wait, Session* session) {
     one.share = share.another();
     (void)journal_.add(std::move(one));
   }
-  share.release(Kept::kYes);
+  share.release(wait.kept());
   return true;
 }
 

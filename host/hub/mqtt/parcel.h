@@ -44,6 +44,7 @@ struct Seen {
 struct Retain {
   PublicationRef publication;
   AckShare ack = {};
+  Kept beyond_bound = Kept::kYes;  // What its answer says then.
 };
 // An entry of QoS 2 of a session there was written, or could not be.
 struct EntryKept {

@@ -188,6 +188,48 @@ TEST_F(HostileTest, RetainedMessagesHaveABound) {
   EXPECT_EQ(one->payloads(), (std::vector<std::string>{"newer", "x"}));
 }
 
+TEST_F(HostileTest, WhoeverCanBeToldHearsThatAMessageIsNotRetained) {
+  Limits limits;
+  limits.retained_messages = 1;
+  for (const std::uint32_t engine : {0u, 1u}) {  // The keeper's, and another.
+    World world(2, limits);
+    world.access.user("user");
+    Client other(world, Version::k5);
+    ASSERT_EQ(other.connect({.id = "other"}).reason, Reason::kSuccess);
+    (void)other.subscribe("r/#", 2);
+    Wish wish;
+    while (Homes::spread(Session::keyOf("device/user", wish.id), 2) != engine) wish.id += "x";
+    Client one(world, Version::k5, engine);
+    ASSERT_EQ(one.connect(wish).reason, Reason::kSuccess);
+    const auto answer = [&](const std::string& topic, Qos qos, std::uint16_t id) {
+      one.publish(topic, "x", qos, id, 1);
+      return one.next().reason;
+    };
+    EXPECT_EQ(answer("r/0", Qos::k1, 1), Reason::kSuccess);
+    EXPECT_EQ(answer("r/1", Qos::k1, 2), Reason::kQuotaExceeded);
+    EXPECT_EQ(answer("r/2", Qos::k2, 3), Reason::kQuotaExceeded);
+    EXPECT_EQ(answer("r/2", Qos::k2, 3), Reason::kQuotaExceeded) << "the identifier was free again";
+    EXPECT_EQ(answer("r/0", Qos::k2, 4), Reason::kSuccess) << "it replaces one";
+    one.publish("r/3", "x", Qos::k0, 0, 1);
+    EXPECT_FALSE(one.hasMore());
+    EXPECT_EQ(other.payloads().size(), 6u) << "those who are there have them all";
+    Client old(world, Version::k311);
+    ASSERT_EQ(old.connect({.id = "old"}).reason, Reason::kSuccess);
+    old.publish("r/4", "x", Qos::k1, 1, 1);
+    EXPECT_EQ(old.next().type, PacketType::kPuback);
+    EXPECT_EQ(world.refused(Refusal::kRetainedFull), 5u);
+    const auto told = [&] {
+      return std::count_if(world.reports.begin(), world.reports.end(), [](const auto& report) {
+        return report.find("retained_messages") != std::string::npos;
+      });
+    };
+    EXPECT_EQ(told(), 1) << "once a minute";
+    world.advance(61);
+    old.publish("r/4", "x", Qos::k1, 1, 1);
+    EXPECT_EQ(told(), 2);
+  }
+}
+
 TEST_F(HostileTest, NoiseEndsInARefusalOrWaits) {
   std::mt19937 random(3);
   for (int round = 0; round < 2000; ++round) {

@@ -226,6 +226,23 @@ TEST_P(KeptTest, NothingIsLeftOfWhoeverIsRemoved) {
 
 class Kept5Test : public KeptWorld {};
 
+TEST_F(Kept5Test, WhatIsNotRetainedIsSentAllTheSameAndItsExchangeIsOver) {
+  limits_.retained_messages = 1;
+  begin(2);
+  for (const char* id : {"to", "too"}) (void)client(id).subscribe("r/#", 2);
+  Client& from = client("from");
+  say(from, "r/0", "retained", Qos::k2, 1, 1);
+  from.publish("r/1", "not", Qos::k2, 2, 1);
+  const Said said = from.next();
+  EXPECT_EQ(said.type, PacketType::kPubrec);
+  EXPECT_EQ(said.reason, Reason::kQuotaExceeded);
+  EXPECT_EQ(rows(kPacketRows), 0u);
+  begin(2);
+  for (const char* id : {"to", "too"})
+    EXPECT_THAT(hearAll(client(id)), ElementsAre("retained", "not"));
+  EXPECT_EQ(rows(kRetainedRows), 1u);
+}
+
 TEST_F(Kept5Test, ASessionEndsWhileNobodyRuns) {
   begin();
   (void)client("short").subscribe("a", 1);
