@@ -150,7 +150,7 @@ void Engine::shutDown() {
     if (connection->isEnded()) continue;
     Connection::Ending ending;
     ending.reason = mqtt::Reason::kServerShuttingDown;
-    ending.will = Session::WillIs::kGone;  // The client did nothing wrong, and comes back.
+    ending.will = Session::WillIs::kDeferred;
     connection->end(ending);
   }
   flush();
@@ -171,8 +171,9 @@ Session* Engine::openSession(const std::shared_ptr<const Principal>& principal,
                   "another connection took the session over");
   }
   // Its end may have been the session's.
-  if (const auto at = sessions_.find(key); at != sessions_.end() && clean) {
-    at->second->publishWill();
+  if (const auto at = sessions_.find(key);
+      at != sessions_.end() && (clean || at->second->isOver())) {
+    if (!at->second->isOver()) at->second->publishWill();
     endSession(*at->second);
   }
   const auto at = sessions_.find(key);

@@ -46,6 +46,7 @@ void Session::leave(WillIs will, std::int64_t now_ns) {
   ends_ns_ = expiry_s_ == kForever ? kNone : now_ns + std::int64_t{expiry_s_} * kSecond;
   if (hasWill()) will_ns_ = now_ns + std::int64_t{will_.delay_s} * kSecond;
   const std::int64_t first = std::min(ends_ns_, will_ns_);
+  if (will == WillIs::kDeferred && engine_.journal().isOpen()) return defer();
   recordSelf();
   if (first <= now_ns) return due();
   recordWill();

@@ -69,9 +69,13 @@ class Session final : public Deadline {
   std::uint32_t expiry() const { return expiry_s_; }
   void setWill(Will will) { will_ = std::move(will); }
   bool hasWill() const { return static_cast<bool>(will_.publication); }
-  // Without a connection from now on.  kPublish: the will is due, now or after its delay.
-  enum class WillIs { kDue, kGone };
+  // Without a connection from now on.  kDue: the will, now or after its delay.  kDeferred: this
+  // process ends; the next one publishes it, unless the client is back before.
+  enum class WillIs { kDue, kGone, kDeferred };
+  static constexpr std::int64_t kDeferredNs = 10'000'000'000;  // From the next one's start.
   void leave(WillIs will, std::int64_t now_ns);
+  // It ended while no process ran, and is here for its will alone.
+  bool isOver() const { return over_; }
   // Publishes the will if there is one, whatever its delay.
   void publishWill();
 
@@ -129,6 +133,7 @@ class Session final : public Deadline {
  private:
   void due() override;
   void forgetQos0();
+  void defer();
   void recordEntry(Outgoing& message);
   void recordWill();
 
@@ -151,6 +156,7 @@ class Session final : public Deadline {
   std::uint64_t places_ = 0;
   std::uint64_t filter_numbers_ = 0;
   bool kept_ = false;
+  bool over_ = false;
   bool will_kept_ = false;
   Fifo<std::uint64_t> uncommitted_;  // Places in the queue, in order.
   struct Packet {

@@ -36,6 +36,15 @@ void Session::recordSelf() {
   (void)engine_.journal().add(std::move(change));
 }
 
+// Of one that ends with its connection nothing but the will is left.
+void Session::defer() {
+  if (!kept_ && !hasWill()) return;
+  if (!kept_) engine_.journal().store().keptOn(engine_.index()).fetch_add(1);
+  kept_ = true;
+  recordSelf();
+  recordWill();
+}
+
 void Session::recordFilter(std::string_view text) {
   if (!kept_) return;
   const auto at = std::find_if(filters_.begin(), filters_.end(),
@@ -232,6 +241,10 @@ void Session::restore(StoredSession& stored, std::int64_t now_ns, std::int64_t c
     will_ = {stored.will->publication, 0, stored.will->expiry_s};
     will_ns_ = fromRowClock(stored.will->due_ns, clock_ns);
     will_kept_ = true;
+    // What became due while nobody ran: routes and subscribers have to be here, too.
+    over_ = ends_ns_ <= now_ns;
+    if (std::min(ends_ns_, will_ns_) <= now_ns) will_ns_ = now_ns + kDeferredNs;
+    if (over_) ends_ns_ = will_ns_;
   }
   const std::int64_t first = std::min(ends_ns_, will_ns_);
   if (first != kNone) engine_.timers().set(*this, first);

@@ -311,6 +311,89 @@ TEST_F(Kept5Test, WhoeverComesBackInTimeHasNoWill) {
   EXPECT_EQ(rows(kWillRows), 0u);
 }
 
+class DeferredWillTest : public KeptWorld {
+ protected:
+  // One with a will, on an engine that ends in order.
+  void end(Wish wish, Version version = Version::k5) {
+    begin(2);
+    (void)client("to").subscribe("will", 1);
+    clients_.push_back(std::make_unique<Client>(*world_, version));
+    Client& dying = *clients_.back();
+    wish.will_topic = "will";
+    wish.will_payload = "it died";
+    wish.will_flags = 1u << 3;
+    ASSERT_EQ(dying.connect(wish).reason, Reason::kSuccess);
+    for (const std::size_t engine : {0u, 1u}) world_->engine(engine).shutDown();
+    world_->settle();
+    EXPECT_EQ(dying.hasMore(), version == Version::k5) << "a DISCONNECT, which 3.1.1 has not";
+    if (version == Version::k5) {
+      EXPECT_EQ(dying.next().reason, Reason::kServerShuttingDown);
+    }
+    EXPECT_TRUE(dying.isClosed());
+  }
+  static Wish ending() {
+    Wish wish;
+    wish.id = "dying";
+    return wish;
+  }
+};
+
+TEST_F(DeferredWillTest, AtAnEndInOrderWillsAreLeftToTheNextProcess) {
+  for (const Wish& wish : {ending(), lasting("dying", Version::k5)}) {
+    end(wish);
+    begin(2);
+    Client& to = client("to");
+    EXPECT_FALSE(to.hasMore()) << "it may be back yet";
+    world_->advance(9);
+    EXPECT_FALSE(to.hasMore());
+    world_->advance(2);
+    EXPECT_THAT(hearAll(to), ElementsAre("it died"));
+    EXPECT_EQ(rows(kWillRows), 0u);
+    clients_.clear();
+    world_->settle();
+    world_->advance(300);
+    EXPECT_EQ(allRows(), 0u);
+  }
+}
+
+TEST_F(DeferredWillTest, SoAreThoseOf311) {
+  for (const bool clean : {true, false}) {
+    Wish wish = ending();
+    wish.clean = clean;
+    end(wish, Version::k311);
+    begin(2);
+    world_->advance(11);
+    EXPECT_THAT(hearAll(client("to")), ElementsAre("it died"));
+  }
+}
+
+TEST_F(DeferredWillTest, ADelayGoesOnWhileNobodyRuns) {
+  Wish wish = lasting("dying", Version::k5);
+  wish.will_properties = mqtt::bytesOf({0x18, 0, 0, 0, 60});
+  end(wish);
+  begin(2, 30);
+  Client& to = client("to");
+  world_->advance(29);
+  EXPECT_FALSE(to.hasMore());
+  world_->advance(2);
+  EXPECT_THAT(hearAll(to), ElementsAre("it died"));
+}
+
+TEST_F(DeferredWillTest, WhoeverIsBackSoonHasNone) {
+  for (const Wish& wish : {ending(), lasting("dying", Version::k5)}) {
+    end(wish);
+    begin(2);
+    Client again(*world_, Version::k5);
+    Wish back = wish;
+    back.clean = false;
+    EXPECT_EQ(again.connect(back).present, !wish.properties.empty())
+        << "a session that ends with its connection has ended";
+    world_->advance(30);
+    EXPECT_FALSE(client("to").hasMore());
+    EXPECT_EQ(rows(kWillRows), 0u);
+  }
+}
+
 TEST_F(Kept5Test, TheNumberOfShardsMayChange) {
   begin(3);
   for (int i = 0; i < 9; ++i) {
