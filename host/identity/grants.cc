@@ -39,11 +39,17 @@ std::string_view deviceOf(std::string_view principal) {
   return end == std::string_view::npos ? std::string_view() : principal.substr(0, end);
 }
 
-// The first eight bytes, or fewer and zeros.
-std::uint64_t headOf(std::string_view text) {
-  std::uint64_t head = 0;
-  std::memcpy(&head, text.data(), std::min(text.size(), sizeof head));
-  return head;
+constexpr std::size_t kWord = sizeof(std::uint64_t);
+
+// Eight bytes from `at` on, or fewer and zeros.
+std::uint64_t wordAt(std::string_view text, std::size_t at) {
+  std::uint64_t word = 0;
+  if (text.size() >= at + kWord) {
+    std::memcpy(&word, text.data() + at, kWord);
+  } else if (text.size() > at) {
+    std::memcpy(&word, text.data() + at, text.size() - at);
+  }
+  return word;
 }
 
 // What a subscription is about; an ill-formed shared one is about nothing.
@@ -79,8 +85,9 @@ Status Grants::add(std::string_view text) {
   auto pattern = GrantPattern::parse(syntax, text.substr(word.size() + 1));
   if (!pattern) return within("grant " + std::string(word), pattern.error());
   const std::string_view literal = pattern->literal();
-  const std::uint64_t mask = headOf(std::string(literal.size(), '\xff'));
-  grants_.push_back({which, headOf(literal), mask, std::move(*pattern)});
+  const auto at = static_cast<std::uint16_t>(literal.size() - std::min(literal.size(), kWord));
+  const std::uint64_t mask = wordAt(std::string(literal.size() - at, '\xff'), 0);
+  grants_.push_back({which, at, wordAt(literal, at), mask, std::move(*pattern)});
   return {};
 }
 
@@ -115,9 +122,8 @@ const Grants::Grant* Grants::deciding(Action action, std::string_view subject,
                                       const Caller& caller) const {
   if (action == Action::kSubscribe) subject = filterOf(subject);
   if (subject.empty()) return nullptr;
-  const std::uint64_t head = headOf(subject);
   for (const Grant& grant : grants_) {
-    if (grant.action != action || (head & grant.mask) != grant.head) continue;
+    if (grant.action != action || (wordAt(subject, grant.at) & grant.mask) != grant.bytes) continue;
     if (allows(grant, subject, caller)) return &grant;
   }
   return nullptr;

@@ -55,7 +55,10 @@ class Grants {
  private:
   struct Grant {
     Action action;
-    std::uint64_t head, mask;  // The first bytes of whatever it matches; tells most apart at once.
+    // The last bytes of what begins whatever it matches, and where they are: grants that begin
+    // alike differ there, so most are told apart at once.
+    std::uint16_t at;
+    std::uint64_t bytes, mask;
     GrantPattern pattern;
   };
   Status add(std::string_view text);

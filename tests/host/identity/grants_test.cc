@@ -57,6 +57,24 @@ TEST(GrantsTest, ADeviceHasItsOwnTopicsAndTwinByDefault) {
   EXPECT_FALSE(grants->mayCall("module/sensor", "reset", car));
 }
 
+TEST(GrantsTest, GrantsThatBeginAlikeAreToldApartWhateverTheirLength) {
+  const Caller car{"car-7"};
+  const std::string letters = "abcdefghijklmnopqrst";
+  for (std::size_t size = 1; size <= letters.size(); ++size) {
+    const std::string name = letters.substr(0, size);
+    const GrantsPtr exact = grantsOf({"publish:" + name + "x", "publish:" + name});
+    const GrantsPtr below = grantsOf({"publish:" + name + "x/#", "publish:" + name + "/+/t"});
+    EXPECT_TRUE(exact->mayPublish(name, car));
+    EXPECT_TRUE(exact->mayPublish(name + "x", car));
+    EXPECT_TRUE(below->mayPublish(name + "/1/t", car));
+    EXPECT_TRUE(below->mayPublish(name + "x/1", car));
+    for (const std::string& other : {name + "y", letters.substr(0, size - 1) + "!", name + "/t"}) {
+      EXPECT_FALSE(exact->mayPublish(other, car)) << other;
+      EXPECT_FALSE(below->mayPublish(other, car)) << other;
+    }
+  }
+}
+
 TEST(GrantsTest, AModuleOfADeviceHasItsOwn) {
   const GrantsPtr grants = grantsOf({"default"}, PrincipalName::Kind::kDeviceModule);
   const Caller module{"car-7", "m"};
