@@ -82,9 +82,12 @@ class RouteChecker {
   Status checkSource(const RouteEntry& entry, const SourcePattern& source) const {
     if (source.kind() == SourcePattern::Kind::kTopic) return checkTopics(entry);
     const std::vector<std::string> parts = split(source.text());
-    if (!parts.empty() && equalNoCase(parts[0], "twinChangeNotifications"))
-      return failAt(entry.text_pointer, Errc::kUnsupported,
-                    "twin changes are not sent as messages in this build");
+    if (!parts.empty() && equalNoCase(parts[0], "twinChangeNotifications")) {
+      if (ends_.topics == Topics::kServed) return {};
+      return failAt(entry.text_pointer, Errc::kInvalid,
+                    "twin changes are messages of the hub, but this gateway serves no MQTT "
+                    "clients; set [hub.mqtt] listen");
+    }
     if (parts.size() < 3 || !equalNoCase(parts[0], "messages") || !equalNoCase(parts[1], "modules"))
       return {};
     if (parts[2] == "*") return {};

@@ -109,6 +109,10 @@ Result<std::unique_ptr<GatewayHub>> GatewayHub::make(const Config& config, const
                    modules.sendTelemetry(principal, std::move(message), std::move(done));
                  }}));
   out->contract_ = std::move(contract);
+  out->reported_ =
+      parts.twins.observeReported([&modules = parts.modules](const Twins::Change& change) {
+        modules.twinChanged(change.principal, change.patch);
+      });
   out->endpoints_ = std::make_unique<hub::DeviceEndpoints>(hub::DeviceEndpoints::Parts{
       parts.control, *out->access_, *out->contract_, config.gateway.id});
   out->broker_ = std::make_unique<hub::Broker>(hub::Broker::Parts{
@@ -170,6 +174,7 @@ Status GatewayHub::start() {
 
 void GatewayHub::stop(std::function<void()> done) {
   observation_.reset();
+  reported_.reset();
   timer_.cancel();
   broker_->stop(std::move(done));
 }

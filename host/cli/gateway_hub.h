@@ -10,6 +10,7 @@
 
 #include "host/base/result.h"
 #include "host/hub/access.h"
+#include "host/hub/twins.h"
 #include "host/identity/registry.h"
 
 namespace kante {
@@ -18,7 +19,6 @@ class Methods;
 class ModuleHost;
 class Store;
 class TrustedClock;
-class Twins;
 struct Config;
 struct ServerCredential;
 }  // namespace kante
@@ -70,6 +70,7 @@ class GatewayHub {
   std::string client_ca_;  // PEM.
   boost::asio::steady_timer timer_;
   Registry::Observation observation_;
+  Twins::Subscription reported_;
   std::unique_ptr<hub::Contract> contract_;
   std::unique_ptr<hub::DeviceEndpoints> endpoints_;
   std::unique_ptr<hub::Broker> broker_;

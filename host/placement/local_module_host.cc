@@ -304,6 +304,10 @@ void LocalModuleHost::sendTelemetry(const std::string& principal, hub::DeviceMes
   topics_->send(principal, std::move(message), std::move(done));
 }
 
+void LocalModuleHost::twinChanged(const std::string& principal, const std::string& patch) {
+  topics_->twinChanged(principal, patch);
+}
+
 DropCounts LocalModuleHost::dropped() const {
   DropCounts sum = retired_drops_;
   std::set<const RouteCounts*> counted;
@@ -327,6 +331,8 @@ DropCounts LocalModuleHost::dropped() const {
   if (topics_) {
     no_route += topics_->counts().no_route.load();
     loop += topics_->counts().loop.load();
+    const std::uint64_t overflow = topics_->counts().overflow.load();
+    if (overflow > 0) sum["overflow"] += overflow;
   }
   const auto add_instance = [&](const std::shared_ptr<Instance>& instance) {
     if (!instance) return;

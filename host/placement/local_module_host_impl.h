@@ -35,6 +35,7 @@ class LocalModuleHost final : public ModuleHost {
   Result<std::vector<hub::Routing*>> serveTopics() override;
   void sendTelemetry(const std::string& principal, hub::DeviceMessage message,
                      std::function<void(Status)> done) override;
+  void twinChanged(const std::string& principal, const std::string& patch) override;
   std::vector<ModuleStatus> modules() const override;
   std::vector<RouteStatus> routes() const override;
   DropCounts dropped() const override;

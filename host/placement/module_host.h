@@ -122,6 +122,8 @@ class ModuleHost {
   // queue on disk has it; kUnavailable and kLimit: try again later.
   virtual void sendTelemetry(const std::string& principal, hub::DeviceMessage message,
                              std::function<void(Status)> done);
+  // The same for whoever reported a patch of its twin: a message of /twinChangeNotifications.
+  virtual void twinChanged(const std::string& /*principal*/, const std::string& /*patch*/) {}
 
   virtual std::vector<ModuleStatus> modules() const = 0;
   virtual std::vector<RouteStatus> routes() const = 0;

@@ -1,6 +1,7 @@
 #include "host/placement/topic_part.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "host/hub/iothub/contract_topic.h"
 #include "host/hub/iothub/device_message.h"
@@ -219,6 +220,37 @@ hub::Routing::Outcome TopicPart::takeTelemetry(const std::string& principal, std
   return {taken, std::move(*message), {}};
 }
 
+// ---- twins
+
+void TopicPart::twinChanged(const std::string& principal, std::string_view patch) {
+  const Source* source = twinSource();
+  const auto routes = routesOf(source->path, {});
+  if (!routes || routes->candidates.empty()) return;
+  hub::DeviceMessage said;
+  said.content_type = "application/json";
+  said.content_encoding = "utf-8";
+  const auto [device, module] = hub::deviceAndModule(principal, gateway_id_);
+  said.system = {{"messageType", "twinChangeNotification"},
+                 {"messageSchema", "twinChangeNotification"},
+                 {"rpSenderDeviceId", device}};
+  if (!module.empty()) said.system.emplace_back("rpSenderModuleId", module);
+  const auto message = hub::messageOf(said, patch, shard_->stamp());
+  if (!message) return add(counts_.refused);  // No twin is so large.
+  (void)hand(*routes, *message, {source->path, {}, source, 1}, nullptr);
+}
+
+// As IoT Edge has it: its hub is the sender, and says in the message whose twin it is.
+const Source* TopicPart::twinSource() {
+  if (twin_source_ != nullptr) return twin_source_;
+  Source source;
+  source.principal = "module/$edgeHub";
+  source.path = hub::kTwinChangePath;
+  source.connection_device_id = gateway_id_;
+  source.connection_module_id = "$edgeHub";
+  source.telemetry_name = "module/$edgeHub/twinChangeNotifications";
+  return twin_source_ = sources_.intern(source);
+}
+
 // ---- who sends
 
 const Source* TopicPart::known(const std::string& key, const Source& source) {
@@ -238,20 +270,12 @@ const Source* TopicPart::telemetrySource(const std::string& principal, const std
   source.principal = principal;
   source.output = output;
   source.telemetry_name = output.empty() ? principal : principal + "/" + output;
-  const auto slash = principal.find("/module/");
-  if (principal.starts_with("device/")) {
-    source.connection_device_id =
-        principal.substr(7, slash == std::string::npos ? slash : slash - 7);
-    source.path = "/messages/devices/" + source.connection_device_id;
-    if (slash != std::string::npos) {
-      source.connection_module_id = principal.substr(slash + 8);
-      source.path += "/modules/" + source.connection_module_id;
-    }
-  } else {  // module/NAME: one of this gateway that runs elsewhere.
-    source.connection_device_id = gateway_id_;
-    source.connection_module_id = principal.substr(principal.find('/') + 1);
-    source.path = "/messages/modules/" + source.connection_module_id;
-  }
+  std::tie(source.connection_device_id, source.connection_module_id) =
+      hub::deviceAndModule(principal, gateway_id_);
+  const std::string& module = source.connection_module_id;
+  source.path = "/messages";  // module/NAME: one of this gateway that runs elsewhere.
+  if (principal.starts_with("device/")) source.path += "/devices/" + source.connection_device_id;
+  if (!module.empty()) source.path += "/modules/" + module;
   if (!output.empty()) source.path += "/outputs/" + output;
   return known(key, source);
 }
@@ -263,15 +287,8 @@ const Source* TopicPart::topicSource(const std::string& principal) {
   Source source;
   source.principal = principal;
   source.telemetry_name = principal;
-  if (principal.starts_with("device/")) {
-    const auto slash = principal.find("/module/");
-    source.connection_device_id =
-        principal.substr(7, slash == std::string::npos ? slash : slash - 7);
-    if (slash != std::string::npos) source.connection_module_id = principal.substr(slash + 8);
-  } else if (principal.starts_with("module/")) {
-    source.connection_device_id = gateway_id_;
-    source.connection_module_id = principal.substr(7);
-  }
+  std::tie(source.connection_device_id, source.connection_module_id) =
+      hub::deviceAndModule(principal, gateway_id_);
   return known(principal, source);
 }
 

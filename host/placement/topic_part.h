@@ -26,6 +26,7 @@ struct TopicCounts {
   std::atomic<std::uint64_t> refused{0};   // Broke a rule that routes have.
   std::atomic<std::uint64_t> no_route{0};  // Telemetry that no route wants.
   std::atomic<std::uint64_t> loop{0};
+  std::atomic<std::uint64_t> overflow{0};  // Twin changes beyond what may be on their way.
 };
 
 class TopicPart final : public hub::Routing {
@@ -47,6 +48,8 @@ class TopicPart final : public hub::Routing {
   void publish(const TopicSink::Onward& what);
   // Telemetry of `principal` ("device/ID", "device/ID/module/NAME") that came by no topic.
   Outcome takeFrom(const std::string& principal, const hub::DeviceMessage& said, Sender& sender);
+  // `principal` reported this patch of its twin.  What has no room is dropped by its route.
+  void twinChanged(const std::string& principal, std::string_view patch);
 
  private:
   struct Memo {
@@ -87,6 +90,7 @@ class TopicPart final : public hub::Routing {
   // Null: there are too many.  `path`: empty for what comes by an ordinary topic.
   const Source* telemetrySource(const std::string& principal, const std::string& output);
   const Source* topicSource(const std::string& principal);
+  const Source* twinSource();
   const Source* known(const std::string& key, const Source& source);
 
   const std::string gateway_id_;
@@ -98,6 +102,7 @@ class TopicPart final : public hub::Routing {
   std::vector<Memo> memos_;
   MatchScratch scratch_;
   std::string topic_;  // Being made.
+  const Source* twin_source_ = nullptr;
   std::unordered_map<std::string, const Source*, Hash, std::equal_to<>> senders_;
   std::unordered_map<std::string, std::uint32_t> outputs_;  // How many of a principal are known.
 };

@@ -114,14 +114,26 @@ void TopicRoutes::send(const std::string& principal, hub::DeviceMessage said,
       done(fail(Errc::kLimit, "too many messages are on their way; try again later"));
     });
   }
-  // Of one principal always the same: its messages keep their order.
-  TopicPart& part = *parts_[std::hash<std::string>()(principal) % parts_.size()];
+  TopicPart& part = partOf(principal);
   // Shared by whoever it waits for.
   const std::shared_ptr<Sending> sending(
       new Sending{part, control_, sending_, principal, std::move(said), std::move(done)});
   part.shard().post([sending] {
     sending->until_ns = sending->part.shard().bootNs() + kSendNs;
     attempt(sending);
+  });
+}
+
+void TopicRoutes::twinChanged(const std::string& principal, const std::string& patch) {
+  if (twin_changes_.load(std::memory_order_relaxed) >= kTwinChangesMax) {
+    counts_.overflow.fetch_add(1, std::memory_order_relaxed);
+    return;
+  }
+  twin_changes_.fetch_add(1, std::memory_order_relaxed);
+  TopicPart& part = partOf(principal);
+  part.shard().post([this, &part, principal, patch] {
+    part.twinChanged(principal, patch);
+    twin_changes_.fetch_sub(1, std::memory_order_relaxed);
   });
 }
 

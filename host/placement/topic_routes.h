@@ -23,6 +23,7 @@ class MetricWriter;
 class TopicRoutes final : public TopicSink {
  public:
   static constexpr std::uint32_t kSendingMax = 1024;       // Of send(), not done yet.
+  static constexpr std::uint32_t kTwinChangesMax = 4096;   // On their way to their shards.
   static constexpr std::int64_t kSendNs = 20'000'000'000;  // How long a route may have no room.
 
   using Post = std::function<void(std::function<void()>)>;
@@ -38,6 +39,8 @@ class TopicRoutes final : public TopicSink {
   void publish(Shard& from, Onward what) override;
   // Telemetry of a principal that came by no topic; control thread, where `done` comes too.
   void send(const std::string& principal, hub::DeviceMessage said, hub::DeviceApi::Done done);
+  // `principal` reported this patch of its twin; control thread.
+  void twinChanged(const std::string& principal, const std::string& patch);
   const TopicCounts& counts() const { return counts_; }
   void collect(MetricWriter& out) const;
 
@@ -46,10 +49,15 @@ class TopicRoutes final : public TopicSink {
   struct Sending;
   class SendingSender;
   static void attempt(const std::shared_ptr<Sending>& sending);
+  // Of one principal always the same: its messages keep their order.
+  TopicPart& partOf(const std::string& principal) const {
+    return *parts_[std::hash<std::string>()(principal) % parts_.size()];
+  }
   TopicCounts counts_;
   const Post control_;
   // Shared with those that are sent: how many are.
   const std::shared_ptr<std::atomic<std::uint32_t>> sending_;
+  std::atomic<std::uint32_t> twin_changes_{0};  // On their way.
   std::vector<std::unique_ptr<TopicPart>> parts_;
 };
 

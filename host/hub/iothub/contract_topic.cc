@@ -101,6 +101,17 @@ std::uint8_t interestsOf(std::string_view filter) {
   return out;
 }
 
+std::pair<std::string, std::string> deviceAndModule(std::string_view principal,
+                                                    std::string_view gateway_id) {
+  if (principal.starts_with("module/"))
+    return {std::string(gateway_id), std::string(principal.substr(7))};
+  if (!principal.starts_with("device/")) return {};
+  principal.remove_prefix(7);
+  const auto slash = principal.find("/module/");
+  if (slash == std::string_view::npos) return {std::string(principal), {}};
+  return {std::string(principal.substr(0, slash)), std::string(principal.substr(slash + 8))};
+}
+
 std::string twinAnswerTopic(int status, std::string_view rid) {
   return "$iothub/twin/res/" + std::to_string(status) + "/?$rid=" + std::string(rid);
 }

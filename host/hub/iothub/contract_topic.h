@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace kante::hub {
 
@@ -36,6 +37,14 @@ enum HearsOf : std::uint8_t {
 };
 // Of one filter, whoever has it: "$iothub/#" is of all three.
 std::uint8_t interestsOf(std::string_view filter);
+
+// The path of reported twin changes as messages, for routes.
+inline constexpr std::string_view kTwinChangePath = "/twinChangeNotifications";
+
+// The ids of "device/ID", "device/ID/module/NAME" and, of the gateway itself, "module/NAME"; empty
+// texts where there is none.
+std::pair<std::string, std::string> deviceAndModule(std::string_view principal,
+                                                    std::string_view gateway_id);
 
 std::string twinAnswerTopic(int status, std::string_view rid);
 std::string desiredPatchTopic(std::uint64_t version);

@@ -4,6 +4,7 @@
 
 #include "host/base/clock.h"
 #include "host/base/encoding.h"
+#include "host/hub/iothub/contract_topic.h"
 #include "host/hub/iothub/iso_time.h"
 #include "host/message/hop.h"
 
@@ -110,8 +111,12 @@ void writeBag(const MessageView& message, const Source* from, std::string& out) 
   if (message.createdNs() != 0) writer.add("$.ctime", formatUtc(message.createdNs()));
   if (message.expiryNs() != 0) writer.add("$.exp", formatUtc(message.expiryNs()));
   if (from == nullptr) return;
-  writer.add("$.cdid", from->connection_device_id);
-  writer.add("$.cmid", from->connection_module_id);
+  // Of a twin change its principal, not the hub that tells of it.
+  const bool of_twin = from->path == kTwinChangePath;
+  writer.add("$.cdid",
+             of_twin ? message.systemProperty("rpSenderDeviceId") : from->connection_device_id);
+  writer.add("$.cmid",
+             of_twin ? message.systemProperty("rpSenderModuleId") : from->connection_module_id);
 }
 
 }  // namespace kante::hub

@@ -227,8 +227,11 @@ TEST_F(ResolveTest, RoutesThatThisBuildDoesNotServeAreRefused) {
   EXPECT_THAT(refusedRoute(topic + R"("queue":{}})"), StartsWith("/routes/r/queue: "));
   EXPECT_THAT(refusedRoute(topic + R"("stall_ms":5})"), StartsWith("/routes/r/stall_ms: "));
   EXPECT_EQ(refusedRoute(topic + R"("ttl_s":5})"), "accepted");
+  EXPECT_EQ(refusedRoute("\"FROM /twinChangeNotifications INTO $upstream\""), "accepted");
+  topics_ = Topics::kAbsent;
   EXPECT_THAT(refusedRoute("\"FROM /twinChangeNotifications INTO $upstream\""),
-              StartsWith("/routes/r: twin changes are not sent"));
+              StartsWith("/routes/r: twin changes are messages of the hub, but"));
+  topics_ = Topics::kServed;
   const std::string into =
       R"j({"route":"FROM /messages/modules/x/* INTO BrokeredEndpoint(\"/modules/y/inputs/in\")",)j";
   EXPECT_EQ(refusedRoute(into + R"("durable":false})"), "accepted");

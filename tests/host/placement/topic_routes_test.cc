@@ -3,6 +3,7 @@
 
 #include <gmock/gmock.h>
 
+#include <future>
 #include <mutex>
 
 #include "tests/host/shard/shard_fixture.h"
@@ -261,6 +262,57 @@ TEST_F(TopicRoutesTest, AModuleThatIsAClientHasInputs) {
   spec.text = "FROM /messages/* INTO BrokeredEndpoint(\"/modules/other/inputs/in\")";
   EXPECT_FALSE(RouteTable::make(
       {spec}, {}, {"edge", sources_, nullptr, nullptr, nullptr, &topics_, &elsewhere}));
+}
+
+TEST_F(TopicRoutesTest, WhatATwinReportsIsAMessageOfTheHub) {
+  routes(
+      {"FROM /twinChangeNotifications WHERE $messageType = 'twinChangeNotification' AND "
+       "$connectionModuleId = '$edgeHub' AND $body.speed > 5 INTO $upstream",
+       "FROM /messages/* INTO MqttTopic(\"no\")",
+       "FROM /* WHERE $rpSenderModuleId = 'm' INTO MqttTopic(\"of/{$rpSenderDeviceId}\")"});
+  for (const char* principal : {"device/car", "device/car/module/m", "module/m"}) {
+    topics_.twinChanged(principal, R"({"speed":9})");
+    topics_.twinChanged(principal, R"({"speed":1})");
+  }
+  on(*shards_[0], [&] {
+    EXPECT_THAT(upstream_.said, ::testing::Each("module/$edgeHub/twinChangeNotifications "
+                                                R"({"speed":9})"));
+    EXPECT_EQ(upstream_.said.size(), 3u);
+    EXPECT_EQ(upstream_.last.view().systemProperty("rpSenderDeviceId"), "edge");
+    EXPECT_EQ(upstream_.last.view().contentType(), "application/json");
+    EXPECT_THAT(door_.said, ElementsAre("of/car {\"speed\":9}", "of/car {\"speed\":1}",
+                                        "of/edge {\"speed\":9}", "of/edge {\"speed\":1}"));
+    door_.last.reset();
+  });
+  // A module's input names whose twin it is.
+  const std::function<bool(const std::string&)> elsewhere = [](const std::string&) { return true; };
+  RouteSpec spec;
+  spec.name = "r";
+  spec.text = "FROM /twinChangeNotifications INTO BrokeredEndpoint(\"/modules/audit/inputs/in\")";
+  topics_.activate(*RouteTable::make(
+      {spec}, {}, {"edge", sources_, nullptr, nullptr, nullptr, &topics_, &elsewhere}));
+  topics_.twinChanged("device/car/module/m", "{}");
+  on(*shards_[0], [&] {
+    EXPECT_THAT(door_.said.back(),
+                ::testing::AllOf(StartsWith("devices/edge/modules/audit/inputs/in/"),
+                                 HasSubstr("%24.schema=twinChangeNotification"),
+                                 HasSubstr("%24.cdid=car&%24.cmid=m {}")));
+    door_.last.reset();
+  });
+}
+
+TEST_F(TopicRoutesTest, TwinChangesOnTheirWayAreBounded) {
+  routes({"FROM /twinChangeNotifications INTO MqttTopic(\"twins\")"});
+  std::promise<void> go;
+  shards_[0]->post([held = go.get_future().share()] { held.wait(); });
+  for (std::uint32_t i = 0; i < TopicRoutes::kTwinChangesMax + 3; ++i)
+    topics_.twinChanged("device/car", "{}");
+  go.set_value();
+  on(*shards_[0], [&] {
+    EXPECT_EQ(door_.said.size(), TopicRoutes::kTwinChangesMax);
+    door_.last.reset();
+  });
+  EXPECT_EQ(topics_.counts().overflow.load(), 3u);
 }
 
 TEST_F(TopicRoutesTest, TopicsThatFeedEachOtherEnd) {
