@@ -326,13 +326,19 @@ DropCounts LocalModuleHost::dropped() const {
       }
     }
   }
+  for (const auto& [reason, count] : droppedUnrouted()) sum[reason] += count;
+  return sum;
+}
+
+// Before any route had them.
+DropCounts LocalModuleHost::droppedUnrouted() const {
   std::uint64_t no_route = retired_no_route_;
   std::uint64_t loop = retired_loop_;
+  DropCounts sum;
   if (topics_) {
     no_route += topics_->counts().no_route.load();
     loop += topics_->counts().loop.load();
-    const std::uint64_t overflow = topics_->counts().overflow.load();
-    if (overflow > 0) sum["overflow"] += overflow;
+    if (const auto overflow = topics_->counts().overflow.load()) sum["overflow"] = overflow;
   }
   const auto add_instance = [&](const std::shared_ptr<Instance>& instance) {
     if (!instance) return;
@@ -341,8 +347,8 @@ DropCounts LocalModuleHost::dropped() const {
   };
   for (const auto& [slot_name, slot] : slots_) add_instance(slot.instance);
   for (const Retiring& retiring : retiring_) add_instance(retiring.instance);
-  if (no_route > 0) sum["no_route"] += no_route;
-  if (loop > 0) sum["loop"] += loop;
+  if (no_route > 0) sum["no_route"] = no_route;
+  if (loop > 0) sum["loop"] = loop;
   return sum;
 }
 
@@ -379,6 +385,9 @@ void collectPolling(MetricWriter& out, Shard& shard) {
 
 void LocalModuleHost::collect(MetricWriter& out) const {
   if (table_) table_->collect(out);
+  for (const auto& [reason, count] : droppedUnrouted())
+    out.counter("kante_dropped_total", "Messages dropped, by route and reason.",
+                {{"route", ""}, {"reason", reason}}, static_cast<double>(count));
   if (topics_) topics_->collect(out);
   for (const ModuleStatus& module : modules()) {
     out.counter("kante_module_restarts_total", "Lives that a module began again.",

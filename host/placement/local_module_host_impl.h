@@ -44,6 +44,7 @@ class LocalModuleHost final : public ModuleHost {
   void collect(MetricWriter& out) const override;
 
  private:
+  DropCounts droppedUnrouted() const;
   enum class CarryState { kYes, kNo };
   struct Fresh {
     ModuleSpec spec;
