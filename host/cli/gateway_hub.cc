@@ -100,7 +100,7 @@ Result<std::unique_ptr<GatewayHub>> GatewayHub::make(const Config& config, const
   KANTE_TRY(contract,
             hub::Contract::open(
                 {parts.control, parts.twins, parts.methods, parts.store, parts.clock.clock(),
-                 config.gateway.id,
+                 *out->access_, config.gateway.id,
                  [self](const hub::SessionRef& session, const hub::PublicationRef& publication) {
                    self->broker_->send(session, publication);
                  },

@@ -132,6 +132,7 @@ void Contract::takeChanged() {
 }
 
 void Contract::answer(const Asked& asked) {
+  if (!parts_.access.current(*asked.principal)) return;
   switch (asked.kind) {
     case ContractTopic::Kind::kTwinGet: return getTwin(asked);
     case ContractTopic::Kind::kReported: return report(asked);

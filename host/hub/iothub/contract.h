@@ -41,6 +41,7 @@ class Contract final : public Desk, public DeviceApi {
     Methods& methods;
     Store& store;
     const Clock& clock;
+    const Access& access;  // Whoever was removed meanwhile asks nothing any more.
     std::string gateway_id;
     // Any thread.  A receipt comes along with what is to be settled.
     std::function<void(const SessionRef&, const PublicationRef&)> deliver;

@@ -34,6 +34,16 @@ class Client final : public Principal {
   const std::string name_;
 };
 
+class Registered final : public Access {
+ public:
+  Admission authenticate(const Credentials&) const override { return {}; }
+  std::shared_ptr<const Principal> current(const Principal& principal) const override {
+    if (principal.name() == removed) return nullptr;
+    return std::make_shared<Client>(principal.name());
+  }
+  std::string removed;
+};
+
 class ContractTest : public StoreTest {
  protected:
   void SetUp() override {
@@ -45,7 +55,7 @@ class ContractTest : public StoreTest {
     contract_.reset();
     run();
     auto opened = Contract::open(
-        {io_, *twins_, methods_, *store_, clock_, "edge",
+        {io_, *twins_, methods_, *store_, clock_, access_, "edge",
          [this](const SessionRef& session, const PublicationRef& publication) {
            said_.push_back(session.key + " " + std::string(publication->topic()) + " " +
                            std::string(publication->payload()));
@@ -104,6 +114,7 @@ class ContractTest : public StoreTest {
   MemoryMap map_;
   std::unique_ptr<Twins> twins_;
   Methods methods_{io_};
+  Registered access_;
   std::vector<std::string> said_;
   std::vector<PublicationRef> publications_;
   std::vector<std::string> sent_;
@@ -238,6 +249,16 @@ TEST_F(ContractTest, ACloudMessageWaitsForItsDeviceAndIsSettledByIt) {
   publications_.clear();
   listen(0);
   EXPECT_FALSE(receive());
+}
+
+TEST_F(ContractTest, WhatARemovedDeviceAskedBeforeItsSessionEndedMakesNoTwin) {
+  const Desk::Request request = contract_->take(
+      session_, car_, parseContractTopic("$iothub/twin/PATCH/properties/reported/?$rid=1"), "{}");
+  access_.removed = "device/car";
+  request();
+  run();
+  EXPECT_EQ(twins_->reported("device/car").version, 0u);
+  EXPECT_THAT(said(), IsEmpty());
 }
 
 TEST_F(ContractTest, WhatWaitsForADeviceGoesWithIt) {
