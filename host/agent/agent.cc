@@ -81,8 +81,7 @@ bool Agent::State::isRunning(const ResolvedDeployment& next) const {
          status.state != DeploymentState::kFailed;
 }
 
-void Agent::State::begin(ResolvedDeployment resolved, const std::string& who, std::uint64_t origin,
-                         Applied applied) {
+void Agent::State::begin(ResolvedDeployment resolved, Journal::Entry entry, Applied applied) {
   auto change = std::make_shared<Change>();
   const auto next_life = needsNextLife(resolved);
   if (!next_life) return applied(next_life.error());
@@ -95,18 +94,16 @@ void Agent::State::begin(ResolvedDeployment resolved, const std::string& who, st
     return change->applied(staged.error());
   changing = true;
   status = {deployment.id, deployment.version, DeploymentState::kApplying, {}};
-  parts.log.info(kWho, "applying " + title(deployment), {{"who", who}});
-  Journal::Entry entry;
+  parts.log.info(kWho, "applying " + title(deployment), {{"who", entry.said.who}});
   entry.said.id = deployment.id;
   entry.said.version = deployment.version;
-  entry.said.who = who;
   entry.said.when_wall_ns = parts.clock.wallNs();
   entry.said.changed = change->plan.changed;
-  entry.origin = origin;
   entry.digests = change->resolved.digests;
   entry.document = deployment.json;
   // The number is known before anything calls back: `done` may come within begin().
   change->n = journal.next();
+  tell();
   journal.begin(std::move(entry), [weak = weak_from_this(), change](const Status& staged) {
     const auto self = weak.lock();
     if (!self) return;
@@ -163,6 +160,7 @@ void Agent::State::committed(const std::shared_ptr<Change>& change) {
                        change->plan.changed};
   current = std::move(change->resolved);
   collect();
+  tell();
   change->applied(std::move(outcome));
 }
 
@@ -193,6 +191,7 @@ void Agent::State::failed(const std::shared_ptr<Change>& change, const Error& wh
   changing = false;
   parts.log.error(kWho, "rolled back " + reason);
   collect();
+  tell();
   change->applied(fail(why.code, "rolled back: " + why.text));
 }
 
@@ -287,6 +286,7 @@ void Agent::State::startCommitted(const Journal::Handover* handed, const std::st
             rolled_back.empty() ? DeploymentState::kCommitted : DeploymentState::kRolledBack;
         self->status.reason = rolled_back;
         self->collect();
+        self->tell();
         applied(ApplyOutcome{
             ApplyOutcome::Kind::kUnchanged, n, self->status.id, self->status.version, {}, {}, {}});
       });
@@ -297,36 +297,9 @@ void Agent::apply(ApplyRequest request, Applied applied) {
   if (state.changing) return applied(fail(Errc::kState, "another change is under way"));
   const auto deployment = parseDeployment(request.document);
   if (!deployment) return applied(deployment.error());
+  if (Status fits = state.checkBase(request); !fits) return applied(fits.error());
   if (Status rises = state.checkVersion(*deployment); !rises) return applied(rises.error());
-  auto resolved = state.resolve(*deployment, &request);
-  if (!resolved) return applied(resolved.error());
-  const Deployment& next = resolved->deployment;
-  if (state.isRunning(*resolved))
-    return applied(ApplyOutcome{ApplyOutcome::Kind::kUnchanged,
-                                state.journal.current()->said.n,
-                                next.id,
-                                next.version,
-                                {},
-                                resolved->warnings,
-                                {}});
-  const Journal::Entry* now = state.journal.current();
-  if (now != nullptr && now->said.id == next.id && now->said.version == next.version &&
-      now->document != next.json)
-    return applied(fail(Errc::kConflict, "/version: " + std::to_string(next.version) +
-                                             " is deployed already with other content; raise it"));
-  if (request.mode == ApplyRequest::Mode::kDryRun) {
-    const auto next_life = state.needsNextLife(*resolved);
-    if (!next_life) return applied(next_life.error());
-    Plan plan = planChange(state.current ? &*state.current : nullptr, *resolved);
-    if (*next_life)
-      plan.lines.insert(plan.lines.begin(),
-                        "begin a new life of the host, which has loaded as many libraries as it "
-                        "may: all modules stop for a moment and go on from their states");
-    return applied(ApplyOutcome{ApplyOutcome::Kind::kDryRun, 0, next.id, next.version,
-                                std::move(plan.lines), resolved->warnings,
-                                std::move(plan.changed)});
-  }
-  state.begin(std::move(*resolved), request.who, 0, std::move(applied));
+  state.propose(*deployment, layers(), "", request, std::move(applied));
 }
 
 void Agent::patch(PatchKind kind, ApplyRequest request, Applied applied) {
@@ -335,7 +308,7 @@ void Agent::patch(PatchKind kind, ApplyRequest request, Applied applied) {
     return applied(fail(Errc::kNotFound, "nothing is deployed yet that could be patched"));
   auto patch = parseJson(request.document, {kDeploymentBytesMax, kDeploymentDepthMax});
   if (!patch) return applied(within("patch", patch.error()));
-  auto document = parseJson(now->document, {kDeploymentBytesMax, kDeploymentDepthMax});
+  auto document = parseJson(now->baseText(), {kDeploymentBytesMax, kDeploymentDepthMax});
   if (!document) return applied(within("the committed deployment", document.error()));
   if (kind == PatchKind::kMerge) {
     mergePatch(*document, *patch);
@@ -366,15 +339,24 @@ void Agent::rollback(std::uint64_t n, const std::string& who, Applied applied) {
   if (!deployment) return applied(deployment.error());
   auto resolved = state.resolve(*deployment, nullptr);
   if (!resolved) return applied(resolved.error());
-  if (state.isRunning(*resolved))
+  const Journal::Entry* now = state.journal.current();
+  if (state.isRunning(*resolved) && now->baseText() == back->baseText() &&
+      now->layers == back->layers)
     return applied(ApplyOutcome{ApplyOutcome::Kind::kUnchanged,
-                                state.journal.current()->said.n,
+                                now->said.n,
                                 back->said.id,
                                 back->said.version,
                                 {},
                                 {},
                                 {}});
-  state.begin(std::move(*resolved), who, back->origin, std::move(applied));
+  Journal::Entry entry;
+  entry.said.who = who;
+  entry.origin = back->origin;
+  entry.base = back->base;
+  entry.layers = back->layers;
+  // Those of its base as well, for the day when a layer goes.
+  resolved->digests = back->digests;
+  state.begin(std::move(*resolved), std::move(entry), std::move(applied));
 }
 
 Result<AdmittedBundle> Agent::admit(int fd, ApplyRequest::Rebind rebind) {
@@ -410,11 +392,13 @@ bool Agent::wasHandedOver() const { return state_->journal.handover().has_value(
 
 DeploymentStatus Agent::status() const { return state_->status; }
 
+bool Agent::changing() const { return state_->changing; }
+
 std::vector<HistoryEntry> Agent::history() const { return state_->journal.history(); }
 
 std::string Agent::document() const {
   const Journal::Entry* now = state_->journal.current();
-  return now == nullptr ? "null" : now->document;
+  return now == nullptr ? "null" : now->baseText();
 }
 
 }  // namespace kante

@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "host/agent/layers.h"
 #include "host/base/result.h"
 #include "host/placement/module_spec.h"
 
@@ -63,6 +64,14 @@ struct HistoryEntry {
   std::string state;                 // "applying", "committed", "rolled-back"
   std::string reason;                // Why not, else empty.
   std::vector<std::string> changed;  // JSON pointers against the one before.
+  std::string layer;                 // The layer that came, changed or went; empty: the base did.
+};
+
+// The signed document that asks for a change.
+struct DocumentMark {
+  std::string series;  // Whose counters it is one of: deployer, kind and name (documents.h).
+  std::uint64_t counter = 0;
+  std::string digest;
 };
 
 struct ApplyRequest {
@@ -76,6 +85,8 @@ struct ApplyRequest {
       uploads;  // Bundle path as in the document → digest from admit().
   Mode mode = Mode::kApply;
   Rebind rebind = Rebind::kNo;
+  std::optional<std::uint64_t> base;  // The version that must be deployed, else kConflict.
+  std::optional<DocumentMark> mark;   // Journalled with the change.
 };
 
 struct ApplyOutcome {
@@ -122,6 +133,8 @@ class Agent {
     Topics topics = Topics::kServed;
     // Whether a module that no deployment names comes as a client of the hub; empty: none does.
     std::function<bool(const std::string& module)> elsewhere = nullptr;
+    Tags tags = {};                           // Of this gateway, for the conditions of layers.
+    std::function<void()> changed = nullptr;  // status() or history() did.
   };
 
   static Result<std::unique_ptr<Agent>> open(Parts parts);
@@ -139,10 +152,17 @@ class Agent {
   // Error texts name the JSON pointer.  kConflict: version did not rise, or the same version with
   // other content; kUnchanged: the same document again.
   void apply(ApplyRequest request, Applied applied);
-  // The current deployment with the patch that request.document is, then as apply().  A patch that
-  // leaves the version alone raises it by one.
+  // The current base with the patch that request.document is, then as apply().  A patch that leaves
+  // the version alone raises it by one.
   enum class PatchKind { kMerge, kJson };
   void patch(PatchKind kind, ApplyRequest request, Applied applied);
+  // Puts the layer of that name on the current base, or takes it away; request.document is not
+  // read. kNotFound: there is no base.  kUnchanged: it lies there already, or did not.
+  void layer(const std::string& name, std::optional<Layer> layer, ApplyRequest request,
+             Applied applied);
+  // After start(): when conditions of layers hold or fail that did not when they were committed,
+  // because the gateway's tags are others now.
+  void recompose(Applied applied);
   // The committed deployment of entry n, or the one before the current (n = 0), exactly as it was,
   // its version included.
   void rollback(std::uint64_t n, const std::string& who, Applied applied);
@@ -172,9 +192,18 @@ class Agent {
   // Whether start() begins with what an earlier life of this process handed over.
   bool wasHandedOver() const;
   DeploymentStatus status() const;
+  bool changing() const;                      // A change is under way, and another one is refused.
   std::vector<HistoryEntry> history() const;  // Newest first.
-  // The committed document with digests for bundles, or "null"; compact JSON.
+  // The committed base with digests for bundles, or "null"; compact JSON.
   std::string document() const;
+  // With its layers: what runs.
+  std::string effectiveDocument() const;
+  const Layers& layers() const;
+  std::vector<std::string> layersInForce() const;  // In the order in which they apply.
+  // Of changes that ended, one way or the other.  One that was cut off, nobody knows why, has not:
+  // it may be tried kCutOffMax times.
+  std::vector<DocumentMark> marks() const;
+  static constexpr std::size_t kCutOffMax = 3;
 
  private:
   struct State;

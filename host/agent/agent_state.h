@@ -35,8 +35,23 @@ struct Agent::State : std::enable_shared_from_this<Agent::State> {
   Result<ResolvedDeployment> resolve(const Deployment& deployment, const ApplyRequest* request);
   Status checkVersion(const Deployment& next) const;
   bool isRunning(const ResolvedDeployment& next) const;
-  void begin(ResolvedDeployment resolved, const std::string& who, std::uint64_t origin,
-             Applied applied);
+  // `entry`: who, origin, base, layers and mark of it.
+  void begin(ResolvedDeployment resolved, Journal::Entry entry, Applied applied);
+  void tell() const {
+    if (parts.changed) parts.changed();
+  }
+
+  // layering.cc
+  Status checkBase(const ApplyRequest& request) const;
+  // What is resolved, and the text of its base.
+  struct Resolution {
+    ResolvedDeployment resolved;
+    std::string base;  // Empty: no layer lies on it.
+  };
+  Result<Resolution> resolveWith(const Deployment& base, const Layers& layers,
+                                 const ApplyRequest& request);
+  void propose(const Deployment& base, Layers layers, const std::string& layer,
+               const ApplyRequest& request, Applied applied);
   void switchTo(const std::shared_ptr<Change>& change);
   void commit(const std::shared_ptr<Change>& change);
   void committed(const std::shared_ptr<Change>& change);

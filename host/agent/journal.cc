@@ -16,8 +16,9 @@ constexpr char kEntryPrefix[] = "entry/";
 constexpr char kHandoverKey[] = "handover";
 constexpr char kStatePrefix[] = "state/";
 constexpr char kOverridePrefix[] = "override/";
-// A document as a JSON string within a record, with room for the rest.
-constexpr JsonBounds kRecordBounds{3 * kDeploymentBytesMax, 8};
+// What the store takes as one value: documents as JSON strings within a record, and layers.
+constexpr std::size_t kRecordBytesMax = 16u << 20;
+constexpr JsonBounds kRecordBounds{kRecordBytesMax, kDeploymentDepthMax + 8};
 constexpr std::size_t kReasonBytesMax = 4096;
 
 std::string keyOf(std::uint64_t n) {
@@ -32,17 +33,45 @@ json::array toArray(const std::vector<std::string>& texts) {
 }
 
 std::string encode(const Journal::Entry& entry) {
-  return writeJson(json::object{{"n", entry.said.n},
-                                {"id", entry.said.id},
-                                {"version", entry.said.version},
-                                {"who", entry.said.who},
-                                {"when_wall_ns", entry.said.when_wall_ns},
-                                {"state", entry.said.state},
-                                {"reason", entry.said.reason},
-                                {"changed", toArray(entry.said.changed)},
-                                {"origin", entry.origin},
-                                {"digests", toArray(entry.digests)},
-                                {"document", entry.document}});
+  json::object out{{"n", entry.said.n},
+                   {"id", entry.said.id},
+                   {"version", entry.said.version},
+                   {"who", entry.said.who},
+                   {"when_wall_ns", entry.said.when_wall_ns},
+                   {"state", entry.said.state},
+                   {"reason", entry.said.reason},
+                   {"changed", toArray(entry.said.changed)},
+                   {"origin", entry.origin},
+                   {"digests", toArray(entry.digests)},
+                   {"document", entry.document}};
+  if (!entry.said.layer.empty()) out["layer"] = entry.said.layer;
+  if (!entry.base.empty()) out["base"] = entry.base;
+  if (!entry.layers.empty()) out["layers"] = encodeLayers(entry.layers);
+  if (entry.cut_off) out["cut_off"] = true;
+  if (entry.mark)
+    out["mark"] = json::object{{"series", entry.mark->series},
+                               {"counter", entry.mark->counter},
+                               {"digest", entry.mark->digest}};
+  return writeJson(out);
+}
+
+// What records of builds without layers and signed documents lack.
+bool decodeMore(const json::object& object, Journal::Entry& entry) {
+  if (const auto* layer = object.if_contains("layer")) entry.said.layer = layer->as_string();
+  if (const auto* base = object.if_contains("base")) entry.base = base->as_string();
+  if (const auto* cut_off = object.if_contains("cut_off")) entry.cut_off = cut_off->as_bool();
+  if (const auto* mark = object.if_contains("mark")) {
+    const json::object& from = mark->as_object();
+    entry.mark = DocumentMark{from.at("series").as_string().c_str(),
+                              from.at("counter").to_number<std::uint64_t>(),
+                              from.at("digest").as_string().c_str()};
+  }
+  if (const auto* layers = object.if_contains("layers")) {
+    auto decoded = decodeLayers(layers->as_object());
+    if (!decoded) return false;
+    entry.layers = std::move(*decoded);
+  }
+  return true;
 }
 
 std::vector<std::string> texts(const json::object& object, const char* member) {
@@ -68,6 +97,7 @@ std::optional<Journal::Entry> decode(const std::string& text) {
     entry.origin = object.at("origin").to_number<std::uint64_t>();
     entry.digests = texts(object, "digests");
     entry.document = object.at("document").as_string();
+    if (!decodeMore(object, entry)) return {};
     return entry;
   } catch (const std::exception&) {
     return {};
@@ -131,6 +161,7 @@ void Journal::settleLeftovers(const std::string& last_end) {
     } else if (!holds && entry.said.state == kApplying && !(handover_ && handover_->n == n)) {
       entry.said.state = kRolledBack;
       entry.said.reason = "the host ended while it was being applied";
+      entry.cut_off = last_end.empty();
       if (!last_end.empty()) entry.said.reason += ": " + last_end;
       interrupted_ = n;
       (void)write(entry);
@@ -183,6 +214,8 @@ void Journal::fail(std::uint64_t n, const std::string& reason) {
   found->second.said.state = kRolledBack;
   found->second.said.reason = reason.substr(0, kReasonBytesMax);
   found->second.document.clear();  // Nobody can bring it back.
+  found->second.base.clear();
+  found->second.layers.clear();
   found->second.digests.clear();
   (void)write(found->second);
   map_->sync([](const Status&) {});  // If it does not get there, a restart concludes the same.

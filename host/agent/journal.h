@@ -40,7 +40,13 @@ class Journal {
     HistoryEntry said;
     std::uint64_t origin = 0;  // The entry whose deployment this one brought back; else its own n.
     std::vector<std::string> digests;  // Of its bundles.
-    std::string document;              // Canonical, with digests.
+    std::string document;              // What runs; canonical, with digests.
+    std::string base;                  // Without its layers; empty: there are none on it.
+    Layers layers;
+    std::optional<DocumentMark> mark;
+    bool cut_off = false;  // The process ended while it was being applied, nobody knows why.
+
+    const std::string& baseText() const { return base.empty() ? document : base; }
   };
   static constexpr char kApplying[] = "applying";
   static constexpr char kCommitted[] = "committed";
@@ -93,6 +99,7 @@ class Journal {
   std::vector<HistoryEntry> history() const;  // Newest first.
   // The entry that the last life was applying when it ended, now rolled back; null: none.
   const Entry* interrupted() const { return find(interrupted_); }
+  const std::map<std::uint64_t, Entry>& entries() const { return entries_; }
   std::set<std::string> digests() const;  // Of all committed entries that are kept.
 
  private:

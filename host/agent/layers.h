@@ -27,7 +27,10 @@ struct Layer {
   std::string who;                  // Brought it.
   std::string document;             // The digest of the document that it came in; empty: none.
 
-  bool operator==(const Layer&) const = default;
+  // Whether it does the same, whoever brought it.
+  bool operator==(const Layer& other) const {
+    return priority == other.priority && target == other.target && content == other.content;
+  }
 };
 using Layers = std::map<std::string, Layer>;  // By name.
 

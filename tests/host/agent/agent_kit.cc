@@ -32,9 +32,14 @@ void Gateway::restart() {
   host.targets.clear();
   bundles.emplace(BundleStore::open(dir.fd()).value());
   twins = Twins::open(twin_map).value();
-  agent = Agent::open({*bundles, host, *twins, journal, clock, log,
-                       [this] { return policyFor(*trust); }, upstream, handover, barred})
-              .value();
+  Agent::Parts parts{
+      *bundles, host,     *twins, journal, clock, log, [this] { return policyFor(*trust); },
+      upstream, handover, barred};
+  parts.tags = tags;
+  parts.changed = [this] {
+    if (changed) changed();
+  };
+  agent = Agent::open(std::move(parts)).value();
 }
 
 void Gateway::makeBundle(const std::string& file, const std::string& id, std::uint64_t counter,

@@ -133,6 +133,8 @@ class Gateway {
   Upstream upstream = Upstream::kServed;
   Agent::Handover handover;
   std::function<std::string(const std::string&)> barred;
+  Tags tags;
+  std::function<void()> changed;
   std::unique_ptr<Agent> agent;
 };
 

@@ -1,0 +1,469 @@
+#include "host/agent/documents.h"
+
+#include <algorithm>
+#include <boost/json.hpp>
+
+#include "host/base/encoding.h"
+#include "host/base/events.h"
+#include "host/base/json.h"
+#include "host/base/log.h"
+#include "host/bundle/document_file.h"
+#include "host/hub/methods.h"
+#include "host/hub/twins.h"
+
+namespace kante {
+namespace {
+
+namespace json = boost::json;
+
+constexpr char kWho[] = "documents";
+constexpr char kTakenPrefix[] = "taken/";
+constexpr JsonBounds kTakenBounds{8192, 4};
+
+// Series hold a subject, which may be longer than a key.
+std::string keyOf(const std::string& series) { return kTakenPrefix + toHex(sha256(series)); }
+
+const char* reasonOf(Errc code) {
+  switch (code) {
+    case Errc::kUntrusted:
+    case Errc::kRevoked: return "untrusted";
+    case Errc::kExpired: return "expired";
+    case Errc::kConflict: return "conflict";
+    case Errc::kDowngrade: return "downgrade";
+    case Errc::kNotFound: return "not-found";
+    case Errc::kInvalid: return "invalid";
+    case Errc::kLimit: return "limit";
+    case Errc::kState: return "busy";
+    case Errc::kUnsupported: return "unsupported";
+    default: return "failed";
+  }
+}
+
+bool refuse(DocumentOutcome& out, const char* reason, Error error) {
+  out.kind = DocumentOutcome::Kind::kRefused;
+  out.reason = reason;
+  out.error = std::move(error);
+  return false;
+}
+
+DocumentOutcome refusal(const char* reason, Error error) {
+  DocumentOutcome out;
+  refuse(out, reason, std::move(error));
+  return out;
+}
+
+DocumentOutcome done(DocumentOutcome::Kind kind) {
+  DocumentOutcome out;
+  out.kind = kind;
+  return out;
+}
+
+std::string titleOf(const Document& document) {
+  return std::string(name(document.kind)) + (document.name.empty() ? "" : " " + document.name);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Documents>> Documents::open(Parts parts) {
+  KANTE_TRY(all, parts.taken.readAll());
+  std::unique_ptr<Documents> documents(new Documents(std::move(parts)));
+  for (const auto& [key, value] : all) {
+    const auto object = parseJsonObject(value, kTakenBounds);
+    const auto* series = object ? object->if_contains("series") : nullptr;
+    const auto* counter = object ? object->if_contains("counter") : nullptr;
+    const auto* digest = object ? object->if_contains("digest") : nullptr;
+    if (series == nullptr || !series->is_string() || counter == nullptr || !counter->is_number() ||
+        digest == nullptr || !digest->is_string()) {
+      documents->parts_.log.error(kWho, "which document was taken last cannot be read: " + key);
+      continue;
+    }
+    documents->taken_[series->get_string().c_str()] = {counter->to_number<std::uint64_t>(),
+                                                       digest->get_string().c_str()};
+  }
+  documents->followJournal();
+  return documents;
+}
+
+Documents::~Documents() = default;
+
+void Documents::remember(const DocumentMark& mark) {
+  Taken& taken = taken_[mark.series];
+  if (mark.counter <= taken.counter) return;
+  taken = {mark.counter, mark.digest};
+  const Status put = parts_.taken.put(
+      keyOf(mark.series),
+      writeJson(json::object{
+          {"series", mark.series}, {"counter", mark.counter}, {"digest", mark.digest}}));
+  if (!put) parts_.log.error(kWho, put.error().text);
+}
+
+void Documents::followJournal() {
+  for (const DocumentMark& mark : parts_.agent.marks()) remember(mark);
+}
+
+bool Documents::wasTaken(const std::string& digest) const {
+  return std::any_of(taken_.begin(), taken_.end(),
+                     [&digest](const auto& one) { return one.second.digest == digest; });
+}
+
+// ---- one after the other -----------------------------------------------------------------------
+
+void Documents::take(Arrival arrival, Done done) {
+  const std::size_t bytes = arrival.file.size();
+  if (waiting_.size() >= kWaitingMax || waiting_bytes_ + bytes > kWaitingBytesMax) {
+    const DocumentOutcome full = refusal(
+        "busy", fail(Errc::kLimit, "too many documents wait; send it again when they are done"));
+    const auto present = std::exchange(present_, std::nullopt);
+    note(arrival, full);
+    present_ = present;
+    return done(full);
+  }
+  waiting_bytes_ += bytes;
+  waiting_.push_back({std::move(arrival), std::move(done)});
+  next();
+}
+
+void Documents::start() {
+  started_ = true;
+  followJournal();
+  tell();
+  next();
+}
+
+void Documents::agentChanged() {
+  tell();
+  nextLater();
+}
+
+void Documents::nextLater() {
+  parts_.post([this, alive = std::weak_ptr(alive_)] {
+    if (!alive.expired()) next();
+  });
+}
+
+void Documents::next() {
+  if (!started_ || busy_ || waiting_.empty() || parts_.agent.changing()) return;
+  busy_ = true;
+  auto waiting = std::make_shared<Waiting>(std::move(waiting_.front()));
+  waiting_.pop_front();
+  waiting_bytes_ -= waiting->arrival.file.size();
+  present_.reset();
+  process(waiting->arrival,
+          [this, waiting, alive = std::weak_ptr(alive_)](const DocumentOutcome& outcome) {
+            if (alive.expired()) return;
+            note(waiting->arrival, outcome);
+            busy_ = false;
+            nextLater();
+            if (!outcome.call) return waiting->done(outcome);
+            // Its answer may take minutes; others need not wait for it.
+            outcome.call([waiting](int status, std::string payload) {
+              DocumentOutcome answered = done(DocumentOutcome::Kind::kTaken);
+              answered.status = status;
+              answered.payload = std::move(payload);
+              waiting->done(std::move(answered));
+            });
+          });
+}
+
+void Documents::process(const Arrival& arrival, const Done& finished) {
+  followJournal();
+  if (wasTaken(documentDigest(arrival.file)))
+    return finished(done(DocumentOutcome::Kind::kIgnored));
+  Judged judged;
+  DocumentOutcome refused;
+  const bool good = open(arrival, judged, refused) && check(arrival, judged, refused);
+  if (!judged.mark.digest.empty()) present_ = judged;
+  if (!good) return finished(refused);
+  perform(arrival, judged, finished);
+}
+
+// ---- judging -----------------------------------------------------------------------------------
+
+bool Documents::open(const Arrival& arrival, Judged& judged, DocumentOutcome& refused) const {
+  if (parts_.deployers.anchors() == 0)
+    return refuse(refused, "untrusted",
+                  fail(Errc::kUntrusted,
+                       "no deployer is trusted, so nothing from afar is obeyed; name certificates "
+                       "in [trust] deployers"));
+  const auto file = openDocument(arrival.file, parts_.deployers, parts_.now());
+  if (!file) {
+    const Errc code = file.error().code;
+    const char* reason = code == Errc::kCorrupt || code == Errc::kLimit ? "malformed"
+                         : code == Errc::kDenied                        ? "tampered"
+                                                                        : reasonOf(code);
+    return refuse(refused, reason, file.error());
+  }
+  if (parts_.accepted) parts_.accepted(file->signer);
+  auto document = parseDocument(file->payload);
+  if (!document) return refuse(refused, "malformed", document.error());
+  judged.document = std::move(*document);
+  judged.who = "deployer/" + file->signer.subject;
+  judged.mark = {file->signer.ca_fingerprint + " " + file->signer.subject + "\n" +
+                     name(judged.document.kind) + "\n" + judged.document.name,
+                 judged.document.counter, file->digest};
+  return true;
+}
+
+bool Documents::check(const Arrival& arrival, const Judged& judged,
+                      DocumentOutcome& refused) const {
+  const Document& document = judged.document;
+  const auto wrong = [&refused](const std::string& text) {
+    return refuse(refused, "wrong-target", fail(Errc::kInvalid, text));
+  };
+  if (!isFor(document, parts_.gateway, parts_.tags))
+    return wrong(
+        "it is for " +
+        (document.gateway.empty() ? "tag " + document.tag : "gateway " + document.gateway) +
+        ", and this is " + parts_.gateway);
+  const auto& kinds = arrival.kinds;
+  if (!kinds.empty() && std::find(kinds.begin(), kinds.end(), document.kind) == kinds.end())
+    return wrong("a document of kind " + std::string(name(document.kind)) + " does not belong on " +
+                 arrival.source);
+  if (!arrival.name.empty() && arrival.name != document.name)
+    return wrong("it is for \"" + document.name + "\" and came on " + arrival.source);
+  const JudgementTime now = parts_.now();
+  if (document.not_after_s && *document.not_after_s < now.at_s)
+    return refuse(
+        refused, "expired",
+        fail(Errc::kExpired, "it was good until " + formatUtcSeconds(*document.not_after_s)));
+  if (document.kind == DocumentKind::kCommand) {
+    if (now.clock == JudgementTime::Clock::kUntrusted)
+      return refuse(refused, "expired",
+                    fail(Errc::kExpired,
+                         "nobody knows whether it is still good: the clock of this "
+                         "gateway is not trusted"));
+    if (*document.not_after_s > now.at_s + kCommandSecondsMax)
+      return refuse(refused, "invalid",
+                    fail(Errc::kInvalid, "/not_after: a command is good for at most 5 minutes"));
+  }
+  const auto taken = taken_.find(judged.mark.series);
+  if (taken != taken_.end() && document.counter <= taken->second.counter)
+    return refuse(
+        refused, "replayed",
+        fail(Errc::kConflict, "/counter: " + std::to_string(document.counter) + " is not above " +
+                                  std::to_string(taken->second.counter) +
+                                  ", which was taken from this deployer"));
+  if (taken == taken_.end() && taken_.size() >= kSeriesMax)
+    return refuse(refused, "limit",
+                  fail(Errc::kLimit,
+                       "/name: 10000 names are remembered, which "
+                       "is as many as there may be"));
+  return true;
+}
+
+// ---- doing -------------------------------------------------------------------------------------
+
+void Documents::perform(const Arrival& arrival, const Judged& judged, const Done& finished) {
+  switch (judged.document.kind) {
+    case DocumentKind::kDeployment:
+    case DocumentKind::kLayer:
+    case DocumentKind::kMergePatch:
+    case DocumentKind::kJsonPatch: return changeDeployment(arrival, judged, finished);
+    case DocumentKind::kDesired:
+    case DocumentKind::kCommand:
+      if (arrival.mode == ApplyRequest::Mode::kDryRun)
+        return finished(refusal("unsupported", fail(Errc::kUnsupported,
+                                                    "there is no dry run of what changes no "
+                                                    "deployment")));
+      return judged.document.kind == DocumentKind::kDesired ? setDesired(judged, finished)
+                                                            : command(judged, finished);
+    case DocumentKind::kSecrets:
+    case DocumentKind::kTrust: break;
+  }
+  finished(refusal("unsupported",
+                   fail(Errc::kUnsupported, "/kind: \"" + std::string(name(judged.document.kind)) +
+                                                "\" is not part of this build")));
+}
+
+void Documents::changeDeployment(const Arrival& arrival, const Judged& judged,
+                                 const Done& finished) {
+  const Document& document = judged.document;
+  ApplyRequest request;
+  request.document = document.content;
+  request.who = judged.who;
+  request.mode = arrival.mode;
+  request.base = document.base;
+  request.mark = judged.mark;
+  const auto applied = [this, arrival, judged, finished,
+                        alive = std::weak_ptr(alive_)](Result<ApplyOutcome> result) {
+    if (!alive.expired()) changed(arrival, judged, std::move(result), finished);
+  };
+  switch (document.kind) {
+    case DocumentKind::kMergePatch:
+      return parts_.agent.patch(Agent::PatchKind::kMerge, std::move(request), applied);
+    case DocumentKind::kJsonPatch:
+      return parts_.agent.patch(Agent::PatchKind::kJson, std::move(request), applied);
+    case DocumentKind::kLayer: break;
+    default: return parts_.agent.apply(std::move(request), applied);
+  }
+  if (document.content == "null")
+    return parts_.agent.layer(document.name, {}, std::move(request), applied);
+  auto layer =
+      parseLayer(parseJson(document.content, {kDocumentPayloadBytesMax, kDocumentDepthMax}).value(),
+                 "/content");
+  if (!layer) return finished(refusal("malformed", layer.error()));
+  layer->who = judged.who;
+  layer->document = judged.mark.digest;
+  parts_.agent.layer(document.name, std::move(*layer), std::move(request), applied);
+}
+
+void Documents::changed(const Arrival& arrival, const Judged& judged, Result<ApplyOutcome> result,
+                        const Done& finished) {
+  if (result) {
+    DocumentOutcome outcome = done(DocumentOutcome::Kind::kTaken);
+    outcome.applied = std::move(*result);
+    // Of what the next life of the host begins with, its journal says whether it was taken.
+    if (outcome.applied->kind == ApplyOutcome::Kind::kCommitted ||
+        outcome.applied->kind == ApplyOutcome::Kind::kUnchanged)
+      remember(judged.mark);
+    if (outcome.applied->kind == ApplyOutcome::Kind::kCommitted) {
+      for (auto& [name, parked] : std::exchange(parked_, {}))
+        take(std::move(parked), [](const DocumentOutcome&) {});
+    }
+    return finished(std::move(outcome));
+  }
+  followJournal();
+  const bool tried = wasTaken(judged.mark.digest);
+  const char* reason = tried ? "rolled-back" : reasonOf(result.error().code);
+  if (judged.document.kind == DocumentKind::kLayer && parts_.agent.document() == "null") {
+    // Of what waits at the broker nobody says which comes first.
+    reason = "conflict";
+    if (parked_.size() < kLayersMax || parked_.contains(judged.document.name))
+      parked_[judged.document.name] = arrival;
+  }
+  finished(refusal(reason, result.error()));
+}
+
+void Documents::setDesired(const Judged& judged, const Done& finished) {
+  const auto replaced = parts_.twins.replaceDesired(judged.document.name, judged.document.content);
+  if (!replaced) return finished(refusal(reasonOf(replaced.error().code), replaced.error()));
+  // After it on disk: what comes again after a crash replaces by the same.
+  remember(judged.mark);
+  finished(done(DocumentOutcome::Kind::kTaken));
+}
+
+// Before it is done, on disk: it happens once or never.
+void Documents::command(const Judged& judged, const Done& finished) {
+  remember(judged.mark);
+  parts_.taken.sync([this, judged, finished, alive = std::weak_ptr(alive_)](const Status& written) {
+    if (alive.expired()) return;
+    if (!written) return finished(refusal("failed", written.error()));
+    const std::string& whole = judged.document.name;
+    const std::size_t slash = whole.rfind('/');
+    MethodRequest request;
+    request.target = whole.substr(0, slash);
+    request.name = whole.substr(slash + 1);
+    request.payload = judged.document.content;
+    request.caller = judged.who;
+    DocumentOutcome outcome = done(DocumentOutcome::Kind::kTaken);
+    outcome.call = [this, request = std::move(request)](auto answer) {
+      parts_.methods.invoke(request, std::move(answer));
+    };
+    finished(std::move(outcome));
+  });
+}
+
+// ---- telling -----------------------------------------------------------------------------------
+
+void Documents::note(const Arrival& arrival, const DocumentOutcome& outcome) {
+  if (outcome.kind == DocumentOutcome::Kind::kRefused) {
+    noteRefusal(arrival, outcome);
+  } else {
+    std::erase_if(errors_, [&](const DocumentError& one) { return one.source == arrival.source; });
+    if (outcome.kind == DocumentOutcome::Kind::kTaken && present_) {
+      const Document& document = present_->document;
+      last_ = DocumentError{arrival.source,
+                            present_->mark.digest,
+                            name(document.kind),
+                            document.name,
+                            document.counter,
+                            {},
+                            {}};
+      Event event;
+      event.kind = "document.taken";
+      event.subject = "deployment";
+      event.text = "A document was taken from " + present_->who + ": " + titleOf(document);
+      event.fields = {{"document", present_->mark.digest}, {"source", arrival.source}};
+      parts_.events.add(std::move(event));
+    }
+  }
+  tell();
+}
+
+void Documents::noteRefusal(const Arrival& arrival, const DocumentOutcome& outcome) {
+  DocumentError error;
+  error.source = arrival.source;
+  error.document = documentDigest(arrival.file);
+  if (present_) {
+    error.kind = name(present_->document.kind);
+    error.name = present_->document.name;
+    error.counter = present_->document.counter;
+  }
+  error.reason = outcome.reason;
+  error.text = outcome.error.text;
+  std::erase_if(errors_, [&](const DocumentError& one) { return one.source == arrival.source; });
+  errors_.push_back(error);
+  if (errors_.size() > kErrorsMax) errors_.pop_front();
+  const std::string mark = error.source + "\n" + error.document + "\n" + error.reason;
+  if (std::find(said_.begin(), said_.end(), mark) != said_.end()) return;
+  said_.push_back(mark);
+  if (said_.size() > kSaidMax) said_.pop_front();
+  parts_.log.warn(kWho, "a document is refused: " + error.reason + ": " + error.text,
+                  {{"source", error.source}, {"document", error.document}});
+  Event event;
+  event.level = EventLevel::kWarn;
+  event.kind = "document.refused";
+  event.subject = "deployment";
+  event.text =
+      "A document from " + error.source + " is refused, " + error.reason + ": " + error.text;
+  event.fields = {{"reason", error.reason},
+                  {"document", error.document},
+                  {"source", error.source},
+                  {"kind", error.kind},
+                  {"name", error.name}};
+  parts_.events.add(std::move(event));
+}
+
+std::string Documents::report() const {
+  const DeploymentStatus status = parts_.agent.status();
+  json::array errors;
+  if (!status.reason.empty())
+    errors.push_back(json::object{{"reason", name(status.state)}, {"text", status.reason}});
+  for (const DocumentError& one : errors_)
+    errors.push_back(json::object{{"reason", one.reason},
+                                  {"text", one.text},
+                                  {"source", one.source},
+                                  {"document", one.document},
+                                  {"kind", one.kind},
+                                  {"name", one.name},
+                                  {"counter", one.counter}});
+  json::object layers;
+  for (const auto& [name, layer] : parts_.agent.layers()) layers[name] = layer.document;
+  json::object tags;
+  for (const auto& [key, value] : parts_.tags) tags[key] = value;
+  const std::string document = parts_.agent.effectiveDocument();
+  json::object out{{"id", status.id.empty() ? json::value() : json::value(status.id)},
+                   {"version", status.version},
+                   {"digest", document == "null" ? "" : "sha256:" + toHex(sha256(document))},
+                   {"state", name(status.state)},
+                   {"progress", parts_.progress ? parts_.progress() : 0},
+                   {"errors", std::move(errors)},
+                   {"tags", std::move(tags)},
+                   {"layers", std::move(layers)}};
+  out["taken"] = last_ ? json::value(json::object{{"document", last_->document},
+                                                  {"kind", last_->kind},
+                                                  {"name", last_->name},
+                                                  {"counter", last_->counter}})
+                       : json::value();
+  return writeJson(out);
+}
+
+void Documents::tell() {
+  if (!started_ || !parts_.report) return;
+  std::string now = report();
+  if (now == reported_) return;
+  reported_ = std::move(now);
+  parts_.report(reported_);
+}
+
+}  // namespace kante

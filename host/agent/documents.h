@@ -1,0 +1,148 @@
+// Takes signed documents: judges one after the other by deployer, target, end and counter, and does
+// what it says.  What came of it is in the outcome, in errors(), in the events and in report().
+//
+// A document that was taken is remembered by its digest, and its counter by deployer, kind and
+// name: it is ignored when it comes again, and older ones are refused.  For what changes the
+// deployment that is in the journal's own record of the change, so that a crash leaves both or
+// neither; here follows what the journal says.  Control thread only.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "host/agent/agent.h"
+#include "host/agent/document.h"
+#include "host/base/durable_map.h"
+#include "host/bundle/trust.h"
+
+namespace kante {
+
+class EventLog;
+class Methods;
+
+struct DocumentOutcome {
+  enum class Kind { kTaken, kIgnored, kRefused } kind = Kind::kRefused;
+  // kRefused: a word: malformed, tampered, untrusted, expired, wrong-target, replayed, conflict,
+  // downgrade, not-found, invalid, limit, busy, unsupported, rolled-back, failed.
+  std::string reason;
+  Error error;                          // The same as a sentence.
+  std::optional<ApplyOutcome> applied;  // Of what changes the deployment.
+  int status = 0;                       // Of a command: its answer.
+  std::string payload;
+  // Of a command that is on disk and not yet called.
+  std::function<void(std::function<void(int status, std::string payload)> answer)> call;
+};
+
+// The last that was refused from one source, until one from there is taken.
+struct DocumentError {
+  std::string source;
+  std::string document;  // Digest; empty: it has none.
+  std::string kind, name;
+  std::uint64_t counter = 0;
+  std::string reason, text;
+};
+
+class Documents {
+ public:
+  static constexpr std::size_t kWaitingMax = 128;
+  static constexpr std::size_t kWaitingBytesMax = 32u << 20;
+  static constexpr std::size_t kSeriesMax = 10'000;
+  static constexpr std::size_t kErrorsMax = 16;  // The newest.
+  static constexpr std::size_t kSaidMax = 256;   // Refusals that were told already.
+  static constexpr std::int64_t kCommandSecondsMax = 300;
+
+  // All borrowed; they outlive it.
+  struct Parts {
+    Agent& agent;
+    Twins& twins;
+    Methods& methods;
+    DurableMap& taken;
+    Log& log;
+    EventLog& events;
+    const TrustStore& deployers;
+    std::function<JudgementTime()> now;
+    std::function<void(const Signer&)> accepted;  // May be empty.
+    std::string gateway;
+    Tags tags;
+    std::function<void(std::function<void()>)> post =
+        nullptr;  // Runs it later on the control thread.
+    // Percent of the deployment's modules that run.
+    std::function<unsigned()> progress = nullptr;
+    // What deployment/reported has to say, whenever it is something else; may be empty.
+    std::function<void(const std::string& json)> report = nullptr;
+  };
+  static Result<std::unique_ptr<Documents>> open(Parts parts);
+  ~Documents();
+
+  struct Arrival {
+    std::string file;
+    std::string source;  // "deployment/set", "operator/root": for people, and for errors().
+    // What its way is for: nothing of another kind or name comes on it.  Empty: any.
+    std::vector<DocumentKind> kinds = {};
+    std::string name = {};
+    ApplyRequest::Mode mode = ApplyRequest::Mode::kApply;
+  };
+  using Done = std::function<void(DocumentOutcome)>;
+  // In the order of arrival, once start() was called and no other change is under way.
+  void take(Arrival arrival, Done done);
+
+  void start();         // The agent has started.
+  void agentChanged();  // Its status did; what Agent::Parts::changed is for.
+
+  const std::deque<DocumentError>& errors() const { return errors_; }
+  std::string report() const;  // JSON, as it is now.
+
+ private:
+  struct Waiting {
+    Arrival arrival;
+    Done done;
+  };
+  struct Judged {
+    Document document;
+    DocumentMark mark;
+    std::string who;
+  };
+  struct Taken {
+    std::uint64_t counter = 0;
+    std::string digest;
+  };
+  explicit Documents(Parts parts) : parts_(std::move(parts)) {}
+  void next();
+  void nextLater();
+  void process(const Arrival& arrival, const Done& done);
+  bool open(const Arrival& arrival, Judged& judged, DocumentOutcome& refused) const;
+  bool check(const Arrival& arrival, const Judged& judged, DocumentOutcome& refused) const;
+  void perform(const Arrival& arrival, const Judged& judged, const Done& done);
+  void changeDeployment(const Arrival& arrival, const Judged& judged, const Done& done);
+  void changed(const Arrival& arrival, const Judged& judged, Result<ApplyOutcome> result,
+               const Done& done);
+  void setDesired(const Judged& judged, const Done& done);
+  void command(const Judged& judged, const Done& done);
+  void remember(const DocumentMark& mark);
+  void followJournal();
+  bool wasTaken(const std::string& digest) const;
+  void note(const Arrival& arrival, const DocumentOutcome& outcome);
+  void noteRefusal(const Arrival& arrival, const DocumentOutcome& outcome);
+  void tell();
+
+  const Parts parts_;
+  std::map<std::string, Taken> taken_;  // By series.
+  std::deque<Waiting> waiting_;
+  std::size_t waiting_bytes_ = 0;
+  std::map<std::string, Arrival> parked_;  // Layers without a base, by name; at most kLayersMax.
+  std::deque<DocumentError> errors_;
+  std::deque<std::string> said_;
+  std::optional<Judged> present_;      // What is being done, as far as it was read.
+  std::optional<DocumentError> last_;  // What was taken last; reason and text are empty.
+  std::string reported_;
+  bool started_ = false;
+  bool busy_ = false;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>();  // Answers that come late see it gone.
+};
+
+}  // namespace kante

@@ -1,0 +1,414 @@
+#include "host/agent/documents.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/json.hpp>
+
+#include "host/base/events.h"
+#include "host/base/json.h"
+#include "host/bundle/document_file.h"
+#include "host/hub/methods.h"
+#include "tests/host/agent/agent_kit.h"
+
+namespace kante {
+namespace {
+
+using test::document;
+using testing::ElementsAre;
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+constexpr char kDocumentSigning[] = "1.3.6.1.5.5.7.3.36";
+
+test::Identity makeDeployer(const test::Identity& ca, const std::string& name,
+                            std::int64_t not_after_s = test::kNow_s + 100 * test::kDay_s) {
+  test::CertificateOptions options;
+  options.common_name = name;
+  options.issuer = &ca;
+  options.usage = kDocumentSigning;
+  options.not_after_s = not_after_s;
+  return test::makeIdentity(options);
+}
+
+const test::Identity& theCa() {
+  static const test::Identity ca = test::makeCa("deployers");
+  return ca;
+}
+const test::Identity& ann() {
+  static const test::Identity deployer = makeDeployer(theCa(), "ann");
+  return deployer;
+}
+
+std::string fileOf(const std::string& payload, const test::Identity& signer = ann()) {
+  const std::string cms = test::makeCms(payload, signer);
+  return makeFrameStart(FrameKind::kDocument, cms, payload.size()).value() + payload;
+}
+
+// A document for edge-1.
+struct Says {
+  DocumentKind kind = DocumentKind::kDeployment;
+  std::uint64_t counter = 1;
+  std::string content = "{}";
+  std::string name = {};
+  std::uint64_t base = 0;
+  std::string tag = {};
+  std::string gateway = "edge-1";
+  std::int64_t not_after_s = 0;
+
+  std::string payload() const {
+    Document out;
+    out.kind = kind;
+    out.counter = counter;
+    out.content = content;
+    out.name = name;
+    if (base != 0) out.base = base;
+    out.tag = tag;
+    if (tag.empty()) out.gateway = gateway;
+    if (not_after_s != 0) out.not_after_s = not_after_s;
+    return writeDocument(out);
+  }
+  std::string file(const test::Identity& signer = ann()) const { return fileOf(payload(), signer); }
+};
+
+class DocumentsTest : public testing::Test {
+ protected:
+  DocumentsTest() {
+    gateway_.tags = {{"site", "muc"}};
+    gateway_.changed = [this] {
+      if (documents_) documents_->agentChanged();
+    };
+    restart();
+    // Bundles that documents name by digest.
+    for (const char* file : {"a.kmod", "b.kmod"}) {
+      const auto bundle = openAt(gateway_.dir.fd(), file, O_RDONLY).value();
+      EXPECT_TRUE(gateway_.agent->admit(bundle.get(), ApplyRequest::Rebind::kNo));
+    }
+  }
+
+  void restart() {
+    documents_.reset();
+    gateway_.restart();
+    (void)gateway_.start();
+    Documents::Parts parts{*gateway_.agent, *gateway_.twins, methods_,     taken_,
+                           gateway_.log,    events_,         deployers_,   [this] { return now_; },
+                           nullptr,         "edge-1",        gateway_.tags};
+    parts.post = [this](std::function<void()> work) { posted_.push_back(std::move(work)); };
+    parts.report = [this](const std::string& text) { reported_.push_back(text); };
+    documents_ = Documents::open(std::move(parts)).value();
+    documents_->start();
+  }
+
+  void runPosted() {
+    while (!posted_.empty()) {
+      const auto work = std::move(posted_.front());
+      posted_.pop_front();
+      work();
+    }
+  }
+
+  // "taken", "ignored", the reason of a refusal, or "waits".
+  std::string take(const std::string& file, std::vector<DocumentKind> kinds = {},
+                   const std::string& name = {}, const std::string& source = "set") {
+    const auto said = std::make_shared<std::string>("waits");
+    documents_->take({file, source, std::move(kinds), name}, [said](const auto& outcome) {
+      *said = outcome.kind == DocumentOutcome::Kind::kTaken     ? "taken"
+              : outcome.kind == DocumentOutcome::Kind::kIgnored ? "ignored"
+                                                                : outcome.reason;
+    });
+    runPosted();
+    return *said;
+  }
+
+  // document() with digests for its bundles.
+  static std::string deployment(int version, const std::string& more_of_x = {}) {
+    std::string text = document(version, more_of_x);
+    for (const auto& [file, id] :
+         {std::pair{"a.kmod", "com.example.a"}, {"b.kmod", "com.example.b"}})
+      text.replace(text.find(file), 6, test::Gateway::digestOf(id, 7, test::kPorts));
+    return text;
+  }
+  static Says set(int version, std::uint64_t counter, const std::string& more_of_x = {}) {
+    return {DocumentKind::kDeployment, counter, deployment(version, more_of_x)};
+  }
+  static Says layer(const std::string& name, std::uint64_t counter, const std::string& content) {
+    return {DocumentKind::kLayer, counter, content, name};
+  }
+  static std::string period(int ms, int priority = 0) {
+    return R"({"schema":"kante.layer/1","priority":)" + std::to_string(priority) +
+           R"(,"content":{"modules":{"x":{"config":{"period_ms":)" + std::to_string(ms) + "}}}}}";
+  }
+  std::string config(const std::string& module = "x") const {
+    for (const ModuleSpec& spec : gateway_.host.targets.back().modules)
+      if (spec.name == module) return spec.config;
+    return "no such module";
+  }
+  boost::json::object report() const {
+    return boost::json::parse(documents_->report()).as_object();
+  }
+
+  test::Gateway gateway_;
+  boost::asio::io_context io_;
+  Methods methods_{io_};
+  MemoryMap taken_;
+  ManualClock clock_;
+  EventLog events_{clock_};
+  TrustStore deployers_ = test::trustIn(theCa());
+  JudgementTime now_{test::kNow_s, JudgementTime::Clock::kTrusted};
+  std::deque<std::function<void()>> posted_;
+  std::vector<std::string> reported_;
+  std::unique_ptr<Documents> documents_;
+};
+
+TEST_F(DocumentsTest, ADeploymentIsTakenOnceAndItsDeployerIsInTheHistory) {
+  const std::string file = set(3, 10).file();
+  EXPECT_EQ(take(file), "taken");
+  EXPECT_EQ(gateway_.agent->status().version, 3u);
+  EXPECT_EQ(gateway_.agent->history().front().who, "deployer/CN=ann");
+  EXPECT_EQ(take(file), "ignored");
+  EXPECT_EQ(gateway_.agent->history().size(), 1u);
+  restart();
+  EXPECT_EQ(take(file), "ignored");
+  EXPECT_EQ(report().at("state"), "committed");
+}
+
+TEST_F(DocumentsTest, WhatIsRefusedIsRefusedWithItsWord) {
+  ASSERT_EQ(take(set(3, 10).file()), "taken");
+  EXPECT_EQ(take("hello"), "malformed");
+  EXPECT_EQ(take(fileOf(R"({"schema":"kante.document/1"})")), "malformed");
+  std::string tampered = set(4, 11).file();
+  tampered[tampered.size() - 3] ^= 1;
+  EXPECT_EQ(take(tampered), "tampered");
+  EXPECT_EQ(take(set(4, 11).file(makeDeployer(test::makeCa("others"), "ann"))), "untrusted");
+  EXPECT_EQ(take(set(4, 11).file(makeDeployer(theCa(), "old", test::kNow_s - 1))), "expired");
+  Says says = set(4, 11);
+  says.gateway = "edge-2";
+  EXPECT_EQ(take(says.file()), "wrong-target");
+  says.tag = "site=ber";
+  EXPECT_EQ(take(says.file()), "wrong-target");
+  says = set(4, 11);
+  says.not_after_s = test::kNow_s - 1;
+  EXPECT_EQ(take(says.file()), "expired");
+  EXPECT_EQ(take(set(4, 10).file()), "replayed");
+  EXPECT_EQ(take(set(2, 11).file()), "conflict");
+  says = set(4, 11);
+  says.content = R"({"schema":"kante.deployment/1"})";
+  EXPECT_EQ(take(says.file()), "invalid");
+  EXPECT_EQ(take(Says{DocumentKind::kTrust, 1}.file()), "unsupported");
+  EXPECT_EQ(take(set(4, 11).file(), {DocumentKind::kLayer}), "wrong-target");
+  EXPECT_EQ(gateway_.agent->status().version, 3u);
+  EXPECT_EQ(gateway_.agent->history().size(), 1u);
+  ASSERT_EQ(documents_->errors().size(), 1u);
+  EXPECT_EQ(documents_->errors().back().reason, "wrong-target");
+  EXPECT_EQ(report().at("errors").at(0).at("reason"), "wrong-target");
+  // None of them used up its counter.
+  EXPECT_EQ(take(set(4, 11).file()), "taken");
+  EXPECT_THAT(documents_->errors(), IsEmpty());
+}
+
+TEST_F(DocumentsTest, WithoutDeployersNothingIsObeyedAndThatIsSaidOnce) {
+  deployers_ = TrustStore::fromPem("").value();
+  EXPECT_EQ(take(set(3, 10).file()), "untrusted");
+  EXPECT_THAT(documents_->errors().back().text, HasSubstr("[trust] deployers"));
+  EXPECT_EQ(take(set(3, 10).payload()), "untrusted");
+  const auto events = events_.count();
+  EXPECT_EQ(take(set(3, 10).payload()), "untrusted");
+  EXPECT_EQ(events_.count(), events);
+}
+
+TEST_F(DocumentsTest, CountersAreByDeployerKindAndName) {
+  ASSERT_EQ(take(set(3, 10).file()), "taken");
+  EXPECT_EQ(take(layer("munich", 1, period(50)).file()), "taken");
+  EXPECT_EQ(take(layer("munich", 1, period(60)).file()), "replayed");
+  EXPECT_EQ(take(layer("line", 1, period(50)).file()), "taken");
+  EXPECT_EQ(take(set(4, 1).file(makeDeployer(theCa(), "bob"))), "taken");
+  restart();
+  EXPECT_EQ(take(set(5, 10).file()), "replayed");
+  EXPECT_EQ(take(layer("munich", 1, period(60)).file()), "replayed");
+}
+
+TEST_F(DocumentsTest, APatchNeedsTheVersionThatItIsFor) {
+  ASSERT_EQ(take(set(3, 1).file()), "taken");
+  const std::string patch = R"({"modules":{"x":{"config":{"period_ms":50}}}})";
+  EXPECT_EQ(take(Says{DocumentKind::kMergePatch, 1, patch, "", 2}.file()), "conflict");
+  EXPECT_EQ(take(Says{DocumentKind::kMergePatch, 1, patch, "", 3}.file()), "taken");
+  EXPECT_EQ(gateway_.agent->status().version, 4u);
+  EXPECT_EQ(config(), R"({"period_ms":50})");
+  EXPECT_EQ(take(Says{DocumentKind::kMergePatch, 2, patch, "", 3}.file()), "conflict");
+  const std::string test = R"([{"op":"test","path":"/modules/x/config/period_ms","value":51}])";
+  EXPECT_EQ(take(Says{DocumentKind::kJsonPatch, 1, test, "", 4}.file()), "conflict");
+}
+
+TEST_F(DocumentsTest, LayersLieOnTheBaseUntilTheyGo) {
+  ASSERT_EQ(take(set(3, 1, R"("config":{"period_ms":1})").file()), "taken");
+  EXPECT_EQ(take(layer("low", 1, period(20, 1)).file()), "taken");
+  EXPECT_EQ(take(layer("high", 1, period(30, 2)).file()), "taken");
+  EXPECT_EQ(config(), R"({"period_ms":30})");
+  EXPECT_EQ(gateway_.agent->history().front().layer, "high");
+  EXPECT_THAT(gateway_.agent->history().front().changed,
+              ElementsAre("/modules/x/config/period_ms"));
+  EXPECT_THAT(gateway_.agent->layersInForce(), ElementsAre("low", "high"));
+  EXPECT_THAT(gateway_.agent->document(), HasSubstr(R"("period_ms":1})"));
+  EXPECT_THAT(gateway_.agent->effectiveDocument(), HasSubstr(R"("period_ms":30})"));
+  // A new base lies below them, and they survive a restart.
+  restart();
+  EXPECT_EQ(take(set(4, 2, R"("config":{"period_ms":2})").file()), "taken");
+  EXPECT_EQ(config(), R"({"period_ms":30})");
+  EXPECT_EQ(take(layer("high", 2, "null").file()), "taken");
+  EXPECT_EQ(config(), R"({"period_ms":20})");
+  EXPECT_EQ(take(layer("low", 2, "null").file()), "taken");
+  EXPECT_EQ(config(), R"({"period_ms":2})");
+  // Back to when both were there.
+  ASSERT_TRUE(gateway_.rollback(3));
+  EXPECT_EQ(config(), R"({"period_ms":30})");
+  EXPECT_THAT(gateway_.agent->layersInForce(), ElementsAre("low", "high"));
+}
+
+TEST_F(DocumentsTest, ALayerWhoseConditionFailsLiesThereWithoutEffect) {
+  ASSERT_EQ(take(set(3, 1).file()), "taken");
+  const std::string elsewhere =
+      R"({"schema":"kante.layer/1","target":{"tag":"site=ber"},"content":{"modules":{"y":null}}})";
+  EXPECT_EQ(take(layer("berlin", 1, elsewhere).file()), "taken");
+  EXPECT_EQ(gateway_.host.targets.back().modules.size(), 2u);
+  gateway_.tags = {{"site", "ber"}};
+  restart();
+  EXPECT_EQ(gateway_.host.targets.back().modules.size(), 2u);
+  gateway_.agent->recompose([](const Result<ApplyOutcome>& done) { EXPECT_TRUE(done); });
+  EXPECT_EQ(gateway_.host.targets.back().modules.size(), 1u);
+}
+
+TEST_F(DocumentsTest, ALayerThatBreaksTheDeploymentIsRefused) {
+  ASSERT_EQ(take(set(3, 1).file()), "taken");
+  const std::string bad =
+      R"({"schema":"kante.layer/1","content":{"modules":{"x":{"stop_ms":"soon"}}}})";
+  EXPECT_EQ(take(layer("bad", 1, bad).file()), "invalid");
+  EXPECT_THAT(documents_->errors().back().text, HasSubstr("with layers bad: /modules/x/stop_ms: "));
+}
+
+TEST_F(DocumentsTest, ALayerThatComesBeforeItsBaseWaitsForIt) {
+  EXPECT_EQ(take(layer("munich", 1, period(50)).file(), {}, "munich", "layer"), "conflict");
+  EXPECT_EQ(take(set(3, 1).file()), "taken");
+  EXPECT_EQ(config(), R"({"period_ms":50})");
+  EXPECT_THAT(documents_->errors(), IsEmpty());
+}
+
+TEST_F(DocumentsTest, WhatWasRolledBackIsNotTriedAgainByItself) {
+  ASSERT_EQ(take(set(3, 1).file()), "taken");
+  gateway_.host.failures.push_back(fail(Errc::kState, "module x crashed at its start"));
+  const std::string bad = set(4, 2).file();
+  EXPECT_EQ(take(bad), "rolled-back");
+  EXPECT_EQ(take(bad), "ignored");
+  restart();
+  EXPECT_EQ(take(bad), "ignored");
+  EXPECT_EQ(take(set(4, 3).file()), "taken");
+}
+
+TEST_F(DocumentsTest, WhatACrashCutOffIsTriedAgain) {
+  ASSERT_EQ(take(set(3, 1).file()), "taken");
+  const std::string file = set(4, 2).file();
+  for (std::size_t i = 0; i < Agent::kCutOffMax; ++i) {
+    gateway_.host.hold = true;
+    EXPECT_EQ(take(file), "waits");
+    gateway_.host.hold = false;
+    restart();
+    EXPECT_EQ(gateway_.agent->status().version, 3u);
+  }
+  EXPECT_EQ(take(file), "ignored");  // It may be what ends the process.
+  EXPECT_EQ(take(set(4, 3).file()), "taken");
+}
+
+TEST_F(DocumentsTest, DocumentsWaitForEachOther) {
+  gateway_.host.hold = true;
+  EXPECT_EQ(take(set(3, 1).file()), "waits");
+  EXPECT_EQ(take(layer("munich", 1, period(50)).file()), "waits");
+  gateway_.host.hold = false;
+  gateway_.host.release();
+  runPosted();
+  EXPECT_EQ(config(), R"({"period_ms":50})");
+}
+
+TEST_F(DocumentsTest, SoManyWaitAndNoMore) {
+  gateway_.host.hold = true;
+  EXPECT_EQ(take(set(3, 1).file()), "waits");
+  for (std::size_t i = 0; i < Documents::kWaitingMax; ++i)
+    documents_->take({"x", "set"}, [](auto) {});
+  EXPECT_EQ(take(set(4, 2).file()), "busy");
+  gateway_.host.hold = false;
+  gateway_.host.release();
+  runPosted();
+  EXPECT_EQ(gateway_.agent->status().version, 3u);
+}
+
+TEST_F(DocumentsTest, DesiredPropertiesAreReplaced) {
+  const Says says{DocumentKind::kDesired, 5, R"({"threshold":25})", "module/filter"};
+  EXPECT_EQ(take(says.file(), {DocumentKind::kDesired}, "module/filter"), "taken");
+  EXPECT_EQ(gateway_.twins->desired("module/filter").json, R"({"threshold":25})");
+  EXPECT_EQ(take(says.file(), {DocumentKind::kDesired}, "module/other"), "ignored");
+  Says other = says;
+  other.counter = 6;
+  EXPECT_EQ(take(other.file(), {DocumentKind::kDesired}, "module/other"), "wrong-target");
+  other.content = R"({"a.b":1})";
+  EXPECT_EQ(take(other.file()), "invalid");
+  other.counter = 4;
+  EXPECT_EQ(take(other.file()), "replayed");
+}
+
+TEST_F(DocumentsTest, ACommandIsCalledOnceAndOnlyWhileItIsGood) {
+  int calls = 0;
+  const auto module = methods_.add("module/filter", [&](const MethodCall& call) {
+    ++calls;
+    EXPECT_EQ(call.caller, "deployer/CN=ann");
+    EXPECT_TRUE(methods_.reply(call.id, 200, call.payload));
+  });
+  Says says{DocumentKind::kCommand, 5, "[1]", "module/filter/reset"};
+  says.not_after_s = test::kNow_s + 300;
+  std::string answer;
+  documents_->take({says.file(), "methods", {}, ""}, [&answer](const DocumentOutcome& outcome) {
+    answer = std::to_string(outcome.status) + " " + outcome.payload;
+  });
+  runPosted();
+  io_.run();
+  EXPECT_EQ(answer, "200 [1]");
+  EXPECT_EQ(take(says.file()), "ignored");
+  restart();
+  EXPECT_EQ(take(says.file()), "ignored");
+  says.counter = 6;
+  says.not_after_s = test::kNow_s + 301;
+  EXPECT_EQ(take(says.file()), "invalid");
+  says.not_after_s = test::kNow_s - 1;
+  EXPECT_EQ(take(says.file()), "expired");
+  says.not_after_s = test::kNow_s + 10;
+  now_.clock = JudgementTime::Clock::kUntrusted;
+  EXPECT_EQ(take(says.file()), "expired");
+  EXPECT_EQ(calls, 1);
+}
+
+TEST_F(DocumentsTest, ADryRunUsesNothingUp) {
+  const std::string file = set(3, 1).file();
+  DocumentOutcome outcome;
+  documents_->take({file, "operator/ann", {}, "", ApplyRequest::Mode::kDryRun},
+                   [&outcome](const DocumentOutcome& said) { outcome = said; });
+  runPosted();
+  ASSERT_TRUE(outcome.applied);
+  EXPECT_THAT(outcome.applied->plan, testing::Contains(HasSubstr("start x")));
+  EXPECT_EQ(gateway_.agent->status().version, 0u);
+  EXPECT_EQ(take(file), "taken");
+}
+
+TEST_F(DocumentsTest, EveryChangeOfStateIsReported) {
+  EXPECT_EQ(take(set(3, 1).file()), "taken");
+  std::vector<std::string> states;
+  for (const std::string& text : reported_)
+    states.emplace_back(boost::json::parse(text).at("state").as_string());
+  EXPECT_THAT(states, ElementsAre("none", "applying", "committed", "committed"));
+  const auto last = boost::json::parse(reported_.back());
+  EXPECT_EQ(last.at("id"), "line-4");
+  EXPECT_EQ(last.at("version"), 3);
+  EXPECT_EQ(last.at("tags").at("site"), "muc");
+  EXPECT_EQ(last.at("taken").at("counter"), 1);
+  EXPECT_THAT(last.at("digest").as_string().c_str(), HasSubstr("sha256:"));
+}
+
+}  // namespace
+}  // namespace kante
