@@ -123,6 +123,12 @@ Status BrokerCommands::method(const DownTopic& topic, const std::string& payload
 
 void BrokerCommands::respond(const std::string& request_id, int status,
                              const std::string& payload) {
+  host_.publish(response(request_id, status, payload));
+}
+
+std::vector<BrokerCommands::Outgoing> BrokerCommands::response(const std::string& request_id,
+                                                               int status,
+                                                               const std::string& payload) {
   const std::string whole = "{\"status\":" + std::to_string(status) +
                             ",\"payload\":" + (payload.empty() ? "null" : payload) + "}";
   const std::string topic = "methods/response/" + encodeLevel(request_id);
@@ -134,7 +140,7 @@ void BrokerCommands::respond(const std::string& request_id, int status,
     part.payload = whole.substr(i * kPartBytes, kPartBytes);
     if (parts > 1) part.part = std::to_string(i + 1) + "/" + std::to_string(parts);
   }
-  host_.publish(std::move(outgoing));
+  return outgoing;
 }
 
 }  // namespace kante

@@ -36,6 +36,9 @@ class BrokerCommands {
     bool retained = false;
     std::string part;  // "i/n", or empty.
   };
+  // The answer to a method, in parts where it is long.
+  static std::vector<Outgoing> response(const std::string& request_id, int status,
+                                        const std::string& payload);
   using Publish = std::function<void(std::vector<Outgoing>)>;
   struct Host {
     Twins& twins;

@@ -120,7 +120,10 @@ struct MqttUplink::State final : ClientHandler, std::enable_shared_from_this<Mqt
   }
   std::int64_t patienceMs() const override { return forwarder->patienceMs(); }
   void publish(const BrokerCommands::Outgoing& outgoing);
+  void onDocument(std::string_view rest, const Arrival& arrival);
   // From the control thread.
+  void takeDocument(ArrivedDocument document);
+  void linkUp();
   void publishLater(std::vector<BrokerCommands::Outgoing> outgoing);
   std::string lostReport(std::uint64_t number, const std::string& why) const;
   Status publishLost(std::uint64_t number, const std::string& report);
@@ -139,7 +142,8 @@ struct MqttUplink::State final : ClientHandler, std::enable_shared_from_this<Mqt
   std::shared_ptr<Budget> budget;     // Shared with batches that are being taken.
   std::unique_ptr<LostReports> lost;  // The client's thread, as is the next.
   std::unique_ptr<Forwarder> forwarder;
-  std::unique_ptr<BrokerCommands> commands;  // Control thread.
+  std::unique_ptr<BrokerCommands> commands;  // Control thread, as is the next.
+  std::string deployment_reported;           // Empty: nothing yet.
   std::uint64_t control_count = 0;
   bool warned = false;  // Of this loss of the link.
   std::atomic<bool> stopped{false};
@@ -176,10 +180,8 @@ void MqttUplink::State::onConnected() {
   forwarder->setForm(client->form());
   lost->linkUp();
   forwarder->linkUp();
-  if (options.commands != CommandTrust::kBroker) return;
   host.post([weak = weak_from_this()] {
-    const auto self = weak.lock();
-    if (self != nullptr && self->commands != nullptr) self->commands->linkUp();
+    if (const auto self = weak.lock()) self->linkUp();
   });
 }
 
@@ -205,7 +207,10 @@ void MqttUplink::State::onAlarm(const std::string& text) {
 }
 
 void MqttUplink::State::onArrival(const Arrival& arrival) {
-  if (options.commands != CommandTrust::kBroker || !arrival.topic.starts_with(prefix)) return;
+  if (!arrival.topic.starts_with(prefix)) return;
+  const std::string_view rest = arrival.topic.substr(prefix.size());
+  if (isDeploymentTopic(rest) || options.commands != CommandTrust::kBroker)
+    return onDocument(rest, arrival);
   if (arrival.payload.size() > BrokerCommands::kPayloadBytesMax) {
     host.log.warn("uplink", "a command is not obeyed: longer than 256 KiB",
                   {{"topic", arrival.topic}});
@@ -216,6 +221,22 @@ void MqttUplink::State::onArrival(const Arrival& arrival) {
     const auto self = weak.lock();
     if (self != nullptr && self->commands != nullptr)
       self->commands->arrived(rest, payload, retained);
+  });
+}
+
+void MqttUplink::State::onDocument(std::string_view rest, const Arrival& arrival) {
+  if (!host.document || arrival.payload.empty()) return;  // Retained no more: what it did stays.
+  auto document = parseDocumentTopic(rest);
+  if (document.has_value() && arrival.payload.size() > kDocumentArrivalBytesMax)
+    document = fail(Errc::kLimit, "longer than a document can be");
+  if (document.has_error()) {
+    host.log.warn("uplink", "a document is not taken",
+                  {{"topic", arrival.topic}, {"why", document.error().text}});
+    return;
+  }
+  document->file = arrival.payload;
+  host.post([weak = weak_from_this(), document = std::move(*document)] {
+    if (const auto self = weak.lock()) self->takeDocument(document);
   });
 }
 
@@ -242,6 +263,23 @@ Status MqttUplink::State::publishLost(std::uint64_t number, const std::string& r
 }
 
 // ---- the control thread ----
+
+void MqttUplink::State::takeDocument(ArrivedDocument document) {
+  const bool answered = document.use == ArrivedDocument::For::kCommand;
+  const std::string request_id = document.request_id;
+  host.document(std::move(document), [weak = weak_from_this(), answered, request_id](
+                                         int status, const std::string& payload) {
+    const auto self = weak.lock();
+    if (self == nullptr || !answered || self->stopped) return;
+    self->publishLater(BrokerCommands::response(request_id, status, payload));
+  });
+}
+
+void MqttUplink::State::linkUp() {
+  if (commands != nullptr) commands->linkUp();
+  if (!deployment_reported.empty())
+    publishLater({{"deployment/reported", deployment_reported, true, {}}});
+}
 
 void MqttUplink::State::publishLater(std::vector<BrokerCommands::Outgoing> outgoing) {
   if (outgoing.empty() || client->state() != LinkState::kConnected)
@@ -355,10 +393,15 @@ Result<std::unique_ptr<MqttUplink>> MqttUplink::make(MqttUplinkOptions options, 
   KANTE_CHECK(state->makeBudget());
   state->makeForwarder(std::move(topic));
   KANTE_CHECK(state->lost->load());
-  if (given.commands == CommandTrust::kBroker) {
-    if (state->host.twins == nullptr || state->host.methods == nullptr) {
-      return fail(Errc::kInvalid, "[uplink] commands = \"broker\": there are no twins and methods");
-    }
+  const bool by_broker = given.commands == CommandTrust::kBroker;
+  const bool controlled = state->host.twins != nullptr && state->host.methods != nullptr;
+  if (by_broker && !controlled)
+    return fail(Errc::kInvalid, "[uplink] commands = \"broker\": there are no twins and methods");
+  if (state->host.document) {
+    for (const std::string& filter : documentFilters(given.commands))
+      KANTE_CHECK(state->client->subscribe(state->prefix + filter));
+  }
+  if (controlled) {
     const auto publish = [raw = state.get()](std::vector<BrokerCommands::Outgoing> outgoing) {
       raw->publishLater(std::move(outgoing));
     };
@@ -366,7 +409,8 @@ Result<std::unique_ptr<MqttUplink>> MqttUplink::make(MqttUplinkOptions options, 
               BrokerCommands::make({*state->host.twins, *state->host.methods,
                                     state->host.store.keyValue(), state->host.log, publish}));
     state->commands = std::move(commands);
-    for (const std::string& filter : BrokerCommands::filters()) {
+    for (const std::string& filter :
+         by_broker ? BrokerCommands::filters() : std::vector<std::string>()) {
       KANTE_CHECK(state->client->subscribe(state->prefix + filter));
     }
   }
@@ -382,6 +426,11 @@ void MqttUplink::stop() {
   state_->budget->close();
   state_->lost->close();
   state_->forwarder->close();
+}
+
+void MqttUplink::report(const std::string& json) {
+  state_->deployment_reported = json;
+  if (!state_->stopped) state_->publishLater({{"deployment/reported", json, true, {}}});
 }
 
 UplinkStatus MqttUplink::status() const {

@@ -8,6 +8,7 @@
 
 #include "host/base/result.h"
 #include "host/uplink/client.h"
+#include "host/uplink/document_topics.h"
 #include "host/uplink/forwarder.h"
 #include "host/uplink/mosquitto_client.h"
 #include "host/uplink/uplink.h"
@@ -21,7 +22,6 @@ class Store;
 class TrustedClock;
 class Twins;
 
-enum class CommandTrust { kSigned, kBroker };
 enum class PlainText { kLoopbackOnly, kAnywhere };
 
 struct MqttUplinkOptions {
@@ -61,6 +61,8 @@ class MqttUplink final : public Uplink {
     TrustedClock* wall = nullptr;                    // Null: the wall clock is believed.
     // What an operator should know, as a sentence; empty: it is over.  The client's thread.
     std::function<void(const std::string& alarm)> alarm = nullptr;
+    // Signed documents as they come, on the control thread; null: none is taken.
+    TakeDocument document = nullptr;
   };
 
   // Checks the options and reads the certificates; makes the queue "upstream".  Errors name the
@@ -70,6 +72,8 @@ class MqttUplink final : public Uplink {
 
   Status start() override;
   void stop() override;
+  // What `deployment/reported` says from now on, retained; control thread.
+  void report(const std::string& json);
   UplinkStatus status() const override;
   void collect(MetricWriter& metrics) const override;
 

@@ -5,6 +5,7 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "host/uplink/document_topics.h"
 #include "host/uplink/topics.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -16,6 +17,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     const bool method = down->kind == kante::DownTopic::Kind::kMethod;
     if (method && (down->method.empty() || down->request_id.empty())) std::abort();
   }
+  const auto document = kante::parseDocumentTopic(text);
+  if (!document.has_error() && document->name.find('\0') != std::string::npos) std::abort();
   for (const char c : kante::encodeLevels(text)) {
     if (c == '+' || c == '#' || c == '\0' || static_cast<unsigned char>(c) > 0x7e) std::abort();
   }

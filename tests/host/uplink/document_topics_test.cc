@@ -1,0 +1,50 @@
+#include "host/uplink/document_topics.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace kante {
+namespace {
+
+using For = ArrivedDocument::For;
+using testing::Contains;
+using testing::Not;
+using testing::SizeIs;
+
+TEST(DocumentTopicsTest, EachTopicSaysWhatComesOnIt) {
+  const auto set = parseDocumentTopic("deployment/set");
+  ASSERT_TRUE(set.has_value());
+  EXPECT_EQ(set->use, For::kDeployment);
+  EXPECT_EQ(set->source, "deployment/set");
+  EXPECT_EQ(parseDocumentTopic("deployment/patch")->use, For::kPatch);
+  const auto layer = parseDocumentTopic("deployment/layer/muc%2D1");
+  ASSERT_TRUE(layer.has_value());
+  EXPECT_EQ(layer->use, For::kLayer);
+  EXPECT_EQ(layer->name, "muc-1");
+  const auto desired = parseDocumentTopic("twin/device/a%20b/desired");
+  ASSERT_TRUE(desired.has_value());
+  EXPECT_EQ(desired->use, For::kDesired);
+  EXPECT_EQ(desired->name, "device/a b");
+  const auto command = parseDocumentTopic("methods/module/filter/reset/42");
+  ASSERT_TRUE(command.has_value());
+  EXPECT_EQ(command->use, For::kCommand);
+  EXPECT_EQ(command->name, "module/filter/reset");
+  EXPECT_EQ(command->source, "methods/module/filter/reset");
+  EXPECT_EQ(command->request_id, "42");
+}
+
+TEST(DocumentTopicsTest, OtherTopicsAreNotOurs) {
+  for (const char* topic : {"", "deployment", "deployment/", "deployment/reported",
+                            "deployment/layer/", "deployment/layer/a/b", "deployment/layer/%2e%2e",
+                            "deployment/set/x", "twin/filter/desired", "methods/module/filter/1"})
+    EXPECT_TRUE(parseDocumentTopic(topic).has_error()) << topic;
+}
+
+TEST(DocumentTopicsTest, TwinsAndMethodsComeSignedUnlessTheBrokerIsTrusted) {
+  EXPECT_THAT(documentFilters(CommandTrust::kSigned), Contains("methods/+/+/+/+"));
+  EXPECT_THAT(documentFilters(CommandTrust::kBroker), SizeIs(3));
+  EXPECT_THAT(documentFilters(CommandTrust::kBroker), Not(Contains("methods/+/+/+/+")));
+}
+
+}  // namespace
+}  // namespace kante
