@@ -277,6 +277,8 @@ void HttpConnection::onHeader(error_code failed) {
   request_.content_type = mediaType({type.data(), type.size()});
   const auto last_event = header["Last-Event-ID"];
   request_.last_event_id.assign(last_event.data(), last_event.size());
+  const auto if_match = header[http::field::if_match];
+  request_.if_match.assign(if_match.data(), if_match.size());
   request_.caller = setup_.caller;
   prepareBody(*match.route);
 }

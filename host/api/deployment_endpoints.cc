@@ -1,14 +1,18 @@
-#include <boost/json/value.hpp>
+#include <algorithm>
+#include <boost/json.hpp>
+#include <charconv>
 #include <cstdlib>
 
 #include "host/agent/agent.h"
 #include "host/agent/deployment.h"
+#include "host/agent/documents.h"
 #include "host/api/endpoints.h"
 #include "host/api/error_reply.h"
 #include "host/api/router.h"
 #include "host/api/views.h"
 #include "host/base/json.h"
 #include "host/bundle/bundle_store.h"
+#include "host/bundle/document_file.h"
 
 namespace kante {
 namespace {
@@ -49,7 +53,8 @@ json::object toJson(const HistoryEntry& entry) {
           {"when", timeJson(entry.when_wall_ns)},
           {"state", entry.state},
           {"reason", textOrNull(entry.reason)},
-          {"changed", texts(entry.changed)}};
+          {"changed", texts(entry.changed)},
+          {"layer", textOrNull(entry.layer)}};
 }
 
 json::object toJson(const AdmittedBundle& bundle) {
@@ -90,13 +95,78 @@ void underWay(const ExchangePtr& exchange, const Agent& agent) {
       202));
 }
 
-ApplyRequest requestOf(HttpRequest& request) {
+// `?base=12`, or If-Match with what ETag said: the version that must be deployed.
+Result<std::optional<std::uint64_t>> baseOf(const HttpRequest& request) {
+  std::string_view text = request.queryValue("base");
+  if (text.empty()) text = request.if_match;
+  if (text.empty() || text == "*") return std::optional<std::uint64_t>();
+  if (text.size() > 1 && text.front() == '"' && text.back() == '"')
+    text = text.substr(1, text.size() - 2);
+  std::uint64_t version = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), version);
+  if (error != std::errc() || end != text.data() + text.size())
+    return fail(Errc::kInvalid, "base: the version that must be deployed, a whole number");
+  return std::optional(version);
+}
+
+Result<ApplyRequest> requestOf(HttpRequest& request) {
   ApplyRequest out;
+  KANTE_TRY(base, baseOf(request));
+  out.base = base;
   out.document = std::move(request.body);
   out.who = request.caller;
   if (asked(request, "dry_run")) out.mode = ApplyRequest::Mode::kDryRun;
   if (asked(request, "rebind")) out.rebind = ApplyRequest::Rebind::kYes;
   return out;
+}
+
+bool isSigned(const HttpRequest& request) {
+  return request.content_type == "application/vnd.kante.document" ||
+         request.body.starts_with("KANTEDC1");
+}
+
+HttpResponse replyTo(const DocumentOutcome& outcome, const Agent& agent) {
+  using Kind = DocumentOutcome::Kind;
+  if (outcome.kind == Kind::kRefused) {
+    Error error = outcome.error;
+    error.text = outcome.reason + ": " + error.text;
+    return errorReply(error);
+  }
+  if (outcome.applied) {
+    const bool goes_on = outcome.applied->kind == ApplyOutcome::Kind::kHandover;
+    return jsonReply(toJson(*outcome.applied), goes_on ? 202 : 200);
+  }
+  const DeploymentStatus now = agent.status();
+  json::object out{{"result", outcome.kind == Kind::kIgnored ? "unchanged" : "taken"},
+                   {"id", now.id},
+                   {"version", now.version}};
+  if (outcome.status != 0) {
+    out["status"] = outcome.status;
+    boost::system::error_code failed;
+    out["payload"] = json::parse(outcome.payload, failed);
+  }
+  return jsonReply(out);
+}
+
+void takeDocument(const ExchangePtr& exchange, Agent& agent, Documents& documents,
+                  const std::function<void()>& changed) {
+  HttpRequest& request = exchange->request();
+  Documents::Arrival arrival;
+  arrival.file = std::move(request.body);
+  arrival.source = "local";
+  if (asked(request, "dry_run")) arrival.mode = ApplyRequest::Mode::kDryRun;
+  documents.take(std::move(arrival), [exchange, &agent, changed](const DocumentOutcome& outcome) {
+    changed();
+    exchange->respond(replyTo(outcome, agent));
+  });
+  underWay(exchange, agent);
+}
+
+void put(const ExchangePtr& exchange, Agent& agent, const std::function<void()>& changed) {
+  auto request = requestOf(exchange->request());
+  if (!request) return exchange->respond(errorReply(request.error()));
+  agent.apply(std::move(*request), answerTo(exchange, changed));
+  underWay(exchange, agent);
 }
 
 void patch(const ExchangePtr& exchange, Agent& agent, const std::function<void()>& changed) {
@@ -109,7 +179,9 @@ void patch(const ExchangePtr& exchange, Agent& agent, const std::function<void()
                                                   "A patch is application/merge-patch+json or "
                                                   "application/json-patch+json")));
   }
-  agent.patch(kind, requestOf(request), answerTo(exchange, changed));
+  auto asks = requestOf(request);
+  if (!asks) return exchange->respond(errorReply(asks.error()));
+  agent.patch(kind, std::move(*asks), answerTo(exchange, changed));
   underWay(exchange, agent);
 }
 
@@ -131,6 +203,32 @@ void rollback(const ExchangePtr& exchange, Agent& agent, const std::function<voi
   }
   agent.rollback(n, request.caller, answerTo(exchange, changed));
   underWay(exchange, agent);
+}
+
+// The base, which patches change; what runs, with the layers on it; or those layers.
+void show(const ExchangePtr& exchange, const Agent& agent) {
+  const std::string& view = exchange->request().queryValue("view");
+  if (view == "layers") {
+    json::array out;
+    const std::vector<std::string> in_force = agent.layersInForce();
+    for (const auto& [name, layer] : agent.layers()) {
+      json::object one = toJson(layer);
+      one["name"] = name;
+      one["who"] = layer.who;
+      one["document"] = textOrNull(layer.document);
+      const auto at = std::find(in_force.begin(), in_force.end(), name);
+      one["order"] = at == in_force.end() ? json::value() : json::value(at - in_force.begin() + 1);
+      out.push_back(std::move(one));
+    }
+    return exchange->respond(jsonReply(out));
+  }
+  if (!view.empty() && view != "base" && view != "effective")
+    return exchange->respond(
+        errorReply(fail(Errc::kInvalid, "view: is \"base\", \"effective\" or \"layers\"")));
+  HttpResponse response;
+  response.body = (view == "effective" ? agent.effectiveDocument() : agent.document()) + "\n";
+  response.headers.emplace_back("ETag", "\"" + std::to_string(agent.status().version) + "\"");
+  exchange->respond(std::move(response));
 }
 
 void historyEntry(const ExchangePtr& exchange, const Agent& agent) {
@@ -164,21 +262,17 @@ void addBundleEndpoints(Router& router, Agent& agent, BundleStore& bundles) {
 }  // namespace
 
 void addDeploymentEndpoints(Router& router, Agent& agent, BundleStore& bundles,
-                            std::function<void()> changed) {
+                            Documents& documents, std::function<void()> changed) {
   router.add(HttpMethod::kGet, "/v1/deployment", Audience::kOperators, BodyRule::none(),
-             [&agent](const ExchangePtr& exchange) {
-               HttpResponse response;
-               response.body = agent.document() + "\n";
-               exchange->respond(std::move(response));
-             });
-  router.add(HttpMethod::kPut, "/v1/deployment", Audience::kOperators,
-             BodyRule::text(kDeploymentBytesMax), [&agent, changed](const ExchangePtr& exchange) {
-               agent.apply(requestOf(exchange->request()), answerTo(exchange, changed));
-               underWay(exchange, agent);
-             });
-  router.add(HttpMethod::kPatch, "/v1/deployment", Audience::kOperators,
-             BodyRule::text(kDeploymentBytesMax),
-             [&agent, changed](const ExchangePtr& exchange) { patch(exchange, agent, changed); });
+             [&agent](const ExchangePtr& exchange) { show(exchange, agent); });
+  for (const HttpMethod method : {HttpMethod::kPut, HttpMethod::kPatch})
+    router.add(method, "/v1/deployment", Audience::kOperators,
+               BodyRule::text(kDocumentFileBytesMax),
+               [&agent, &documents, changed, method](const ExchangePtr& exchange) {
+                 if (isSigned(exchange->request()))
+                   return takeDocument(exchange, agent, documents, changed);
+                 (method == HttpMethod::kPut ? put : patch)(exchange, agent, changed);
+               });
   router.add(HttpMethod::kGet, "/v1/deployment/history", Audience::kReaders, BodyRule::none(),
              [&agent](const ExchangePtr& exchange) {
                json::array out;

@@ -23,6 +23,7 @@ class DeviceApi;
 }
 class Agent;
 class BundleStore;
+class Documents;
 class EventLog;
 class Log;
 class Methods;
@@ -37,9 +38,9 @@ struct StatusParts;
 // /v1/status, /v1/health, /metrics
 void addStatusEndpoints(Router& router, const StatusParts& parts);
 // /v1/deployment, /v1/deployment/{history,rollback}, /v1/bundles.  `changed` is called after each
-// change, done or refused.
+// change, done or refused.  A signed document is taken in the same places, whoever brings it.
 void addDeploymentEndpoints(Router& router, Agent& agent, BundleStore& bundles,
-                            std::function<void()> changed);
+                            Documents& documents, std::function<void()> changed);
 // /v1/twins, /v1/twins/PRINCIPAL, /v1/methods/PRINCIPAL/NAME.  `registered`: whether there is such
 // a device.
 void addHubEndpoints(Router& router, Twins& twins, Methods& methods, const ModuleHost& modules,

@@ -22,6 +22,7 @@ struct HttpRequest {
   std::map<std::string, std::string> query;   // Decoded; the last one of a name.
   std::map<std::string, std::string> params;  // What the route's pattern captured.
   std::string content_type;                   // Lower case, without parameters.
+  std::string if_match;                       // If-Match as it came.
   std::string last_event_id;  // Last-Event-ID: where a reader of events was cut off.
   std::string body;
   FileDescriptor file;  // Instead of body, for routes that take a file; at its beginning.

@@ -4,6 +4,7 @@
 #include <boost/json/value.hpp>
 
 #include "host/agent/agent.h"
+#include "host/agent/documents.h"
 #include "host/api/metrics_text.h"
 #include "host/api/process_metrics.h"
 #include "host/api/server.h"
@@ -157,11 +158,29 @@ json::object clockJson(const StatusParts& parts) {
           {"synchronised", now.synchronised}};
 }
 
-json::object deploymentJson(const DeploymentStatus& deployment) {
+json::object deploymentJson(const StatusParts& parts) {
+  const DeploymentStatus deployment = parts.agent.status();
+  std::string reason = deployment.reason;
+  json::array refused;
+  if (parts.documents != nullptr) {
+    for (const DocumentError& one : parts.documents->errors())
+      refused.push_back(json::object{{"reason", one.reason},
+                                     {"text", one.text},
+                                     {"source", one.source},
+                                     {"kind", textOrNull(one.kind)},
+                                     {"name", textOrNull(one.name)},
+                                     {"document", textOrNull(one.document)}});
+    if (reason.empty() && !parts.documents->errors().empty())
+      reason =
+          parts.documents->errors().back().reason + ": " + parts.documents->errors().back().text;
+  }
+  const std::vector<std::string> layers = parts.agent.layersInForce();
   return {{"id", textOrNull(deployment.id)},
           {"version", deployment.version},
           {"state", name(deployment.state)},
-          {"reason", textOrNull(deployment.reason)}};
+          {"reason", textOrNull(reason)},
+          {"layers", json::array(layers.begin(), layers.end())},
+          {"refused", std::move(refused)}};
 }
 
 json::value secondsOrNull(std::int64_t seconds) {
@@ -362,7 +381,7 @@ json::object statusJson(const StatusParts& parts) {
   return {{"gateway", parts.gateway},
           {"version", KANTE_VERSION},
           {"uptime_s", static_cast<std::int64_t>(uptime(parts))},
-          {"deployment", deploymentJson(parts.agent.status())},
+          {"deployment", deploymentJson(parts)},
           {"modules", std::move(modules)},
           {"loads",
            json::object{{"used", parts.modules.loadsUsed()}, {"max", parts.modules.loadsMax()}}},

@@ -12,6 +12,7 @@ namespace kante {
 class Agent;
 class Clock;
 class Distrust;
+class Documents;
 class EventLog;
 class ModuleHost;
 class RegisteredAccess;
@@ -63,6 +64,7 @@ struct StatusParts {
   const HostStatus* host = nullptr;          // Null: it cannot be updated.
   const hub::Broker* broker = nullptr;       // Null: no device is served.
   const hub::Contract* contract = nullptr;   // The same.
+  const Documents* documents = nullptr;      // Null: none is taken.
 };
 
 // Messages that were dropped since the start, by reason, wherever that was.

@@ -13,6 +13,7 @@
 
 #include "host/base/fd.h"
 #include "host/base/json.h"
+#include "host/bundle/document_file.h"
 #include "host/cli/command.h"
 #include "host/cli/host_command.h"
 #include "host/cli/json_view.h"
@@ -24,6 +25,7 @@ namespace {
 namespace json = boost::json;
 
 constexpr JsonBounds kDocumentBounds{4 << 20, 32};
+constexpr char kSignedType[] = "application/vnd.kante.document";
 constexpr std::chrono::milliseconds kNextLifeLook{20};
 constexpr std::chrono::seconds kNextLifePatience{60};  // Without a host that answers.
 constexpr int kApplyTimeoutMs =
@@ -36,11 +38,15 @@ struct Change {
   bool no_wait = false;
   bool rebind = false;
   std::uint64_t n = 0;
+  std::uint64_t base = 0;
+  bool effective = false;
+  bool layers = false;
 
   std::string query() const {
     std::string out = dry_run ? "?dry_run=1" : "?dry_run=0";
     if (no_wait) out += "&wait=0";
     if (rebind) out += "&rebind=1";
+    if (base != 0) out += "&base=" + std::to_string(base);
     return out;
   }
 };
@@ -48,7 +54,7 @@ struct Change {
 // "-" is standard input.
 Result<std::string> readDocument(const std::string& file) {
   if (file != "-") {
-    auto text = readFile(file, kDocumentBounds.bytes_max);
+    auto text = readFile(file, kDocumentFileBytesMax);
     return text ? text : Result<std::string>(within(file, text.error()));
   }
   std::string text(std::istreambuf_iterator<char>(std::cin), {});
@@ -158,7 +164,11 @@ Result<int> report(const HostOptions& options, std::string body) {
   const std::string result = textOf(reply, "result");
   const std::string what =
       fmt::format("{} version {}", textOf(reply, "id"), textOf(reply, "version"));
-  if (result == "unchanged") {
+  if (result == "taken") {
+    std::fprintf(stderr, "the document is taken\n");
+    if (const json::value& payload = member(reply, "payload"); !payload.is_null())
+      std::fprintf(stderr, "  %s\n", printable(asText(payload)).c_str());
+  } else if (result == "unchanged") {
     std::fprintf(stderr, "%s runs already, nothing changed\n", what.c_str());
   } else if (result == "dry-run") {
     std::fprintf(stderr, "%s would be applied:\n", what.c_str());
@@ -176,10 +186,11 @@ Result<int> report(const HostOptions& options, std::string body) {
 Result<int> apply(const HostOptions& options, const Change& change) {
   KANTE_TRY(text, readDocument(change.file));
   KANTE_TRY(client, options.connect());
-  const auto document = withUploads(client, text, change);
+  const bool is_signed = text.starts_with("KANTEDC1");
+  const auto document = is_signed ? Result<std::string>(text) : withUploads(client, text, change);
   if (!document) return within(change.file, document.error());
   const auto body = client.send("PUT", "/v1/deployment" + change.query(), *document,
-                                "application/json", kApplyTimeoutMs);
+                                is_signed ? kSignedType : "application/json", kApplyTimeoutMs);
   if (!body) return within(change.file, body.error());
   return report(options, *body);
 }
@@ -206,12 +217,20 @@ Result<int> rollback(const HostOptions& options, const Change& change) {
   return report(options, body);
 }
 
-Result<int> show(const HostOptions& options) {
+Result<int> show(const HostOptions& options, const Change& change) {
   KANTE_TRY(client, options.connect());
-  KANTE_TRY(body, client.get("/v1/deployment"));
+  KANTE_TRY(body, client.get(change.layers      ? "/v1/deployment?view=layers"
+                             : change.effective ? "/v1/deployment?view=effective"
+                                                : "/v1/deployment"));
   KANTE_TRY(document, parseReply(body));
   if (document.is_null()) return fail(Errc::kNotFound, "nothing is deployed yet");
   printJson(options.json ? body : prettyJson(document));
+  if (change.layers) return 0;
+  KANTE_TRY(layers_body, client.get("/v1/deployment?view=layers"));
+  KANTE_TRY(layers, parseReply(layers_body));
+  if (!change.effective && layers.is_array() && !layers.as_array().empty())
+    std::fprintf(stderr, "%zu layers lie on it: --layers shows them, --effective what runs\n",
+                 layers.as_array().size());
   // What does not run where the document says; not part of it.
   KANTE_TRY(modules_body, client.get("/v1/modules"));
   KANTE_TRY(modules, parseReply(modules_body));
@@ -250,6 +269,8 @@ Result<int> history(const HostOptions& options) {
     if (count > 1) what += fmt::format(" and {} more", count - 1);
     if (const std::string reason = textOf(entry, "reason"); !reason.empty())
       what = printable(reason);
+    if (const std::string layer = textOf(entry, "layer"); !layer.empty())
+      what = printable(layer) + ": " + what;
     table.add({textOf(entry, "n"), printable(textOf(entry, "id")), textOf(entry, "version"),
                paintState(textOf(entry, "state")), textOf(entry, "when").substr(0, 19),
                printable(textOf(entry, "who")), cut(what, 60)});
@@ -262,6 +283,8 @@ void addChangeOptions(CLI::App& command, const std::shared_ptr<Change>& change) 
   command.add_flag("--dry-run", change->dry_run, "Say what would change, change nothing");
   command.add_flag("--no-wait", change->no_wait, "Do not wait until it is committed or refused");
   command.add_flag("--rebind", change->rebind, "Let a module id come from another signer's CA");
+  command.add_option("--base", change->base, "Only if this version is deployed")
+      ->check(CLI::PositiveNumber);
 }
 
 }  // namespace
@@ -275,7 +298,9 @@ void addDeployCommands(CLI::App& app, Context& context) {
       *deploy, context, "apply",
       "Make the host run what a document says; sends the bundles it names", Prints::kData,
       [change](const HostOptions& options) { return apply(options, *change); });
-  put->add_option("FILE", change->file, "Deployment (JSON); - is standard input")->required();
+  put->add_option("FILE", change->file,
+                  "Deployment (JSON), or a signed document; - is standard input")
+      ->required();
   addChangeOptions(*put, change);
   CLI::App* part =
       addHostCommand(*deploy, context, "patch", "Change the deployment that runs", Prints::kData,
@@ -285,8 +310,12 @@ void addDeployCommands(CLI::App& app, Context& context) {
       ->check(CLI::IsMember({"merge", "json"}))
       ->capture_default_str();
   addChangeOptions(*part, change);
-  addHostCommand(*deploy, context, "show", "The document that runs, bundles by digest",
-                 Prints::kData, show);
+  CLI::App* shown =
+      addHostCommand(*deploy, context, "show", "What is deployed, bundles by digest", Prints::kData,
+                     [change](const HostOptions& options) { return show(options, *change); });
+  CLI::Option* effective =
+      shown->add_flag("--effective", change->effective, "With the layers on it: what runs");
+  shown->add_flag("--layers", change->layers, "The layers")->excludes(effective);
   addHostCommand(*deploy, context, "history", "The last deployments, newest first", Prints::kData,
                  history);
   CLI::App* back = addHostCommand(

@@ -21,9 +21,11 @@
 #include "host/bundle/bundle_store.h"
 #include "host/bundle/distrust.h"
 #include "host/cli/blame.h"
+#include "host/cli/gateway_documents.h"
 #include "host/cli/gateway_hub.h"
 #include "host/cli/gateway_identity.h"
 #include "host/cli/gateway_sandbox.h"
+#include "host/cli/gateway_trust.h"
 #include "host/cli/host_lock.h"
 #include "host/cli/host_update.h"
 #include "host/cli/host_versions.h"
@@ -51,29 +53,6 @@ constexpr std::chrono::milliseconds kFlushLook{20};
 // The same when the next life begins at once: what it finds unacknowledged it sends again.
 constexpr std::chrono::milliseconds kHandoverFlushMax{200};
 constexpr const char* kUpstreamQueue = "upstream";
-constexpr const char* kDefaultSigners = "/etc/kante/signers.pem";
-
-// Signers that nobody configured may be missing: then nothing can be deployed yet, which is said.
-Result<TrustStore> loadTrust(const Config& config, const std::string& more_pem, Log& log) {
-  const TrustConfig& trust = config.trust;
-  const bool by_default = !config.set_at.contains("trust.signers");
-  std::error_code ignored;
-  if (by_default && !std::filesystem::exists(kDefaultSigners, ignored)) {
-    if (more_pem.empty()) {
-      log.warn("trust",
-               "no signer is trusted, so no bundle can be deployed; name certificates in "
-               "[trust] signers");
-    }
-    return TrustStore::fromPem(more_pem);
-  }
-  if (more_pem.empty()) return TrustStore::load(trust.signers, trust.revoked);
-  std::string pem = more_pem;
-  for (const std::string& file : trust.signers) {
-    KANTE_TRY(text, readFile(file, TrustStore::kFileBytesMax));
-    pem += "\n" + text;
-  }
-  return TrustStore::fromPem(pem);
-}
 
 StoreOptions storeOptions(const Config& config, const TrustedClock& wall) {
   StoreOptions out;
@@ -129,13 +108,6 @@ MqttUplinkOptions uplinkOptions(const Config& config) {
 std::int64_t monotonicUs() {
   const auto now = std::chrono::steady_clock::now().time_since_epoch();
   return std::chrono::duration_cast<std::chrono::microseconds>(now).count();
-}
-
-SignerRules rulesOf(const TrustConfig& trust) {
-  std::vector<SignerRule> rules;
-  for (const TrustRule& rule : trust.rules)
-    rules.push_back({rule.signer, rule.ids, rule.permissions});
-  return SignerRules(std::move(rules));
 }
 
 EventLevel levelOf(const std::string& kind) {
@@ -206,6 +178,7 @@ struct Gateway::State {
   std::unique_ptr<GatewayHub> hub;  // Ended by stop(); destroyed after the shards that it was on.
   std::unique_ptr<ModuleHost> modules;
   std::unique_ptr<Agent> agent;
+  std::unique_ptr<GatewayDocuments> documents;
   std::unique_ptr<HostUpdate> update;
   std::optional<StatusParts> status;
   Router router;
@@ -291,6 +264,9 @@ Status Gateway::State::openModules() {
     host.alarm = [this](const std::string& text) {
       if (!text.empty()) post([this, text] { reportAlarm(text); });
     };
+    host.document = [this](ArrivedDocument document, DocumentAnswer answer) {
+      documents->arrived(std::move(document), std::move(answer));
+    };
     if (options.uplink_client) host.client = options.uplink_client();
     KANTE_TRY(made, MqttUplink::make(uplinkOptions(config), std::move(host)));
     uplink = std::move(made);
@@ -368,8 +344,18 @@ Status Gateway::State::openAgent() {
   parts.elsewhere = [this](const std::string& module) { return isElsewhere(module); };
   parts.topics = hub ? Topics::kServed : Topics::kAbsent;
   parts.kept = [this] { return versions->digests(); };
+  parts.tags = options.config.gateway.tags;
+  parts.changed = [this] {
+    if (documents) documents->documents().agentChanged();
+  };
   KANTE_TRY(opened, Agent::open(std::move(parts)));
   agent = std::move(opened);
+  KANTE_TRY(desk,
+            GatewayDocuments::open(
+                options.config,
+                {*agent, *twins, *methods, *modules, store->keyValue(), log, events, wall,
+                 [this](std::function<void()> work) { post(std::move(work)); }, uplink.get()}));
+  documents = std::move(desk);
   HostUpdate::Parts updating{control, log, events, *bundles, *modules, *agent, {}};
   if (options.end) updating.leave = [this](int exit_code) { endWith(exit_code); };
   update = std::make_unique<HostUpdate>(std::move(updating), *versions);
@@ -391,6 +377,7 @@ Status Gateway::State::openApi() {
                              store.get(), uplink.get(), api.get(), &*distrust, &wall,
                              &sandbox->status(), &identity->access(), &update->status(),
                              hub ? &hub->broker() : nullptr, hub ? &hub->contract() : nullptr});
+  status->documents = &documents->documents();
   addStatusEndpoints(router, *status);
   addModuleEndpoints(router, *modules, log, control);
   addMoveEndpoint(router, *modules,
@@ -402,7 +389,8 @@ Status Gateway::State::openApi() {
     update->request(fd, std::move(request), std::move(done));
   });
   addEventEndpoints(router, events);
-  addDeploymentEndpoints(router, *agent, *bundles, [this] { watch->look(); });
+  addDeploymentEndpoints(router, *agent, *bundles, documents->documents(),
+                         [this] { watch->look(); });
   addHubEndpoints(router, *twins, *methods, *modules, [this](const std::string& principal) {
     return identity->isRegistered(principal);
   });
@@ -442,6 +430,7 @@ Status Gateway::start(std::function<void(Status)> ready) {
     state->watch->look();
     state->reportDistrust();
     state->update->started(outcome);
+    state->documents->start();
     ready(std::move(outcome));
   });
   return {};

@@ -16,7 +16,6 @@ struct Wish {
 Status supported(const Config& config) {
   const UplinkConfig& uplink = config.uplink;
   const Wish kWishes[] = {
-      {"trust.deployers", !config.trust.deployers.empty(), "obeying signed documents from afar"},
       {"trust.roots", !config.trust.roots.empty(), "replacing trust from afar"},
       {"uplink.kind", uplink.kind == UplinkKind::kIothub || uplink.kind == UplinkKind::kKante,
        "this kind of uplink"},

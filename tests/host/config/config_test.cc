@@ -315,7 +315,6 @@ TEST(Supported, NamesWhatThisBuildDoesNotServe) {
   EXPECT_EQ(unsupported("[hub.mqtt]\nlisten = [\"127.0.0.1:1883\"]\ntls_listen=['[::1]:8883']\n"
                         "[hub.https]\nlisten = [\"0.0.0.0:443\"]\n"),
             "supported");
-  EXPECT_THAT(unsupported("[trust]\ndeployers=['d']\n"), HasSubstr("[trust] deployers"));
   EXPECT_EQ(unsupported("[trust]\non_revoked='stop'\n"), "supported");
   EXPECT_THAT(unsupported("[uplink]\nkind='iothub'\nurl='x'\n"), HasSubstr("[uplink] kind"));
   EXPECT_EQ(unsupported("[uplink]\nmessages_per_day=1\nbacklog_per_s=5\npack=true\n"), "supported");
