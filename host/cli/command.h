@@ -31,6 +31,7 @@ void addTopCommand(CLI::App& app, Context& context);
 void addEventsCommand(CLI::App& app, Context& context);
 void addCheckCommand(CLI::App& app, Context& context);
 void addDeployCommands(CLI::App& app, Context& context);  // deploy apply | patch | show | …
+void addFleetCommands(CLI::App& app, Context& context);   // fleet apply | patch | status
 void addRouteCommands(CLI::App& app, Context& context);   // route list
 void addTwinCommands(CLI::App& app, Context& context);    // twin get | patch
 void addInvokeCommand(CLI::App& app, Context& context);

@@ -1,10 +1,8 @@
 #include "host/uplink/mqtt_uplink.h"
 
 #include <algorithm>
-#include <array>
 #include <atomic>
 #include <boost/json.hpp>
-#include <charconv>
 #include <cmath>
 #include <mutex>
 #include <utility>
@@ -14,6 +12,7 @@
 #include "host/base/log.h"
 #include "host/base/metrics.h"
 #include "host/store/store.h"
+#include "host/uplink/broker_url.h"
 #include "host/uplink/commands.h"
 #include "host/uplink/forwarder.h"
 #include "host/uplink/lost_reports.h"
@@ -32,58 +31,6 @@ constexpr std::uint64_t kLostToken = std::uint64_t{1} << 62;
 constexpr char kArea[] = "uplink";
 constexpr char kBudgetKey[] = "budget";
 constexpr std::int64_t kLookNs = 1'000'000'000;
-
-struct Endpoint {
-  std::string host;
-  std::uint16_t port = 0;
-  bool tls = false;
-};
-
-Result<Endpoint> parseUrl(const std::string& url) {
-  const auto bad = [&](const char* why) {
-    return fail(Errc::kInvalid, "[uplink] url \"" + url + "\": " + why);
-  };
-  Endpoint endpoint;
-  std::string_view rest = url;
-  if (rest.starts_with("mqtts://")) {
-    endpoint.tls = true;
-  } else if (!rest.starts_with("mqtt://")) {
-    return bad("begins with neither mqtts:// nor mqtt://");
-  }
-  rest.remove_prefix(endpoint.tls ? 8 : 7);
-  if (rest.ends_with('/')) rest.remove_suffix(1);
-  std::string_view port;
-  if (rest.starts_with('[')) {
-    const std::size_t close = rest.find(']');
-    if (close == std::string_view::npos) return bad("has an address without its closing bracket");
-    endpoint.host = rest.substr(1, close - 1);
-    port = rest.substr(close + 1);
-    if (!port.empty() && !port.starts_with(':'))
-      return bad("has something other than a port after the address");
-  } else {
-    const std::size_t colon = rest.find(':');
-    endpoint.host = rest.substr(0, colon);
-    if (colon != std::string_view::npos) port = rest.substr(colon);
-  }
-  if (endpoint.host.empty() || endpoint.host.find_first_of("/@?# ") != std::string::npos) {
-    return bad("has no host");
-  }
-  endpoint.port = endpoint.tls ? 8883 : 1883;
-  if (port.empty()) return endpoint;
-  port.remove_prefix(1);
-  unsigned number = 0;
-  const auto parsed = std::from_chars(port.data(), port.data() + port.size(), number);
-  if (parsed.ec != std::errc() || parsed.ptr != port.data() + port.size() || number == 0 ||
-      number > 65535) {
-    return bad("has no port from 1 to 65535");
-  }
-  endpoint.port = static_cast<std::uint16_t>(number);
-  return endpoint;
-}
-
-bool isLoopback(const std::string& host) {
-  return host == "localhost" || host == "::1" || host.starts_with("127.");
-}
 
 std::string stateJson(const char* state, const std::string& version) {
   boost::json::object object{{"state", state}, {"version", version}};
@@ -354,14 +301,14 @@ Result<std::unique_ptr<MqttUplink>> MqttUplink::make(MqttUplinkOptions options, 
   if (options.window == 0 || options.window > kWindowMax) {
     return fail(Errc::kInvalid, "[uplink] window: from 1 to 4096");
   }
-  KANTE_TRY(endpoint, parseUrl(options.url));
+  KANTE_TRY(endpoint, parseBrokerUrl("[uplink] url", options.url));
   KANTE_TRY(topic, TelemetryTopic::parse(options.topic, options.gateway_id));
   MosquittoOptions client;
   if (endpoint.tls) {
     KANTE_TRY(tls,
               TlsContext::make({options.ca, options.cert, options.key}, endpoint.host, host.wall));
     client.tls = std::move(tls);
-  } else if (options.plain_text != PlainText::kAnywhere && !isLoopback(endpoint.host)) {
+  } else if (options.plain_text != PlainText::kAnywhere && !endpoint.isLoopback()) {
     return fail(Errc::kDenied,
                 "[uplink] url \"" + options.url +
                     "\": plain text leaves this machine only with insecure_plain_text = true");
