@@ -321,6 +321,12 @@ std::vector<Problem> problems(const StatusParts& parts) {
                    "The last change was taken back: " + deployment.reason,
                    "mend what it says and apply it again"});
   }
+  if (parts.documents != nullptr)
+    for (const DocumentError& one : parts.documents->errors())
+      out.push_back(
+          {Severity::kWarn, "deployment",
+           "A document from " + one.source + " was refused, " + one.reason + ": " + one.text,
+           "send one that is right on the same way; docs/deployment.md explains the word"});
   moduleProblems(parts, out);
   loadProblems(parts.modules, out);
   if (parts.store != nullptr) storeProblems(parts.store->status(), out);
