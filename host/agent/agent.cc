@@ -278,6 +278,7 @@ void Agent::State::startCommitted(const Journal::Handover* handed, const std::st
           self->status.reason = report.error().text;
           self->parts.log.error(kWho,
                                 "the committed deployment does not start: " + report.error().text);
+          self->tell();
           return applied(report.error());
         }
         self->settle(*shared);

@@ -94,6 +94,7 @@ void Agent::State::handOverToUpdate(std::function<void(Status)> done) {
     if (!self) return;
     self->changing = false;
     if (self->parts.handover.resumes) self->parts.handover.resumes();
+    self->tell();  // What waited for the end of this may go on.
     done(why);
   };
   parts.modules.saveAll([weak = weak_from_this(), stays, done,

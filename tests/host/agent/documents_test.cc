@@ -328,6 +328,22 @@ TEST_F(DocumentsTest, DocumentsWaitForEachOther) {
   EXPECT_EQ(config(), R"({"period_ms":50})");
 }
 
+TEST_F(DocumentsTest, WhatCameDuringAnUpdateThatCameToNothingGoesOn) {
+  const std::string file = set(3, 1).file();
+  std::string said = "waits";
+  gateway_.handover.begins = [&] {
+    documents_->take({file, "set"}, [&said](const auto&) { said = "done"; });
+  };
+  restart();
+  gateway_.host.saved = fail(Errc::kState, "module x does not come to rest");
+  bool stays = false;
+  gateway_.agent->handOverToUpdate([&stays](const Status& status) { stays = !status; });
+  EXPECT_TRUE(stays);
+  runPosted();
+  EXPECT_EQ(said, "done");
+  EXPECT_EQ(gateway_.agent->status().version, 3u);
+}
+
 TEST_F(DocumentsTest, SoManyWaitAndNoMore) {
   gateway_.host.hold = true;
   EXPECT_EQ(take(set(3, 1).file()), "waits");
