@@ -31,6 +31,7 @@ const char* name(DeploymentState state) {
   switch (state) {
     case DeploymentState::kNone: return "none";
     case DeploymentState::kApplying: return "applying";
+    case DeploymentState::kWatching: return "watching";
     case DeploymentState::kCommitted: return "committed";
     case DeploymentState::kRolledBack: return "rolled-back";
     case DeploymentState::kFailed: return "failed";
@@ -81,7 +82,16 @@ bool Agent::State::isRunning(const ResolvedDeployment& next) const {
          status.state != DeploymentState::kFailed;
 }
 
-void Agent::State::begin(ResolvedDeployment resolved, Journal::Entry entry, Applied applied) {
+Error Agent::State::underWay() const {
+  if (!watched) return fail(Errc::kState, "another change is under way");
+  const std::int64_t left_ns = status.watched_until_boot_ns - parts.clock.bootNs();
+  return fail(Errc::kState, titleOf(status.id, status.version) + " is watched for another " +
+                                std::to_string((left_ns + 999'999'999) / 1'000'000'000) +
+                                " s; wait for that, or roll it back");
+}
+
+void Agent::State::begin(ResolvedDeployment resolved, Journal::Entry entry, std::uint32_t window_s,
+                         Applied applied) {
   auto change = std::make_shared<Change>();
   const auto next_life = needsNextLife(resolved);
   if (!next_life) return applied(next_life.error());
@@ -89,6 +99,8 @@ void Agent::State::begin(ResolvedDeployment resolved, Journal::Entry entry, Appl
   change->plan = planChange(current ? &*current : nullptr, resolved);
   change->resolved = std::move(resolved);
   change->applied = std::move(applied);
+  change->window_s = window_s;
+  change->uplink_was_up = parts.uplink_connected && parts.uplink_connected();
   const Deployment& deployment = change->resolved.deployment;
   if (Status staged = parts.twins.stage(change->resolved.bases); !staged)
     return change->applied(staged.error());
@@ -119,7 +131,7 @@ void Agent::State::switchTo(const std::shared_ptr<Change>& change) {
                         const auto self = weak.lock();
                         if (!self) return;
                         if (!report) return self->failed(change, report.error());
-                        self->commit(change);
+                        self->watch(change, *report);
                       });
 }
 
@@ -164,12 +176,17 @@ void Agent::State::committed(const std::shared_ptr<Change>& change) {
   change->applied(std::move(outcome));
 }
 
-// The new one runs and cannot be remembered: the old one must run again.
+// The new one runs, and cannot be remembered or does not run well: the old one must run again, from
+// where it was.
 void Agent::State::revert(const std::shared_ptr<Change>& change, const Error& why) {
   if (change->handed) return goBack(change, why);
   RuntimeTarget before;
   if (current) before = current->target;
-  parts.log.error(kWho, "the deployment cannot be stored: " + why.text);
+  before.states = std::move(change->states);
+  before.goes_back = change->window_s != 0;
+  before.on_start_failure = OnStartFailure::kBackOff;
+  before.beyond_loads_max = true;
+  parts.log.error(kWho, "going back from " + title(change->resolved.deployment) + ": " + why.text);
   parts.modules.apply(
       std::move(before), [weak = weak_from_this(), change, why](const Result<ApplyReport>& report) {
         const auto self = weak.lock();
@@ -191,6 +208,14 @@ void Agent::State::failed(const std::shared_ptr<Change>& change, const Error& wh
   changing = false;
   parts.log.error(kWho, "rolled back " + reason);
   collect();
+  if (change->cut_short)
+    change->cut_short(ApplyOutcome{ApplyOutcome::Kind::kCommitted,
+                                   now == nullptr ? 0 : now->said.n,
+                                   status.id,
+                                   status.version,
+                                   {},
+                                   {},
+                                   {}});
   tell();
   change->applied(fail(why.code, "rolled back: " + why.text));
 }
@@ -226,7 +251,7 @@ Agent::~Agent() = default;
 
 void Agent::start(Applied applied) {
   State& state = *state_;
-  if (state.changing) return applied(fail(Errc::kState, "another change is under way"));
+  if (state.changing) return applied(state.underWay());
   if (state.journal.handover())
     return state.journal.handover()->is_update ? state.beginUpdated(std::move(applied))
                                                : state.beginAgain(std::move(applied));
@@ -295,7 +320,7 @@ void Agent::State::startCommitted(const Journal::Handover* handed, const std::st
 
 void Agent::apply(ApplyRequest request, Applied applied) {
   State& state = *state_;
-  if (state.changing) return applied(fail(Errc::kState, "another change is under way"));
+  if (state.changing) return applied(state.underWay());
   const auto deployment = parseDeployment(request.document);
   if (!deployment) return applied(deployment.error());
   if (Status fits = state.checkBase(request); !fits) return applied(fits.error());
@@ -328,7 +353,8 @@ void Agent::patch(PatchKind kind, ApplyRequest request, Applied applied) {
 
 void Agent::rollback(std::uint64_t n, const std::string& who, Applied applied) {
   State& state = *state_;
-  if (state.changing) return applied(fail(Errc::kState, "another change is under way"));
+  if (state.watched && n == 0) return state.cutShort(who, std::move(applied));
+  if (state.changing) return applied(state.underWay());
   const Journal::Entry* back = n == 0 ? state.journal.beforeCurrent() : state.journal.find(n);
   if (back == nullptr && n == 0)
     return applied(fail(Errc::kNotFound, "there is no deployment before this one"));
@@ -357,7 +383,8 @@ void Agent::rollback(std::uint64_t n, const std::string& who, Applied applied) {
   entry.layers = back->layers;
   // Those of its base as well, for the day when a layer goes.
   resolved->digests = back->digests;
-  state.begin(std::move(*resolved), std::move(entry), std::move(applied));
+  // It has run well before.
+  state.begin(std::move(*resolved), std::move(entry), 0, std::move(applied));
 }
 
 Result<AdmittedBundle> Agent::admit(int fd, ApplyRequest::Rebind rebind) {

@@ -1,12 +1,14 @@
 // The agent: knows what should run, makes it run, and remembers it.
 //
 // apply() takes a document through parse → resolve (admission of bundles) → stage in the journal →
-// ModuleHost::apply → commit; a failure at any step leaves what ran before, on disk and in memory.
+// ModuleHost::apply → watch (observe.cc) → commit; a failure at any step leaves what ran before, on
+// disk and in memory, or brings it back.
 // start() brings the committed deployment up again.  A deployment that needs more libraries than
 // this process may still load is handed over to its next life (docs/deployment.md).  Control thread
 // only; one change at a time (kState for a second one).
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -39,20 +41,22 @@ enum class Topics { kServed, kAbsent };
 enum class DeploymentState {
   kNone,      // Nothing was ever committed.
   kApplying,  // A change is on its way; the one before still runs.
+  kWatching,  // The new one runs, and is committed if it still runs well at the end of its window.
   kCommitted,
   kRolledBack,  // The last change failed and the one before it runs; see reason.
   kFailed,      // The committed deployment could not be started; see reason.
 };
 const char* name(
-    DeploymentState state);  // "none", "applying", "committed", "rolled-back", "failed"
+    DeploymentState state);  // "none", "applying", "watching", "committed", "rolled-back", "failed"
 
 // What runs, or should: id and version of the committed deployment (of the new one while
-// kApplying).
+// kApplying and kWatching).
 struct DeploymentStatus {
   std::string id;
   std::uint64_t version = 0;
   DeploymentState state = DeploymentState::kNone;
   std::string reason;
+  std::int64_t watched_until_boot_ns = 0;  // While kWatching.
 };
 
 struct HistoryEntry {
@@ -87,6 +91,7 @@ struct ApplyRequest {
   Rebind rebind = Rebind::kNo;
   std::optional<std::uint64_t> base;  // The version that must be deployed, else kConflict.
   std::optional<DocumentMark> mark;   // Journalled with the change.
+  std::uint32_t window_s = 0;  // Of a document that says nothing about its health.
 };
 
 struct ApplyOutcome {
@@ -135,6 +140,11 @@ class Agent {
     std::function<bool(const std::string& module)> elsewhere = nullptr;
     Tags tags = {};                           // Of this gateway, for the conditions of layers.
     std::function<void()> changed = nullptr;  // status() or history() did.
+    // Calls `task` once that time is over, on the control thread; dropping the handle ends it.
+    // Null: no deployment is watched, whatever it says.
+    using Task = std::function<void()>;
+    std::function<std::shared_ptr<void>(std::chrono::milliseconds, Task task)> later = nullptr;
+    std::function<bool()> uplink_connected = nullptr;  // Null: there is none.
   };
 
   static Result<std::unique_ptr<Agent>> open(Parts parts);
@@ -164,7 +174,8 @@ class Agent {
   // because the gateway's tags are others now.
   void recompose(Applied applied);
   // The committed deployment of entry n, or the one before the current (n = 0), exactly as it was,
-  // its version included.
+  // its version included.  While a deployment is watched (n = 0): back to the one before it at
+  // once.
   void rollback(std::uint64_t n, const std::string& who, Applied applied);
 
   // Runs the module there although its deployment says otherwise, its state carried over; nothing:

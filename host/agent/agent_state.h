@@ -9,6 +9,7 @@
 #include "host/agent/agent.h"
 #include "host/agent/deployment.h"
 #include "host/agent/journal.h"
+#include "host/agent/observe.h"
 #include "host/agent/plan.h"
 #include "host/agent/resolve.h"
 #include "host/placement/module_host.h"
@@ -27,7 +28,20 @@ struct Agent::State : std::enable_shared_from_this<Agent::State> {
     std::uint64_t n = 0;
     Applied applied;
     bool needs_next_life = false;
+    std::uint32_t window_s = 0;
+    bool uplink_was_up = false;               // Before the switch.
+    SavedStates states;                       // What those before had when they were replaced.
+    Applied cut_short;                        // Of who rolled it back while it was watched.
     std::optional<Journal::Handover> handed;  // In a life that began with it.
+  };
+
+  // One that runs and does not hold yet.
+  struct Watched {
+    std::shared_ptr<Change> change;
+    Observation judge;
+    std::int64_t ask_at_ns = 0;  // How modules are.
+    std::optional<std::int64_t> uplink_seen_ns;
+    std::shared_ptr<void> timer;
   };
 
   State(Parts given, Journal opened) : parts(std::move(given)), journal(std::move(opened)) {}
@@ -35,8 +49,10 @@ struct Agent::State : std::enable_shared_from_this<Agent::State> {
   Result<ResolvedDeployment> resolve(const Deployment& deployment, const ApplyRequest* request);
   Status checkVersion(const Deployment& next) const;
   bool isRunning(const ResolvedDeployment& next) const;
-  // `entry`: who, origin, base, layers and mark of it.
-  void begin(ResolvedDeployment resolved, Journal::Entry entry, Applied applied);
+  // `entry`: who, origin, base, layers and mark of it.  window_s: how long it is watched; 0: not.
+  void begin(ResolvedDeployment resolved, Journal::Entry entry, std::uint32_t window_s,
+             Applied applied);
+  Error underWay() const;  // Why there can be no other change now.
   void tell() const {
     if (parts.changed) parts.changed();
   }
@@ -67,6 +83,13 @@ struct Agent::State : std::enable_shared_from_this<Agent::State> {
   void startCommitted(const Journal::Handover* handed, const std::string& rolled_back,
                       Applied applied);
 
+  // observe.cc
+  void watch(const std::shared_ptr<Change>& change, const ApplyReport& report);
+  void lookAgain();
+  std::string linkIsWrong(std::int64_t window_ns) const;
+  void endWatch(const std::string& wrong);
+  void cutShort(const std::string& who, Applied applied);
+
   // handover.cc
   Result<bool> needsNextLife(const ResolvedDeployment& next);
   void handOver(const std::shared_ptr<Change>& change);
@@ -82,7 +105,8 @@ struct Agent::State : std::enable_shared_from_this<Agent::State> {
   std::optional<ResolvedDeployment> current;  // What the module host was told last and took.
   DeploymentStatus status;
   bool changing = false;
-  std::vector<std::string> fresh;  // Admitted, and in no kept deployment yet; the oldest first.
+  std::unique_ptr<Watched> watched;  // While kWatching.
+  std::vector<std::string> fresh;    // Admitted, and in no kept deployment yet; the oldest first.
   static constexpr std::size_t kFreshMax = 64;
 };
 

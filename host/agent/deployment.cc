@@ -315,6 +315,22 @@ Result<RouteEntry> readRoute(const std::string& name, const json::value& value) 
 
 // ---- the whole -------------------------------------------------------------------------------
 
+Status readHealth(const Members& root, HealthRule& rule) {
+  KANTE_TRY(object, root.object("health"));
+  if (object == nullptr) return {};
+  const Members health(*object, root.at("health"));
+  KANTE_CHECK(health.allow({"window_s", "uplink"}));
+  KANTE_TRY(window_s, health.number("window_s", 0, 0, kWindowMaxS));
+  if (health.has("window_s")) rule.window_s = static_cast<std::uint32_t>(window_s);
+  const json::value* uplink = health.find("uplink");
+  if (uplink == nullptr) return {};
+  if (!uplink->is_bool())
+    return health.fail("uplink",
+                       std::string("expected true or false, not ") + jsonKindName(*uplink));
+  rule.uplink = uplink->get_bool();
+  return {};
+}
+
 Status readHead(const Members& root, Deployment& deployment) {
   if (root.has("modulesContent"))
     return root.fail("modulesContent",
@@ -339,9 +355,7 @@ Status readHead(const Members& root, Deployment& deployment) {
                        std::string("expected true or false, not ") + jsonKindName(*handover));
     deployment.handover = handover->get_bool();
   }
-  if (root.has("health"))
-    return root.fail("health", "watching a deployment's health is not part of this build",
-                     Errc::kUnsupported);
+  KANTE_CHECK(readHealth(root, deployment.health));
   if (root.has("gateway"))
     return root.fail(
         "gateway", "changing the gateway's configuration by a deployment is not part of this build",

@@ -26,6 +26,7 @@ inline constexpr std::uint32_t kLimitMbMax = 1u << 20;
 inline constexpr std::uint32_t kCpuPercentMax = 6400;
 inline constexpr std::uint32_t kThreadsMax = 4096;
 inline constexpr std::uint32_t kStopMsMax = 600'000;
+inline constexpr std::uint32_t kWindowMaxS = 86'400;
 
 struct ModuleEntry {
   std::string bundle;  // As written: a path relative to the document, or "sha256:" and 64 digits.
@@ -48,14 +49,22 @@ struct RouteEntry {
   bool stall_given = false;  // It means nothing for some sinks.
 };
 
+// How long a deployment must run well before it is committed, and what that takes.
+struct HealthRule {
+  std::optional<std::uint32_t>
+      window_s;        // 0: committed once it runs.  Absent: as whoever asks says.
+  bool uplink = true;  // If it was connected before, it must be again.
+};
+
 // Holding one proves that the text followed every rule above.
 struct Deployment {
   std::string id;
   std::uint64_t version = 0;
   std::map<std::string, ModuleEntry> modules;  // By name.
   std::vector<RouteEntry> routes;              // By name.
-  bool handover = true;                        // Whether the host may begin a new life for it.
-  std::string json;  // The whole document, canonical: members sorted, no white space.
+  HealthRule health;
+  bool handover = true;  // Whether the host may begin a new life for it.
+  std::string json;      // The whole document, canonical: members sorted, no white space.
 };
 
 // kInvalid and kUnsupported begin with the JSON pointer: "/modules/filter/bundle: …".

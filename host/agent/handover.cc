@@ -68,6 +68,8 @@ void Agent::State::handOver(const std::shared_ptr<Change>& change) {
     if (!saved) return self->stay(change, saved.error());
     Journal::Handover handover{change->n, 0, began, std::move(saved->states),
                                std::move(saved->down)};
+    handover.window_s = change->window_s;
+    handover.uplink_was_up = change->uplink_was_up;
     self->journal.handOver(std::move(handover), [weak, change](const Status& written) {
       const auto alive = weak.lock();
       if (!alive) return;
@@ -86,7 +88,7 @@ void Agent::State::stay(const std::shared_ptr<Change>& change, const Error& why)
 
 // Not a change: what runs stays, and so does the journal.
 void Agent::State::handOverToUpdate(std::function<void(Status)> done) {
-  if (changing) return done(fail(Errc::kState, "another change is under way; try again"));
+  if (changing) return done(underWay());
   changing = true;
   if (parts.handover.begins) parts.handover.begins();
   const auto stays = [weak = weak_from_this(), done](const Error& why) {
@@ -121,6 +123,8 @@ void Agent::State::beginAgain(Applied applied) {
   auto change = std::make_shared<Change>();
   change->handed = *journal.handover();
   change->n = change->handed->n;
+  change->window_s = change->handed->window_s;
+  change->uplink_was_up = change->handed->uplink_was_up;
   change->applied = std::move(applied);
   const HistoryEntry& said = journal.find(change->n)->said;
   changing = true;
@@ -184,7 +188,12 @@ void Agent::State::tryNext(const std::shared_ptr<Change>& change) {
         if (took_ns > 0)
           self->parts.log.info(
               kAgentLog, "modules stood still for " + std::to_string(took_ns / 1'000'000) + " ms");
-        self->commit(change);
+        if (change->window_s != 0) {  // Who waits for this life to begin does not wait for its end.
+          const Deployment& next = change->resolved.deployment;
+          std::exchange(change->applied, [](const Result<ApplyOutcome>&) {})(ApplyOutcome{
+              ApplyOutcome::Kind::kUnchanged, change->n, next.id, next.version, {}, {}, {}});
+        }
+        self->watch(change, *report);
       });
 }
 

@@ -60,6 +60,9 @@ class Journal {
     std::set<std::string> down;  // Modules that did not run.
     // For another version of the host, with the deployment as it is; n is nothing.
     bool is_update = false;
+    // How the entry is watched once it runs, and whether the uplink was connected.
+    std::uint32_t window_s = 0;
+    bool uplink_was_up = false;
   };
 
   // `map` outlives it.  `damage` gets a sentence for each record that could not be read. `last_end`

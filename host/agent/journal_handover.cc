@@ -23,6 +23,8 @@ std::string encode(const Journal::Handover& handover) {
                                 {"lives", handover.lives},
                                 {"began_boot_ns", handover.began_boot_ns},
                                 {"update", handover.is_update},
+                                {"window_s", handover.window_s},
+                                {"uplink_was_up", handover.uplink_was_up},
                                 {"states", std::move(states)},
                                 {"down", json::array(handover.down.begin(), handover.down.end())}});
 }
@@ -79,6 +81,11 @@ Result<Journal::Handover> Journal::readHandover(
     read.began_boot_ns = object.at("began_boot_ns").to_number<std::int64_t>();
     const json::value* update = object.if_contains("update");
     read.is_update = update != nullptr && update->as_bool();
+    // An older version of the host does not say them.
+    if (const json::value* window = object.if_contains("window_s"))
+      read.window_s = window->to_number<std::uint32_t>();
+    const json::value* up = object.if_contains("uplink_was_up");
+    read.uplink_was_up = up != nullptr && up->as_bool();
     for (const auto& name : object.at("down").as_array()) read.down.emplace(name.as_string());
     for (const auto& [module, said] : object.at("states").as_object()) {
       auto state = std::make_shared<SavedState>();

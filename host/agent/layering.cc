@@ -78,13 +78,14 @@ void Agent::State::propose(const Deployment& base, Layers layers, const std::str
   entry.base = resolution->base;
   entry.layers = std::move(layers);
   entry.mark = request.mark;
-  begin(std::move(next), std::move(entry), std::move(applied));
+  const std::uint32_t window_s = next.deployment.health.window_s.value_or(request.window_s);
+  begin(std::move(next), std::move(entry), window_s, std::move(applied));
 }
 
 void Agent::layer(const std::string& name, std::optional<Layer> layer, ApplyRequest request,
                   Applied applied) {
   State& state = *state_;
-  if (state.changing) return applied(fail(Errc::kState, "another change is under way"));
+  if (state.changing) return applied(state.underWay());
   const Journal::Entry* now = state.journal.current();
   if (now == nullptr)
     return applied(fail(Errc::kNotFound, "nothing is deployed that a layer could lie on"));

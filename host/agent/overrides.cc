@@ -82,7 +82,7 @@ std::function<void(const Status&)> Agent::State::noted(const std::string& module
 
 void Agent::State::move(const std::string& module, std::optional<Placement> placement,
                         const std::string& who, std::function<void(Status)> done) {
-  if (changing) return done(fail(Errc::kState, "another change is under way"));
+  if (changing) return done(underWay());
   const auto entry = current ? current->deployment.modules.find(module)
                              : std::map<std::string, ModuleEntry>::const_iterator();
   if (!current || entry == current->deployment.modules.end())

@@ -147,6 +147,9 @@ Plan planChange(const ResolvedDeployment* current, const ResolvedDeployment& nex
       plan.lines.push_back("replace desired properties of " + principal);
   }
   planRoutes(before.target, next.target, plan.lines);
+  if (const std::uint32_t window_s = next.deployment.health.window_s.value_or(0); window_s != 0)
+    plan.lines.push_back("watch all of it for " + std::to_string(window_s) +
+                         " s, then commit it, or go back");
   plan.changed = changedPointers(current, next);
   return plan;
 }

@@ -175,12 +175,18 @@ json::object deploymentJson(const StatusParts& parts) {
           parts.documents->errors().back().reason + ": " + parts.documents->errors().back().text;
   }
   const std::vector<std::string> layers = parts.agent.layersInForce();
-  return {{"id", textOrNull(deployment.id)},
-          {"version", deployment.version},
-          {"state", name(deployment.state)},
-          {"reason", textOrNull(reason)},
-          {"layers", json::array(layers.begin(), layers.end())},
-          {"refused", std::move(refused)}};
+  json::object out{{"id", textOrNull(deployment.id)},
+                   {"version", deployment.version},
+                   {"state", name(deployment.state)},
+                   {"reason", textOrNull(reason)},
+                   {"layers", json::array(layers.begin(), layers.end())},
+                   {"refused", std::move(refused)}};
+  if (deployment.state == DeploymentState::kWatching) {
+    const std::int64_t left_ns =
+        std::max<std::int64_t>(deployment.watched_until_boot_ns - parts.clock.bootNs(), 0);
+    out["watch_left_s"] = (left_ns + 999'999'999) / 1'000'000'000;
+  }
+  return out;
 }
 
 json::value secondsOrNull(std::int64_t seconds) {

@@ -183,8 +183,21 @@ Result<int> report(const HostOptions& options, std::string body) {
   return 0;
 }
 
+// Nobody shall wonder why it takes so long.
+void sayWindow(const std::string& text, const Change& change) {
+  const auto document = parseJsonObject(text, kDocumentBounds);
+  if (!document || change.dry_run || change.no_wait) return;
+  const std::string window_s = textOf(member(*document, "health"), "window_s");
+  if (window_s.empty() || window_s == "0") return;
+  std::fprintf(stderr,
+               "once it runs it is watched for %s s before it is committed; kante status shows it, "
+               "kante deploy rollback ends it\n",
+               printable(window_s).c_str());
+}
+
 Result<int> apply(const HostOptions& options, const Change& change) {
   KANTE_TRY(text, readDocument(change.file));
+  sayWindow(text, change);
   KANTE_TRY(client, options.connect());
   const bool is_signed = text.starts_with("KANTEDC1");
   const auto document = is_signed ? Result<std::string>(text) : withUploads(client, text, change);

@@ -29,6 +29,7 @@
 #include "host/cli/host_lock.h"
 #include "host/cli/host_update.h"
 #include "host/cli/host_versions.h"
+#include "host/cli/later.h"
 #include "host/cli/state_watch.h"
 #include "host/cli/supervisor.h"
 #include "host/hub/methods.h"
@@ -348,6 +349,10 @@ Status Gateway::State::openAgent() {
   parts.changed = [this] {
     if (documents) documents->documents().agentChanged();
   };
+  parts.later = [this](std::chrono::milliseconds delay, std::function<void()> task) {
+    return runLater(control, delay, std::move(task));
+  };
+  if (uplink) parts.uplink_connected = [this] { return uplink->status().state == "connected"; };
   KANTE_TRY(opened, Agent::open(std::move(parts)));
   agent = std::move(opened);
   KANTE_TRY(desk,

@@ -30,8 +30,10 @@ std::string deploymentLine(const json::value& status) {
   const json::value& deployment = member(status, "deployment");
   const std::string id = textOf(deployment, "id");
   if (id.empty()) return "none yet; kante deploy apply FILE";
-  return fmt::format("{} version {}, {}", printable(id), textOf(deployment, "version"),
-                     paintState(textOf(deployment, "state")));
+  const std::string left = textOf(deployment, "watch_left_s");
+  return fmt::format("{} version {}, {}{}", printable(id), textOf(deployment, "version"),
+                     paintState(textOf(deployment, "state")),
+                     left.empty() ? "" : fmt::format(" for another {} s", left));
 }
 
 std::string uplinkLine(const json::value& status) {

@@ -99,12 +99,18 @@ struct Twins::State {
     Twin& twin = twins[principal];
     return side == Side::kDesired ? twin.desired : twin.reported;
   }
+  // Of one that is being tried the store keeps what comes back if that ends here.
   Status save(const std::string& principal) {
-    return store.put(principal, encode(twins.at(principal)));
+    const Twin& twin = twins.at(principal);
+    const auto tried = before_trial.find(principal);
+    if (tried == before_trial.end()) return store.put(principal, encode(twin));
+    tried->second.reported = twin.reported;
+    return store.put(principal, encode(tried->second));
   }
   Result<std::uint64_t> change(const std::string& principal, Side side, TwinSection next,
                                std::string patch);
   Result<std::uint64_t> patch(const std::string& principal, Side side, std::string_view text);
+  Status putBase(const std::string& principal, const std::string& base);
   void tell(Event event);
   void deliver(const Event& event);
   Status room(const std::string& principal) const;
@@ -113,6 +119,7 @@ struct Twins::State {
   std::map<std::string, Twin> twins;
   std::vector<std::string> damaged;
   std::map<std::string, std::string> staged;  // Bases that differ from the ones in force.
+  std::map<std::string, Twin> before_trial;   // Of those that are being tried.
   std::vector<std::weak_ptr<DesiredSubscriber>> subscribers;
   std::vector<std::weak_ptr<Observer>> desired_observers;
   std::vector<std::weak_ptr<Observer>> reported_observers;
@@ -157,6 +164,12 @@ Result<std::uint64_t> Twins::State::patch(const std::string& principal, Side sid
     return fail(Errc::kLimit, "the section would have " + std::to_string(next.json.size()) +
                                   " bytes; the limit is " + std::to_string(kSectionBytesMax));
   ++next.version;
+  if (const auto tried = before_trial.find(principal);
+      side == Side::kDesired && tried != before_trial.end()) {
+    json::value kept = parsedSection(tried->second.desired);
+    mergePatch(kept, patch_object);
+    tried->second.desired = {writeJson(kept), next.version};
+  }
   return change(principal, side, std::move(next), writeJson(patch_object));
 }
 
@@ -235,6 +248,8 @@ Result<std::uint64_t> Twins::replaceDesired(const std::string& principal,
   KANTE_TRY(object, parseTwin(section, TwinText::kSection));
   const TwinSection current = desired(principal);
   if (parsedSection(current) == object) return current.version;
+  if (const auto tried = state_->before_trial.find(principal); tried != state_->before_trial.end())
+    tried->second.desired = {writeJson(object), current.version + 1};
   return state_->change(principal, State::Side::kDesired,
                         TwinSection{writeJson(object), current.version + 1},
                         writeJson(mergePatchBetween(parsedSection(current), object)));
@@ -244,6 +259,7 @@ Status Twins::remove(const std::string& principal) {
   if (!state_->twins.contains(principal)) return {};
   KANTE_CHECK(state_->store.erase(principal));
   state_->twins.erase(principal);
+  state_->before_trial.erase(principal);
   return {};
 }
 
@@ -264,24 +280,54 @@ Status Twins::stage(const std::map<std::string, std::string>& bases) {
   return {};
 }
 
+// A new base replaces the section.
+Status Twins::State::putBase(const std::string& principal, const std::string& base) {
+  Twin& twin = twins[principal];
+  std::string before = std::exchange(twin.base, base);
+  const TwinSection next{base, twin.desired.version + 1};
+  const auto changed =
+      change(principal, Side::kDesired, next,
+             writeJson(mergePatchBetween(parsedSection(twin.desired), parsedSection(next))));
+  if (changed) return {};
+  twins[principal].base = std::move(before);
+  return changed.error();
+}
+
+void Twins::tryStaged() {
+  for (const auto& [principal, base] : std::exchange(state_->staged, {})) {
+    const Twin& now = state_->twins[principal];
+    state_->before_trial.emplace(principal, now);
+    // The store is given what it has.  One that takes nothing now is asked again by commitStaged().
+    if (state_->putBase(principal, base)) continue;
+    state_->before_trial.erase(principal);
+    state_->staged.emplace(principal, base);
+  }
+}
+
 Status Twins::commitStaged() {
   Status result;
-  for (const auto& [principal, base] : std::exchange(state_->staged, {})) {
-    Twin& twin = state_->twins[principal];
-    std::string before = std::exchange(twin.base, base);
-    const TwinSection next{base, twin.desired.version + 1};
-    auto changed = state_->change(
-        principal, State::Side::kDesired, next,
-        writeJson(mergePatchBetween(parsedSection(twin.desired), parsedSection(next))));
-    if (!changed) {
-      state_->twins[principal].base = std::move(before);
-      result = changed.error();
-    }
-  }
+  for (const auto& [principal, base] : std::exchange(state_->staged, {}))
+    if (Status put = state_->putBase(principal, base); !put) result = put;
+  for (const auto& [principal, before] : std::exchange(state_->before_trial, {}))
+    if (Status saved = state_->save(principal); !saved)
+      result = within("twin of " + principal, saved.error());
   return result;
 }
 
-void Twins::discardStaged() { state_->staged.clear(); }
+void Twins::discardStaged() {
+  state_->staged.clear();
+  for (auto& [principal, before] : std::exchange(state_->before_trial, {})) {
+    Twin& twin = state_->twins[principal];
+    TwinSection back{before.desired.json, twin.desired.version + 1};
+    const std::string patch =
+        writeJson(mergePatchBetween(parsedSection(twin.desired), parsedSection(back)));
+    twin.base = before.base;
+    twin.desired = std::move(back);
+    // If it does not get there the store has the same section under the version before.
+    (void)state_->save(principal);
+    state_->tell({State::Side::kDesired, principal, patch, twin.desired});
+  }
+}
 
 TwinSection Twins::desiredAtStart(const std::string& principal) const {
   TwinSection section = desired(principal);

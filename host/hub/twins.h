@@ -69,7 +69,12 @@ class Twins {
   // started beside the running one begins with what it will have.  commit() makes them current and
   // tells subscribers, discardStaged() forgets them.  A base equal to the one before leaves the
   // section alone, so that staging and committing the same bases again is harmless.
+  //
+  // tryStaged() makes them current in memory alone, and tells subscribers: until commitStaged() the
+  // store has the sections from before, with whatever is patched meanwhile, and discardStaged()
+  // brings those back, under a version of their own.
   Status stage(const std::map<std::string, std::string>& bases);
+  void tryStaged();
   Status commitStaged();
   void discardStaged();
   TwinSection desiredAtStart(const std::string& principal) const;

@@ -234,10 +234,9 @@ void LocalModuleHost::startFresh(const std::string& fresh_name) {
     if (error || *alive == nullptr) return;
     freshFailed(fresh_name, {Errc::kTimeout, fmt::format("was not ready after {} ms", ms)}, id);
   });
-  if (!slot.instance) {
-    const auto kept = change_->target.states.find(fresh_name);
-    return beginFresh(fresh_name, kept == change_->target.states.end() ? nullptr : kept->second);
-  }
+  const auto given = change_->target.states.find(fresh_name);
+  const auto kept = given == change_->target.states.end() ? nullptr : given->second;
+  if (!slot.instance) return beginFresh(fresh_name, kept);
   if (!slot.instance->isHere()) {
     fresh.patience = std::make_shared<boost::asio::steady_timer>(*options_.control);
     waitForRest(fresh.patience, slot.instance, slot.spec.stop_ms);
@@ -247,9 +246,12 @@ void LocalModuleHost::startFresh(const std::string& fresh_name) {
   const auto saved = [this, fresh_name,
                       id = change_->id](std::shared_ptr<const Instance::State> state) {
     if (!change_ || change_->id != id || !change_->fresh.contains(fresh_name)) return;
+    if (state) change_->report.states[fresh_name] = state;
     beginFresh(fresh_name, std::move(state));
   };
-  if (fresh.carry == CarryState::kYes) {
+  if (change_->target.goes_back) {
+    slot.instance->hold([saved, kept] { saved(kept); });
+  } else if (fresh.carry == CarryState::kYes) {
     slot.instance->save(saved);
   } else {
     slot.instance->hold([saved] { saved(nullptr); });
@@ -501,6 +503,7 @@ void LocalModuleHost::finish(Result<ApplyReport> result) {
   std::unique_ptr<Change> finished = std::move(change_);
   current_ = std::move(finished->target);
   current_.states.clear();
+  current_.goes_back = false;
   current_.may_back_off.clear();
   current_.beyond_loads_max = false;
   tidySlots();

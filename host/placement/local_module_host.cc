@@ -257,6 +257,7 @@ std::vector<ModuleStatus> LocalModuleHost::modules() const {
     status.override_reason =
         slot.override_reason.empty() ? slot.spec.override_reason : slot.override_reason;
     status.last_exit = slot.last_exit;
+    status.deaths = slot.deaths;
     if (slot.instance) status.complaint = slot.complaint;
     status.started_wall_ns = slot.started_wall_ns;
     status.messages_in = slot.messages_in + (slot.instance ? slot.instance->messagesIn() : 0);

@@ -21,6 +21,7 @@ class LocalModuleHost final : public ModuleHost {
   ~LocalModuleHost() override;
 
   void apply(RuntimeTarget target, Applied applied) override;
+  void askHealth() override;
   void restart(const std::string& name, Done done) override;
   void stop(const std::string& name, Done done) override;
   void start(const std::string& name, Done done) override;
@@ -166,7 +167,6 @@ class LocalModuleHost final : public ModuleHost {
   void finishShutDown();
 
   // health.cc
-  void askHealth();
   void askHealthLater();
   void heard(const std::string& name, const Instance* who, const std::string& complaint);
 

@@ -44,6 +44,7 @@ struct ModuleStatus {
   std::size_t shared_bytes = 0;  // Its rings, where it runs in a sandbox.
   std::string override_reason;   // Why it does not run as deployed; empty: it does.
   std::string last_exit;         // What ended the life before this one; empty: nothing did.
+  std::uint32_t deaths = 0;      // Lives that nobody had asked to end.
   std::string complaint;         // What the running module says is wrong; empty: nothing.
   std::int64_t started_wall_ns = 0;
   std::uint64_t messages_in = 0;
@@ -63,6 +64,7 @@ struct RouteStatus {
 
 struct ApplyReport {
   std::vector<std::string> started, stopped, replaced, untouched;  // Module names.
+  SavedStates states;  // What those that were replaced gave to their successors.
 };
 
 // Reasons of DESIGN.md: ttl overflow stalled store_full budget denied no_route loop quarantine, and
@@ -76,6 +78,10 @@ class ModuleHost {
   using Applied = std::function<void(Result<ApplyReport>)>;
   // One at a time (kState otherwise); `applied` is called on the control thread, once.
   virtual void apply(RuntimeTarget target, Applied applied) = 0;
+
+  // Asks running modules how they are now, besides the times at which they are asked anyway;
+  // modules() tells the answers.
+  virtual void askHealth() {}
 
   using Done = std::function<void(Status)>;
   virtual void restart(const std::string& name, Done done) = 0;

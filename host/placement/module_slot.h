@@ -31,7 +31,8 @@ struct ModuleSlot {
   std::uint32_t short_lives = 0;
   std::string override_reason;  // Why it is not run at all; why elsewhere: spec.override_reason.
   std::string last_exit;
-  std::string complaint;  // Of the running instance; empty: it is well.
+  std::uint32_t deaths = 0;  // Lives that nobody had asked to end.
+  std::string complaint;     // Of the running instance; empty: it is well.
   std::int64_t started_wall_ns = 0;
   std::int64_t started_boot_ns = 0;
   std::unique_ptr<boost::asio::steady_timer> retry;

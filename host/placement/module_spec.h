@@ -113,10 +113,12 @@ struct RuntimeTarget {
   std::vector<RouteSpec> routes;
   OnStartFailure on_start_failure = OnStartFailure::kRefuse;
 
-  // Of this change alone.  What modules begin with that nothing runs under the name of; those that
-  // may back off whatever on_start_failure says, because they did before; and whether libraries may
-  // be loaded beyond the bound, so that a way back is never closed by it.
+  // Of this change alone.  What modules begin with that nothing runs under the name of, or even
+  // then (`goes_back`: what runs is not asked for its state); those that may back off whatever
+  // on_start_failure says, because they did before; and whether libraries may be loaded beyond the
+  // bound, so that a way back is never closed by it.
   SavedStates states;
+  bool goes_back = false;
   std::set<std::string> may_back_off;
   bool beyond_loads_max = false;
 };

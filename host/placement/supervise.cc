@@ -42,6 +42,7 @@ void LocalModuleHost::lifeDied(const std::string& name, const Instance* instance
   ModuleSlot* slot = find(name);
   if (slot == nullptr || slot->instance.get() != instance) return;
   slot->last_exit = end.reason;
+  ++slot->deaths;
   slot->desired_subscription.reset();
   answerMeanwhile(name, *slot);
   endNow(std::exchange(slot->instance, nullptr), name);

@@ -39,7 +39,24 @@ void Gateway::restart() {
   parts.changed = [this] {
     if (changed) changed();
   };
+  parts.uplink_connected = uplink_connected;
+  parts.later = [this](std::chrono::milliseconds after, std::function<void()> work) {
+    delay = after;
+    const auto handle = std::make_shared<std::function<void()>>(std::move(work));
+    task = handle;
+    return handle;
+  };
   agent = Agent::open(std::move(parts)).value();
+}
+
+void Gateway::pass(std::chrono::milliseconds time) {
+  for (auto left = time; left.count() > 0;) {
+    const auto due = task.lock();
+    const auto step = due ? std::min(left, delay) : left;
+    clock.advance(std::chrono::nanoseconds(step).count());
+    left -= step;
+    if (due) (*due)();
+  }
 }
 
 void Gateway::makeBundle(const std::string& file, const std::string& id, std::uint64_t counter,

@@ -2,8 +2,10 @@
 // host.
 #pragma once
 
+#include <chrono>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -31,7 +33,7 @@ class RecordingHost final : public ModuleHost {
     answer(applied);
   }
   void answer(const Applied& applied) {
-    if (failures.empty()) return applied(ApplyReport{});
+    if (failures.empty()) return applied(report);
     const Error error = failures.front();
     failures.pop_front();
     applied(error);
@@ -54,7 +56,8 @@ class RecordingHost final : public ModuleHost {
   void saveAll(SavedAll all) override { all(saved); }
   void resume() override { ++resumed; }
   void shutDown(std::function<void()> done) override { done(); }
-  std::vector<ModuleStatus> modules() const override { return {}; }
+  std::vector<ModuleStatus> modules() const override { return statuses; }
+  void askHealth() override { ++asked; }
   std::vector<RouteStatus> routes() const override { return {}; }
   DropCounts dropped() const override { return {}; }
   std::size_t loadsUsed() const override { return 0; }
@@ -70,6 +73,9 @@ class RecordingHost final : public ModuleHost {
   Status checked;
   Result<Saved> saved = Saved();
   int resumed = 0;
+  ApplyReport report;  // Of every order that is taken.
+  std::vector<ModuleStatus> statuses;
+  int asked = 0;  // How modules are.
 };
 
 // A map whose disk can be full or fail.
@@ -118,6 +124,8 @@ class Gateway {
   Result<ApplyOutcome> rollback(std::uint64_t n = 0);
   Result<ApplyOutcome> patch(Agent::PatchKind kind, const std::string& patch);
   Result<ApplyOutcome> start();
+  // Lets time pass, in steps of what the agent asked to be called after.
+  void pass(std::chrono::milliseconds time);
   ApplyRequest request(const std::string& document) const;
 
   TempDir dir;
@@ -135,6 +143,9 @@ class Gateway {
   std::function<std::string(const std::string&)> barred;
   Tags tags;
   std::function<void()> changed;
+  std::function<bool()> uplink_connected;
+  std::chrono::milliseconds delay{0};
+  std::weak_ptr<std::function<void()>> task;  // Due after `delay`.
   std::unique_ptr<Agent> agent;
 };
 

@@ -112,8 +112,6 @@ TEST(Deployment, AnErrorOfTheHeadNamesItsPointer) {
 }
 
 TEST(Deployment, WhatThisBuildDoesNotServeIsRefusedAndNotIgnored) {
-  EXPECT_EQ(codeOf(with("{}", "{}", R"(,"health":{"window_s":120})")), Errc::kUnsupported);
-  EXPECT_THAT(refused(with("{}", "{}", R"(,"health":{})")), StartsWith("/health: "));
   EXPECT_THAT(refused(with("{}", "{}", R"(,"gateway":{})")), StartsWith("/gateway: "));
   EXPECT_THAT(refused(R"({"modulesContent":{"$edgeAgent":{}}})"),
               StartsWith("/modulesContent: an IoT Edge deployment manifest is not translated"));
@@ -128,6 +126,22 @@ TEST(Deployment, WhatThisBuildDoesNotServeIsRefusedAndNotIgnored) {
   EXPECT_THAT(refusedModule(R"("files":{})"), StartsWith("/modules/x/files: "));
   EXPECT_THAT(refusedModule(R"("config":{"a":[{"key":{"$secret":"NAME"}}]})"),
               StartsWith("/modules/x/config/a/0/key: secrets are not part of this build"));
+}
+
+TEST(Deployment, SaysHowLongItIsWatched) {
+  const auto health = [](const std::string& rule) {
+    return parseDeployment(with("{}", "{}", R"(,"health":)" + rule)).value().health;
+  };
+  EXPECT_EQ(health(R"({"window_s":120})").window_s, 120u);
+  EXPECT_TRUE(health(R"({"window_s":120})").uplink);
+  EXPECT_FALSE(health(R"({"uplink":false})").uplink);
+  EXPECT_FALSE(health("{}").window_s);
+  EXPECT_THAT(refused(with("{}", "{}", R"(,"health":{"window":1})")),
+              StartsWith("/health/window: unknown member"));
+  EXPECT_THAT(refused(with("{}", "{}", R"(,"health":{"window_s":86401})")),
+              StartsWith("/health/window_s: "));
+  EXPECT_THAT(refused(with("{}", "{}", R"(,"health":{"uplink":1})")),
+              StartsWith("/health/uplink: expected true or false"));
 }
 
 TEST(Deployment, AModuleRunsInTheSandboxUnlessItSaysOtherwise) {

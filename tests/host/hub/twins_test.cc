@@ -157,6 +157,48 @@ TEST_F(TwinsTest, AStagedBaseIsSeenByWhatStartsAndByNobodyElseUntilItIsCommitted
   EXPECT_EQ(twins_->desired(kWho).version, 1u);
 }
 
+TEST_F(TwinsTest, ABaseThatIsTriedIsSeenByAllAndBroughtBackWithWhatWasPatchedMeanwhile) {
+  ASSERT_TRUE(twins_->stage({{kWho, R"({"a":1})"}}));
+  ASSERT_TRUE(twins_->commitStaged());
+  ASSERT_TRUE(twins_->patchDesired(kWho, R"({"b":1})"));
+  std::vector<std::string> seen;
+  const auto handle = twins_->subscribeDesired(
+      kWho, [&](const TwinSection& section) { seen.push_back(withVersion(section)); });
+  ASSERT_TRUE(twins_->stage({{kWho, R"({"a":2})"}}));
+  twins_->tryStaged();
+  EXPECT_EQ(twins_->desired(kWho).json, R"({"a":2})");
+  EXPECT_EQ(*twins_->patchDesired(kWho, R"({"c":3})"), 4u);
+  EXPECT_EQ(twins_->desired(kWho).json, R"({"a":2,"c":3})");
+  ASSERT_TRUE(twins_->patchReported(kWho, R"({"r":1})"));
+  twins_->discardStaged();
+  EXPECT_EQ(twins_->desired(kWho).json, R"({"a":1,"b":1,"c":3})");
+  EXPECT_THAT(seen, testing::ElementsAre(R"({"a":2,"$version":3})", R"({"a":2,"c":3,"$version":4})",
+                                         R"({"a":1,"b":1,"c":3,"$version":5})"));
+  reopen();
+  EXPECT_EQ(twins_->desired(kWho).json, R"({"a":1,"b":1,"c":3})");
+  EXPECT_EQ(twins_->desired(kWho).version, 5u);
+  EXPECT_EQ(twins_->reported(kWho).json, R"({"r":1})");
+  ASSERT_TRUE(twins_->stage({{kWho, R"({"a":1})"}}));  // It is the base again.
+  EXPECT_EQ(twins_->desiredAtStart(kWho).json, R"({"a":1,"b":1,"c":3})");
+}
+
+TEST_F(TwinsTest, ABaseThatIsTriedIsGoneIfThatEndsAndStaysIfItIsCommitted) {
+  ASSERT_TRUE(twins_->patchDesired(kWho, R"({"a":1})"));
+  ASSERT_TRUE(twins_->stage({{kWho, R"({"a":2})"}}));
+  twins_->tryStaged();
+  ASSERT_TRUE(twins_->patchDesired(kWho, R"({"c":3})"));
+  ASSERT_TRUE(twins_->patchReported(kWho, R"({"r":1})"));
+  reopen();  // As after a power cut.
+  EXPECT_EQ(twins_->desired(kWho).json, R"({"a":1,"c":3})");
+  EXPECT_EQ(twins_->reported(kWho).json, R"({"r":1})");
+
+  ASSERT_TRUE(twins_->stage({{kWho, R"({"a":2})"}}));
+  twins_->tryStaged();
+  ASSERT_TRUE(twins_->commitStaged());
+  reopen();
+  EXPECT_EQ(twins_->desired(kWho).json, R"({"a":2})");
+}
+
 TEST_F(TwinsTest, ABadBaseStagesNothing) {
   const Status staged = twins_->stage({{"module/a", R"({"x":1})"}, {"module/b", R"({"y":null})"}});
   ASSERT_FALSE(staged);

@@ -100,6 +100,25 @@ TEST_P(Change, ReplacesASourceThatGoesOnFromItsState) {
   EXPECT_TRUE(kit.saw("s", "format 7"));
 }
 
+TEST_P(Change, GoesBackToTheStateFromBeforeAndNotToThatOfWhatRuns) {
+  RuntimeTarget target = pipeline(R"({"count":10})");
+  applied(target);
+  const RuntimeTarget before = target;
+  ASSERT_TRUE(eventually([&] { return kit.upstream.count() == 10; }));
+  target.modules[0] = kit.spec("s", "source", R"({"count":30})");
+  applied(target);
+  ASSERT_EQ(report.states.at("s")->bytes, "10");
+  ASSERT_TRUE(eventually([&] { return kit.upstream.count() == 30; }));
+  RuntimeTarget back = before;
+  back.states = report.states;
+  back.goes_back = true;
+  applied(back);
+  EXPECT_EQ(report.replaced, Names{"s"});
+  EXPECT_TRUE(eventually([&] { return kit.times("s", "restored 10 format 7") == 2; }));
+  applied(target);  // As any change again: with the state of what runs.
+  EXPECT_EQ(report.states.at("s")->bytes, "10");
+}
+
 TEST_P(Change, SendsWhatAReplacedModuleHadNoRoomForYet) {
   // The state of a runner comes behind what it has emitted, so that its successor overtakes
   // nothing.
