@@ -2,6 +2,11 @@
 
 namespace kante {
 
+SourceTable& SourceTable::ofThisProcess() {
+  static SourceTable* const table = new SourceTable;
+  return *table;
+}
+
 const Source* SourceTable::intern(const Source& source) {
   const std::string key = source.telemetry_name + '\n' + source.path + '\n' + source.topic + '\n' +
                           source.connection_device_id;

@@ -28,7 +28,7 @@ struct Source {
 inline constexpr std::uint8_t kHopsMax = 16;
 
 struct Hop {
-  const Source* source = nullptr;  // From a SourceTable: lives as long as the host.
+  const Source* source = nullptr;  // From a SourceTable, which outlives all hops.
   std::int64_t arrived_ns = 0;     // Wall time of the turn in which it came.
   std::uint8_t hops = 1;
 };
@@ -37,6 +37,10 @@ struct Hop {
 // ever deployed in this process's life; nothing is removed.  Any thread.
 class SourceTable {
  public:
+  // Of all hosts of this process, and never destroyed: what a host has given to the store or a
+  // module may name its senders when that host is gone.
+  static SourceTable& ofThisProcess();
+
   const Source* intern(const Source& source);
   const Source* moduleOutput(const std::string& gateway_id, const std::string& module,
                              const std::string& output);

@@ -174,7 +174,7 @@ class LocalModuleHost final : public ModuleHost {
   void armRetry(const std::string& name, ModuleSlot& slot);
 
   ModuleHostOptions options_;
-  SourceTable sources_;
+  SourceTable& sources_ = SourceTable::ofThisProcess();
   std::optional<InputQueues> inputs_;
   std::unique_ptr<TopicRoutes> topics_;  // Null: no broker.
   ShardPool shards_;
