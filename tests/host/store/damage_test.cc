@@ -14,6 +14,11 @@ namespace {
 
 constexpr std::size_t kPage = 4096;
 constexpr int kMessages = 60;
+#if defined(__SANITIZE_THREAD__)
+constexpr int kPagesApart = 4;  // It makes each open slow, and looks for what no byte decides.
+#else
+constexpr int kPagesApart = 1;
+#endif
 
 class DamageTest : public StoreTest {
  protected:
@@ -75,7 +80,7 @@ TEST_F(DamageTest, OneChangedByteInAnyPageEndsNothing) {
   ASSERT_GT(good.size() / kPage, 20u);
   EXPECT_TRUE(survives(good));
   int set_aside = 0;
-  for (std::size_t page = 0; page < good.size() / kPage; ++page) {
+  for (std::size_t page = 0; page < good.size() / kPage; page += kPagesApart) {
     for (const std::size_t at :
          {0u, 8u, 10u, 12u, 14u, 16u, 19u, 24u, 40u, 56u, 60u, 136u, 3000u}) {
       std::string bytes = good;
@@ -86,12 +91,12 @@ TEST_F(DamageTest, OneChangedByteInAnyPageEndsNothing) {
       if (HasFailure()) return;
     }
   }
-  EXPECT_GT(set_aside, 40) << "the walk sees most of it";
+  EXPECT_GT(set_aside, 40 / kPagesApart) << "the walk sees most of it";
 }
 
 TEST_F(DamageTest, AFileThatIsCutAnywhereEndsNothing) {
   const std::string good = make();
-  for (std::size_t page = 1; page < good.size() / kPage; ++page) {
+  for (std::size_t page = 1; page < good.size() / kPage; page += kPagesApart) {
     SCOPED_TRACE("cut to " + std::to_string(page) + " pages");
     survives(good.substr(0, page * kPage));
     survives(good.substr(0, page * kPage + 100));
