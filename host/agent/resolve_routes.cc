@@ -88,6 +88,11 @@ class RouteChecker {
                     "twin changes are messages of the hub, but this gateway serves no MQTT "
                     "clients; set [hub.mqtt] listen");
     }
+    static const std::vector<std::string> kKnown{"messages", "twinChangeNotifications"};
+    if (!parts.empty() && parts[0] != "*" && !equalNoCase(parts[0], kKnown[0]))
+      return failAt(entry.text_pointer, Errc::kInvalid,
+                    "FROM /" + parts[0] + ": nothing has this source; there are /messages and " +
+                        "/twinChangeNotifications" + orNearest(parts[0], kKnown));
     if (parts.size() < 3 || !equalNoCase(parts[0], "messages") || !equalNoCase(parts[1], "modules"))
       return {};
     if (parts[2] == "*") return {};

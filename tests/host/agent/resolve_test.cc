@@ -228,6 +228,9 @@ TEST_F(ResolveTest, RoutesThatThisBuildDoesNotServeAreRefused) {
   EXPECT_THAT(refusedRoute(topic + R"("stall_ms":5})"), StartsWith("/routes/r/stall_ms: "));
   EXPECT_EQ(refusedRoute(topic + R"("ttl_s":5})"), "accepted");
   EXPECT_EQ(refusedRoute("\"FROM /twinChangeNotifications INTO $upstream\""), "accepted");
+  EXPECT_THAT(refusedRoute("\"FROM /twinChangeEvents INTO $upstream\""),
+              StartsWith("/routes/r: FROM /twinChangeEvents: nothing has this source; there are "));
+  EXPECT_EQ(refusedRoute("\"FROM /*/modules INTO $upstream\""), "accepted");
   topics_ = Topics::kAbsent;
   EXPECT_THAT(refusedRoute("\"FROM /twinChangeNotifications INTO $upstream\""),
               StartsWith("/routes/r: twin changes are messages of the hub, but"));
