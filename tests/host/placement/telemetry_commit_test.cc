@@ -59,7 +59,8 @@ class TelemetryCommitTest : public ShardFixture {
         *RouteTable::make({spec}, {}, {"edge", sources_, &*sink_, nullptr, nullptr, &*topics_}));
     twins_ = *Twins::open(map_);
     contract_ = *hub::Contract::open(
-        {control_, *twins_, methods_, *store_, clock_, access_, "edge", [](const auto&, const auto&) {},
+        {control_, *twins_, methods_, *store_, clock_, access_, "edge",
+         [](const auto&, const auto&) {},
          [this](const std::string& principal, hub::DeviceMessage message, auto done) {
            topics_->send(principal, std::move(message), std::move(done));
          }});
