@@ -9,7 +9,8 @@ SourceTable& SourceTable::ofThisProcess() {
 
 const Source* SourceTable::intern(const Source& source) {
   const std::string key = source.telemetry_name + '\n' + source.path + '\n' + source.topic + '\n' +
-                          source.connection_device_id;
+                          source.connection_device_id + '\n' + source.origin_gateway + '\n' +
+                          source.origin_epoch;
   const std::lock_guard lock(mutex_);
   auto& slot = sources_[key];
   if (!slot) slot = std::make_unique<const Source>(source);

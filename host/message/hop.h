@@ -22,6 +22,10 @@ struct Source {
   std::string connection_module_id;
   std::string
       telemetry_name;  // SOURCE of the uplink's topic: "module/filter/alert", "device/car-7".
+  // The gateway that numbered it first and the epoch of its store, when it came from one below this
+  // one; else empty.
+  std::string origin_gateway = {};
+  std::string origin_epoch = {};
 };
 
 // How many modules and gateways a message may pass before it is dropped, reason `loop`.
@@ -30,11 +34,15 @@ inline constexpr std::uint8_t kHopsMax = 16;
 struct Hop {
   const Source* source = nullptr;  // From a SourceTable, which outlives all hops.
   std::int64_t arrived_ns = 0;     // Wall time of the turn in which it came.
-  std::uint8_t hops = 1;
+  // In one word, because a hop lies in every lane.
+  std::uint64_t hops : 8 = 1;
+  std::uint64_t origin_number : 56 = 0;  // Of the source's origin_gateway and epoch; 0: none.
 };
+inline constexpr std::uint64_t kOriginNumberMax = (std::uint64_t{1} << 56) - 1;
 
 // Interns senders, so that a hop is a pointer and never counts.  As many as distinct outputs were
-// ever deployed in this process's life; nothing is removed.  Any thread.
+// ever deployed in this process's life, and what whoever interns for clients lets in; nothing is
+// removed.  Any thread.
 class SourceTable {
  public:
   // Of all hosts of this process, and never destroyed: what a host has given to the store or a
@@ -47,8 +55,7 @@ class SourceTable {
 
  private:
   std::mutex mutex_;
-  std::map<std::string, std::unique_ptr<const Source>>
-      sources_;  // By telemetry name, path and topic.
+  std::map<std::string, std::unique_ptr<const Source>> sources_;  // By all that tells them apart.
 };
 
 }  // namespace kante

@@ -13,7 +13,8 @@ bool isSame(const Source& known, const SourceView& source) {
          known.topic == source.topic && known.principal == source.principal &&
          known.output == source.output &&
          known.connection_device_id == source.connection_device_id &&
-         known.connection_module_id == source.connection_module_id;
+         known.connection_module_id == source.connection_module_id &&
+         known.origin_gateway == source.origin_gateway && known.origin_epoch == source.origin_epoch;
 }
 }  // namespace
 
@@ -184,7 +185,7 @@ void Intake::deliver() {
   arrival.input = input_;
   arrival.earlier = std::uint64_t{record.attempts} + record.deliveries;
   arrival.message = std::move(*message);
-  arrival.hop = {sourceOf(record.source), record.arrived_ns, record.hops};
+  arrival.hop = {sourceOf(record.source), record.arrived_ns, record.hops, record.origin_number};
   const auto bytes = static_cast<std::uint32_t>(arrival.message.bytes());
   arrival.token = tokens_.open({taken.token, bytes, record.attempts});
   KANTE_ASSERT(arrival.token != 0);

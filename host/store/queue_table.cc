@@ -188,6 +188,7 @@ RecordView QueueTable::recordOf(const Entry& entry, StoreTime now) {
   record.enqueued_ns = now.store_ns;
   record.arrived_ns = entry.hop.arrived_ns;
   record.hops = entry.hop.hops;
+  record.origin_number = entry.hop.origin_number;
   return record;
 }
 

@@ -14,6 +14,8 @@
 namespace kante {
 
 inline constexpr std::uint8_t kRecordVersion = 1;
+// Of a message that came from a gateway below: what the release before cannot read.
+inline constexpr std::uint8_t kRecordVersionOrigin = 2;
 inline constexpr std::size_t kRecordHeaderBytes = 48;
 // Every text of a source and the reason of a quarantined message; longer ones are cut.
 inline constexpr std::size_t kRecordTextBytesMax = 4096;
@@ -27,6 +29,8 @@ struct SourceView {
   std::string_view connection_device_id;
   std::string_view connection_module_id;
   std::string_view telemetry_name;
+  std::string_view origin_gateway;
+  std::string_view origin_epoch;
 
   static SourceView of(const Source& source);
   Source copy() const;
@@ -43,8 +47,9 @@ struct RecordView {
   std::uint8_t attempts = 0;     // Failed deliveries so far; both stay at 255.
   std::uint8_t deliveries = 0;   // Others that did not end: put off, or cut short by a crash.
   std::uint8_t hops = 1;
-  std::string_view reason;  // Of quarantine, else empty.
-  std::string_view origin;  // The queue that a quarantined message came from, else empty.
+  std::uint64_t origin_number = 0;  // Of the source's origin; 0: it has none.
+  std::string_view reason;          // Of quarantine, else empty.
+  std::string_view origin;          // The queue that a quarantined message came from, else empty.
 };
 
 // Bytes that encodeRecord() will append.

@@ -47,6 +47,10 @@ std::string packEntry(const TakenMessage& taken) {
   if (!message.contentType().empty()) head["content_type"] = std::string(message.contentType());
   if (!message.contentEncoding().empty())
     head["content_encoding"] = std::string(message.contentEncoding());
+  if (taken.record.origin_number != 0)
+    head["origin"] = json::object{{"gateway", std::string(taken.record.source.origin_gateway)},
+                                  {"epoch", std::string(taken.record.source.origin_epoch)},
+                                  {"seq", taken.record.origin_number}};
   const auto [trace_high, trace_low] = message.trace();
   if ((trace_high | trace_low) != 0) head["trace"] = formatId({trace_high, trace_low});
   json::object properties;

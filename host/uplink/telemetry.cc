@@ -95,7 +95,7 @@ void TelemetryWriter::toBag(std::int64_t expiry_ns) {
 void TelemetryWriter::begin(const TakenMessage& first) {
   publication_ = Publication();
   kept_.clear();
-  kept_.reserve(2 * (KANTE_PROPERTIES_MAX + KANTE_SYSTEM_PROPERTIES_MAX) + 16);
+  kept_.reserve(2 * (KANTE_PROPERTIES_MAX + KANTE_SYSTEM_PROPERTIES_MAX) + 20);
   encoded_names_.clear();
   too_long_ = false;
   publication_.topic = topic_.fill(first.record.source.telemetry_name);
@@ -106,6 +106,16 @@ void TelemetryWriter::addNumber(std::uint64_t number, std::uint64_t dropped) {
   add("kante-epoch", epoch_);
   add("kante-seq", keep(std::to_string(number)));
   add("kante-dropped", keep(std::to_string(dropped)));
+}
+
+// Whose message it is, when it came from a gateway below.
+void TelemetryWriter::addOrigin(const RecordView& record) {
+  if (record.origin_number != 0) {
+    add("kante-origin-gateway", record.source.origin_gateway);
+    add("kante-origin-epoch", record.source.origin_epoch);
+    add("kante-origin-seq", keep(std::to_string(record.origin_number)));
+  }
+  if (hops_ == Hops::kSaid) add("kante-hops", keep(std::to_string(record.hops)));
 }
 
 Result<Publication> TelemetryWriter::finish(WallTime worth, std::int64_t expiry_ns) {
@@ -139,6 +149,7 @@ Result<Publication> TelemetryWriter::write(const TakenMessage& taken, WallTime w
   addOwn(message);
   addSystem(message);
   addNumber(taken.number, taken.dropped);
+  addOrigin(taken.record);
   add("kante-id", keep(formatId(message.id())));
   const auto [trace_high, trace_low] = message.trace();
   if ((trace_high | trace_low) != 0) add("kante-trace", keep(formatId({trace_high, trace_low})));

@@ -26,8 +26,14 @@ std::uint64_t wireBytes(const Publication& publication);
 
 class TelemetryWriter {
  public:
-  TelemetryWriter(TelemetryTopic topic, std::string gateway, std::string epoch)
-      : topic_(std::move(topic)), gateway_(std::move(gateway)), epoch_(std::move(epoch)) {}
+  // kSaid: a gateway is on the other side, which ends loops by the number of hops.
+  enum class Hops : bool { kUnsaid, kSaid };
+  TelemetryWriter(TelemetryTopic topic, std::string gateway, std::string epoch,
+                  Hops hops = Hops::kUnsaid)
+      : topic_(std::move(topic)),
+        gateway_(std::move(gateway)),
+        epoch_(std::move(epoch)),
+        hops_(hops) {}
 
   // For what is written from now on.
   void setForm(TelemetryForm form) { form_ = form; }
@@ -50,12 +56,14 @@ class TelemetryWriter {
   void addSystem(const MessageView& message);
   void begin(const TakenMessage& first);
   void addNumber(std::uint64_t number, std::uint64_t dropped);
+  void addOrigin(const RecordView& record);
   Result<Publication> finish(WallTime worth, std::int64_t expiry_ns);
   void toBag(std::int64_t expiry_ns);
 
   const TelemetryTopic topic_;
   const std::string gateway_;
   const std::string epoch_;
+  const Hops hops_;
   TelemetryForm form_ = TelemetryForm::kMqtt5;
   Publication publication_;
   std::vector<std::string> kept_;  // What the views point into; reserved, so that nothing moves.

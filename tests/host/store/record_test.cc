@@ -55,6 +55,57 @@ TEST(RecordTest, ComesBackAsItWasWritten) {
   EXPECT_EQ(peekExpires(view(words, bytes)), 2);
 }
 
+TEST(RecordTest, KeepsTheOriginOfWhatCameFromAGatewayBelow) {
+  const MessageRef message = textMessage("body");
+  Source source = testSource();
+  source.origin_gateway = "plant-2";
+  source.origin_epoch = "00ff";
+  RecordView record;
+  record.message = message.view();
+  record.source = SourceView::of(source);
+  record.origin_number = kOriginNumberMax;
+  record.reason = "because";
+  std::size_t bytes = 0;
+  const auto words = encoded(record, bytes);
+  const auto back = decodeRecord(view(words, bytes));
+  ASSERT_FALSE(back.has_error()) << back.error().text;
+  EXPECT_EQ(back->source.copy().origin_gateway, "plant-2");
+  EXPECT_EQ(back->source.copy().origin_epoch, "00ff");
+  EXPECT_EQ(back->origin_number, kOriginNumberMax);
+  EXPECT_EQ(back->reason, "because");
+}
+
+TEST(RecordTest, WritesWhatHasNoOriginAsTheReleaseBeforeReadsIt) {
+  const MessageRef message = textMessage("body");
+  RecordView record;
+  record.message = message.view();
+  record.source = SourceView::of(testSource());
+  std::size_t bytes = 0;
+  auto words = encoded(record, bytes);
+  EXPECT_EQ(view(words, bytes)[4], 1);
+  record.origin_number = 7;
+  words = encoded(record, bytes);
+  EXPECT_EQ(view(words, bytes)[4], 2);
+}
+
+TEST(RecordTest, RefusesAnOriginWithoutANumber) {
+  const MessageRef message = textMessage("body");
+  RecordView record;
+  record.message = message.view();
+  record.origin_number = 7;
+  std::size_t bytes = 0;
+  for (const char wrong : {'0', 'x'}) {
+    auto words = encoded(record, bytes);
+    char* const raw = reinterpret_cast<char*>(words.data());
+    raw[bytes - 1] = wrong;
+    const std::uint32_t crc = crc32c(raw + 4, bytes - 4);
+    std::memcpy(raw, &crc, sizeof crc);
+    const auto back = decodeRecord(view(words, bytes));
+    ASSERT_TRUE(back.has_error()) << wrong;
+    EXPECT_THAT(back.error().text, HasSubstr("origin"));
+  }
+}
+
 // These bytes were written by the first release of the format; every later one must read them.
 TEST(RecordTest, ReadsTheGoldenRecord) {
   const auto golden = readFile(KANTE_SOURCE_DIR "/tests/fuzz/corpus/store_record/golden", 4096);

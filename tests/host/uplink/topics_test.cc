@@ -10,6 +10,8 @@ namespace kante {
 namespace {
 
 using ::testing::Contains;
+using ::testing::Key;
+using ::testing::Not;
 using ::testing::Pair;
 
 TEST(TopicsTest, EncodesNamesAndKeepsLevels) {
@@ -75,6 +77,36 @@ TEST(TopicsTest, PropertiesThatMqttCannotCarryAreEncodedAndNamed) {
   EXPECT_THAT(publication->properties, Contains(Pair("$.ctime", "2025-10-09T08:53:20.000Z")));
   EXPECT_THAT(publication->properties, Contains(Pair("kante-dropped", "3")));
   EXPECT_THAT(publication->properties, Contains(Pair("kante-seq", "9")));
+}
+
+TEST(TopicsTest, AnOriginTravelsBesideTheGatewaysOwnNumber) {
+  kante_message message{};
+  message.id_low = 5;
+  const MessageRef reference = *buildMessage(message);
+  Source source = testSource();
+  source.origin_gateway = "leaf-1";
+  source.origin_epoch = "0e";
+  TakenMessage taken;
+  taken.number = 9;
+  taken.record.message = reference.view();
+  taken.record.source = SourceView::of(source);
+  taken.record.origin_number = 41;
+  taken.record.hops = 3;
+  const TelemetryTopic topic = *TelemetryTopic::parse("{source}", "g");
+  TelemetryWriter broker(topic, "g", "e");
+  const auto said = broker.write(taken);
+  ASSERT_FALSE(said.has_error());
+  EXPECT_THAT(said->properties, Contains(Pair("kante-gateway", "g")));
+  EXPECT_THAT(said->properties, Contains(Pair("kante-epoch", "e")));
+  EXPECT_THAT(said->properties, Contains(Pair("kante-seq", "9")));
+  EXPECT_THAT(said->properties, Contains(Pair("kante-origin-gateway", "leaf-1")));
+  EXPECT_THAT(said->properties, Contains(Pair("kante-origin-epoch", "0e")));
+  EXPECT_THAT(said->properties, Contains(Pair("kante-origin-seq", "41")));
+  EXPECT_THAT(said->properties, Not(Contains(Key("kante-hops"))));
+  TelemetryWriter parent(topic, "g", "e", TelemetryWriter::Hops::kSaid);
+  EXPECT_THAT(parent.write(taken)->properties, Contains(Pair("kante-hops", "3")));
+  taken.record.origin_number = 0;
+  EXPECT_THAT(parent.write(taken)->properties, Not(Contains(Key("kante-origin-seq"))));
 }
 
 // IOTHUB.md 2.6: keys and values percent-encoded, `=` between them, `&` between pairs, `/` before.
