@@ -17,7 +17,10 @@ StoreDoor::Open& StoreDoor::open() {
 
 bool StoreDoor::offer(DurableQueue& queue, Entry& entry, CommitSink* sink) {
   if (Open& scope = open(); scope.door == this) {
-    if (queue.refuses()) return false;
+    if (queue.refuses()) {
+      scope.exchange.once.reset();
+      return false;
+    }
     scope.bytes += entry.message.bytes();
     scope.exchange.offers.push_back({&queue, std::move(entry), sink});
     if (scope.exchange.offers.size() >= kTogetherMax || scope.bytes >= kTogetherBytesMax)
@@ -56,6 +59,7 @@ void StoreDoor::send(StoreExchange exchange) {
 
 void StoreDoor::sendOpen(Open& scope) {
   scope.bytes = 0;
+  if (scope.exchange.offers.empty()) scope.exchange.once.reset();
   send(std::exchange(scope.exchange, {}));
 }
 
@@ -64,6 +68,16 @@ StoreDoor::Scope::Scope(StoreDoor* door) : door_(door) {
   Open& scope = open();
   scope.door = door_;
   ++scope.depth;
+}
+
+StoreDoor::Scope::Scope(StoreDoor* door, OnceOnly once) : Scope(door) {
+  if (door_ == nullptr) return;
+  KANTE_ASSERT(open().depth == 1);
+  open().exchange.once = std::move(once);
+}
+
+void StoreDoor::Scope::forgetOnce() {
+  if (door_ != nullptr) open().exchange.once.reset();
 }
 
 StoreDoor::Scope::~Scope() {
@@ -132,9 +146,10 @@ void StoreDoor::flush() {
 
 bool StoreDoor::pass(StoreExchange& exchange) {
   // Full queues refuse now what they would have refused then.
-  std::erase_if(exchange.offers, [](StoreExchange::Offered& offered) {
+  std::erase_if(exchange.offers, [&exchange](StoreExchange::Offered& offered) {
     if (!offered.queue->refuses()) return false;
     refuse(offered, CommitResult::kFull);
+    exchange.once.reset();
     return true;
   });
   return exchange.empty() || store_.exchange(exchange) == Offer::kTaken;

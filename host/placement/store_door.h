@@ -40,11 +40,15 @@ class StoreDoor : public std::enable_shared_from_this<StoreDoor> {
   class Scope {
    public:
     explicit Scope(StoreDoor* door);
+    // What is offered in it is taken once, all together.  Not inside another one.
+    Scope(StoreDoor* door, OnceOnly once);
     ~Scope();
     Scope(const Scope&) = delete;
     Scope& operator=(const Scope&) = delete;
     // Between two callbacks: sends what has gathered, if that is much.
     void cut();
+    // It may come again: nothing was offered, or not all of it.
+    void forgetOnce();
 
    private:
     StoreDoor* const door_;

@@ -17,6 +17,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -193,6 +194,18 @@ struct InspectedMessage {
 
 class DurableQueue;
 
+// What one sender numbered, to be taken once however often it comes.  The numbers that were taken
+// are a row of the key-value areas; another series, as the epoch of the sender's store is, begins
+// anew.
+struct OnceOnly {
+  std::string area;
+  std::string key;
+  std::string series;  // Without a space.
+  std::uint64_t number = 0;
+  // One more for each that had been taken already.  Shared with whoever shows it; may be null.
+  std::shared_ptr<std::atomic<std::uint64_t>> repeated = nullptr;
+};
+
 // What a consumer made of messages and which ones it is done with: committed in one transaction, so
 // that a crash leaves both or neither.  An offer that a full queue refuses does not hold the others
 // up; where nothing can be written, what it was done with comes again.
@@ -208,7 +221,10 @@ struct StoreExchange {
   };
   std::vector<Offered> offers;
   std::vector<Done> done;
-  bool empty() const { return offers.empty() && done.empty(); }
+  // Of all offers together.  Taken before: they are told that they are committed and nothing is
+  // written.  It counts as taken when every one of them was.
+  std::optional<OnceOnly> once;
+  bool empty() const { return offers.empty() && done.empty() && !once; }
 };
 
 class DurableQueue {

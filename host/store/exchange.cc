@@ -1,4 +1,5 @@
 // Offers and acknowledgements that stand or fall together.
+#include "host/store/number_runs.h"
 #include "host/store/store_core.h"
 
 namespace kante {
@@ -23,6 +24,44 @@ StoreCore::Operation acknowledgement(StoreCore& core, std::vector<StoreExchange:
 
 }  // namespace
 
+// Asks before the offers whether the number was taken, and notes after them that it is.
+struct StoreCore::Once {
+  OnceOnly what;
+  NumberRuns runs;
+  bool known = false;
+  bool missed = false;  // An offer was not taken, or there is no place for the number.
+
+  void ask(AreaTable& areas, Transaction& txn) {
+    known = missed = false;
+    runs = {};
+    const auto row = areas.get(txn, what.area, what.key);
+    // A row that rotted says nothing: then something may come twice.
+    if (!row || !*row) return;
+    const std::string_view text = **row;
+    const auto space = text.find(' ');
+    if (text.substr(0, space) != what.series || space == std::string_view::npos) return;
+    runs = NumberRuns::parse(text.substr(space + 1));
+    known = runs.contains(what.number);
+    missed = !known && !runs.add(what.number);
+  }
+  void note(AreaTable& areas, Transaction& txn) {
+    if (known || missed || txn.failed()) return;
+    (void)runs.add(what.number);
+    areas.put(txn, what.area, what.key, what.series + " " + runs.text());
+  }
+};
+
+CommitResult StoreCore::append(Transaction& txn, Request& request, Appends appends,
+                               StoreTime time) {
+  Once* const once = request.once.get();
+  if (once != nullptr && once->known) return CommitResult::kCommitted;
+  CommitResult result = CommitResult::kFull;
+  if (appends == Appends::kTake && (once == nullptr || !once->missed))
+    result = queues_->append(txn, state(*request.queue), request.entry, time);
+  if (once != nullptr && result != CommitResult::kCommitted) once->missed = true;
+  return result;
+}
+
 Offer StoreCore::exchange(StoreExchange& exchange) {
   std::uint64_t bytes = 0;
   for (const StoreExchange::Offered& offered : exchange.offers)
@@ -39,20 +78,38 @@ Offer StoreCore::exchange(StoreExchange& exchange) {
     }
     waiting_messages_ += exchange.offers.size();
     waiting_bytes_ += bytes;
+    std::shared_ptr<Once> once;  // Shared by its requests, which go together.
+    if (exchange.once) {
+      once = std::make_shared<Once>(std::move(*exchange.once));
+      Operation ask;
+      ask.apply = [this, once](Transaction& txn) { once->ask(*areas_, txn); };
+      Request& request = mailbox_.emplace_back();
+      request.joined = true;
+      request.operation = std::make_unique<Operation>(std::move(ask));
+    }
     for (StoreExchange::Offered& offered : exchange.offers) {
       Request& request = mailbox_.emplace_back();
       request.queue = offered.queue;
       request.sink = offered.sink;
       request.bytes = offered.entry.message.bytes();
       request.joined = true;
+      request.once = once;
       request.entry = std::move(offered.entry);
     }
-    if (exchange.done.empty()) {
-      if (!exchange.offers.empty()) mailbox_.back().joined = false;
-    } else {
+    if (once) {
+      Operation note;
+      note.apply = [this, once](Transaction& txn) { once->note(*areas_, txn); };
+      note.done = [once](const Status& status) {
+        if (status && once->known && once->what.repeated) once->what.repeated->fetch_add(1);
+      };
+      Request& request = mailbox_.emplace_back();
+      request.joined = true;
+      request.operation = std::make_unique<Operation>(std::move(note));
+    }
+    if (!exchange.done.empty())
       mailbox_.emplace_back().operation =
           std::make_unique<Operation>(acknowledgement(*this, std::move(exchange.done)));
-    }
+    if (!mailbox_.empty()) mailbox_.back().joined = false;
     wake = std::exchange(sleeping_, false);
   }
   exchange = {};

@@ -427,10 +427,8 @@ int StoreCore::tryGroup(std::span<Request> group, Appends appends) {
     if (txn.failed()) break;
     if (request.queue == nullptr) {
       if (request.operation->apply) request.operation->apply(txn);
-    } else if (appends == Appends::kRefuse) {
-      request.result = CommitResult::kFull;
     } else {
-      request.result = queues_->append(txn, state(*request.queue), request.entry, time);
+      request.result = append(txn, request, appends, time);
     }
   }
   if (closing_ && !txn.failed()) writeRoot(txn);

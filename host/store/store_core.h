@@ -67,6 +67,7 @@ class StoreCore {
   KeyValue& keyValue() { return key_value_; }
 
  private:
+  struct Once;
   struct Request {
     DurableQueue* queue = nullptr;  // An offer when set, else an operation.
     CommitSink* sink = nullptr;
@@ -76,6 +77,7 @@ class StoreCore {
     bool joined = false;  // In one transaction with the next one.
     Entry entry;
     std::unique_ptr<Operation> operation;
+    std::shared_ptr<Once> once = nullptr;  // Shared with the others of its exchange.
   };
   enum class Appends { kTake, kRefuse };
   static constexpr std::int64_t kRetryNs = 1'000'000'000;
@@ -95,6 +97,7 @@ class StoreCore {
   void work(std::span<Request> requests);
   void runGroup(std::span<Request> group);
   int tryGroup(std::span<Request> group, Appends appends);
+  CommitResult append(Transaction& txn, Request& request, Appends appends, StoreTime time);
   void fulfilTakes(Transaction& txn);
   void succeeded(std::span<Request> group);
   void failed(std::span<Request> group, int rc);
