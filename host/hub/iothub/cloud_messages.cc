@@ -144,8 +144,9 @@ void CloudMessages::release(const std::string& device) {
 void CloudMessages::cancelTake(const std::string& device) {
   Box& box = *boxes_.at(device);
   box.cancelling = true;
-  box.queue->cancelTake([this, alive = alive_, device] {
-    boost::asio::post(control_, [alive, device] {
+  // On the store's thread, which may end after this.
+  box.queue->cancelTake([&control = control_, alive = alive_, device] {
+    boost::asio::post(control, [alive, device] {
       if (*alive != nullptr) (*alive)->cancelled(device);
     });
   });
@@ -175,16 +176,17 @@ void CloudMessages::send(const std::string& device, const DeviceMessage& message
   entry.message = std::move(*made);
   entry.hop = {&source_, stamp_.now_ns, 1};
   if (message.expiry_ns == 0) entry.ttl_ns = std::int64_t{kTtlS} * 1'000'000'000;
-  auto* ticket = new SendTicket([this, alive = alive_, device, done](CommitResult result) {
-    boost::asio::post(control_, [alive, device, done, result] {
-      if (*alive == nullptr) return;
-      CloudMessages& self = **alive;
-      --self.boxes_.at(device)->sending;
-      self.take(device);
-      self.release(device);
-      done(statusOf(device, result));
-    });
-  });
+  auto* ticket =
+      new SendTicket([&control = control_, alive = alive_, device, done](CommitResult result) {
+        boost::asio::post(control, [alive, device, done, result] {
+          if (*alive == nullptr) return;
+          CloudMessages& self = **alive;
+          --self.boxes_.at(device)->sending;
+          self.take(device);
+          self.release(device);
+          done(statusOf(device, result));
+        });
+      });
   ++(*box)->sending;
   const Offer offered = (*box)->queue->offer(entry, ticket);
   if (offered == Offer::kTaken) return;
@@ -223,11 +225,11 @@ void CloudMessages::take(const std::string& device) {
   TakeRequest request;
   request.messages_max = box.receivers.empty() ? kWindow : 1;
   request.handing = Handing::kRemembered;
-  box.queue->take(request, [this, alive = alive_, device](Result<TakenBatch> batch) {
+  box.queue->take(request, [&control = control_, alive = alive_, device](Result<TakenBatch> batch) {
     if (!batch) return;  // The store has closed.
     // Shared because a task is copied about.
     auto shared = std::make_shared<TakenBatch>(std::move(*batch));
-    boost::asio::post(control_, [alive, device, shared] {
+    boost::asio::post(control, [alive, device, shared] {
       if (*alive != nullptr) (*alive)->taken(device, shared);
     });
   });
@@ -319,11 +321,12 @@ void CloudMessages::receive(const std::string& device, DeviceApi::Received recei
   }
   // Asked behind all that was acknowledged, so that nobody waits for what is gone.
   ++(*box)->looking;
-  (*box)->queue->stats([this, alive = alive_, device, received](const QueueStats& stats) {
-    boost::asio::post(control_, [alive, device, received, there = stats.messages] {
-      if (*alive != nullptr) (*alive)->looked(device, there, received);
-    });
-  });
+  (*box)->queue->stats(
+      [&control = control_, alive = alive_, device, received](const QueueStats& stats) {
+        boost::asio::post(control, [alive, device, received, there = stats.messages] {
+          if (*alive != nullptr) (*alive)->looked(device, there, received);
+        });
+      });
 }
 
 void CloudMessages::looked(const std::string& device, std::uint64_t there,
