@@ -55,6 +55,7 @@ json::object toJson(const PrincipalName& principal, const Identity& identity,
                    {"default_grants", json::array(defaults.begin(), defaults.end())},
                    {"created", timeJson(identity.created_s * 1'000'000'000)},
                    {"updated", timeJson(identity.updated_s * 1'000'000'000)}};
+  if (!identity.parent.empty()) out["parent"] = "gateway/" + identity.parent;
   if (secrets == Secrets::kHidden) return out;
   const Secret& key = identity.verifier.primary;
   const bool is_sas = identity.verifier.kind == Verifier::Kind::kSas;
@@ -202,7 +203,7 @@ class DeviceApi {
   // The principal that is to be shown when it is on disk.
   Result<PrincipalName> add(const HttpRequest& request) {
     KANTE_TRY(body, bodyOf(request));
-    KANTE_CHECK(onlyKnown(body, std::array{"id", "authentication", "grants", "status"}));
+    KANTE_CHECK(onlyKnown(body, std::array{"id", "authentication", "grants", "status", "parent"}));
     KANTE_TRY(id, textIn(body, "id"));
     auto principal = PrincipalName::parse(id);
     if (!principal) return within("/id", principal.error());
@@ -221,6 +222,13 @@ class DeviceApi {
     if (body.contains("status")) {
       KANTE_TRY(state, readState(body));
       registration.state = state;
+    }
+    KANTE_TRY(parent, textIn(body, "parent"));
+    if (!parent.empty()) {
+      const auto gateway = PrincipalName::parse(parent);
+      if (!gateway || gateway->kind() != PrincipalName::Kind::kGateway)
+        return fail(Errc::kInvalid, "/parent: is gateway/ID");
+      registration.parent = gateway->id();
     }
     KANTE_CHECK(parts_.registry.add(*principal, registration));
     audit("device added", *principal, request);
@@ -297,14 +305,18 @@ class DeviceApi {
   void settled(const ExchangePtr& exchange, const Result<PrincipalName>& changed, unsigned status,
                Secrets secrets) {
     if (!changed) return exchange->respond(errorReply(changed.error()));
-    parts_.registry.sync([this, exchange, principal = *changed, status,
-                          secrets](const Status& synced) {
-      if (!synced) return exchange->respond(errorReply(within(principal.name(), synced.error())));
-      const Identity* identity = parts_.registry.find(principal);
-      if (identity == nullptr)
-        return exchange->respond(jsonReply(json::object{{"removed", principal.name()}}));
-      exchange->respond(jsonReply(toJson(principal, *identity, parts_.hostname, secrets), status));
-    });
+    parts_.registry.sync(
+        [this, exchange, principal = *changed, status, secrets](const Status& synced) {
+          if (!synced)
+            return exchange->respond(errorReply(within(principal.name(), synced.error())));
+          const Identity* identity = parts_.registry.find(principal);
+          if (identity == nullptr)
+            return exchange->respond(jsonReply(json::object{{"removed", principal.name()}}));
+          json::object out = toJson(principal, *identity, parts_.hostname, secrets);
+          if (principal.kind() == PrincipalName::Kind::kGateway && secrets == Secrets::kShown)
+            out["url"] = textOrNull(parts_.url);
+          exchange->respond(jsonReply(out, status));
+        });
   }
 
  private:

@@ -47,6 +47,21 @@ std::string listed(const json::value& texts) {
   return out.empty() ? "none" : out;
 }
 
+// What the gateway below writes into its configuration; the key goes into a file of its own.
+void printUplink(const json::value& device) {
+  const std::string url = textOf(device, "url");
+  const bool by_key = textOf(member(device, "authentication"), "type") == "sas";
+  std::fprintf(stderr, "\n# gateway.toml of %s%s\n[uplink]\nkind = \"kante\"\nurl = \"%s\"\n",
+               textOf(device, "principal").substr(8).c_str(),
+               by_key ? "; the key above is the only line of password_file" : "",
+               url.empty() ? "mqtts://HOST:8883" : url.c_str());
+  if (!url.starts_with("mqtt://"))
+    std::fputs("ca = \"/etc/kante/parent-ca.pem\"  # kante identity show --ca, here\n", stderr);
+  std::fputs(by_key ? "password_file = \"/etc/kante/uplink.key\"\n"
+                    : "cert = \"/etc/kante/uplink.pem\"\nkey = \"/etc/kante/uplink.key\"\n",
+             stderr);
+}
+
 // The one line that a script wants goes to stdout, the rest to people.
 void printCredentials(const json::value& device) {
   const json::value& authentication = member(device, "authentication");
@@ -59,6 +74,7 @@ void printCredentials(const json::value& device) {
   }
   std::fprintf(stderr, "%s %s, grants: %s\n", textOf(device, "principal").c_str(),
                textOf(device, "status").c_str(), listed(member(device, "grants")).c_str());
+  if (textOf(device, "principal").starts_with("gateway/")) printUplink(device);
 }
 
 void printDevice(const json::value& device) {
@@ -73,6 +89,7 @@ void printDevice(const json::value& device) {
   line("primary", textOf(keys, "primaryKey") + textOf(thumbprints, "primaryThumbprint"));
   line("secondary", textOf(keys, "secondaryKey") + textOf(thumbprints, "secondaryThumbprint"));
   line("connection", textOf(device, "connection_string"));
+  line("parent", textOf(device, "parent"));
   line("grants", listed(member(device, "grants")));
   line("generation", textOf(device, "generationId"));
   line("created", textOf(device, "created"));
@@ -82,8 +99,8 @@ void printDevice(const json::value& device) {
 struct AddOptions {
   std::string id;
   bool sas = false, ca = false, disabled = false, no_default = false;
-  std::string x509, x509_secondary, key, secondary_key;
-  std::vector<std::string> grants;
+  std::string x509, x509_secondary, key, secondary_key, parent;
+  std::vector<std::string> grants, on_behalf;
 };
 
 // A thumbprint as it is, or that of the first certificate of a PEM file.
@@ -129,11 +146,13 @@ Result<int> addDevice(const HostOptions& options, const AddOptions& what) {
   if (!what.no_default) grants.emplace_back("default");
   for (const std::string& grant : what.grants)
     if (grant != "default" || what.no_default) grants.emplace_back(grant);
+  for (const std::string& other : what.on_behalf) grants.emplace_back("on-behalf:" + other);
   KANTE_TRY(authentication, authenticationOf(what));
-  const json::object body{{"id", what.id},
-                          {"authentication", std::move(authentication)},
-                          {"grants", std::move(grants)},
-                          {"status", what.disabled ? "disabled" : "enabled"}};
+  json::object body{{"id", what.id},
+                    {"authentication", std::move(authentication)},
+                    {"grants", std::move(grants)},
+                    {"status", what.disabled ? "disabled" : "enabled"}};
+  if (!what.parent.empty()) body["parent"] = what.parent;
   KANTE_TRY(client, options.connect());
   KANTE_TRY(reply, client.send("POST", "/v1/devices", json::serialize(body)));
   return shown(options, reply, printCredentials);
@@ -253,6 +272,10 @@ void addAdd(CLI::App& device, Context& context) {
   add->add_option("--grant", what->grants,
                   "publish:FILTER, subscribe:FILTER, method:PRINCIPAL/NAME, twin:PRINCIPAL, "
                   "besides the default; {id} is its own");
+  add->add_option("--on-behalf", what->on_behalf,
+                  "Of a gateway: whom it speaks for, as 'device/*' and 'gateway/*'");
+  add->add_option("--parent", what->parent,
+                  "Of a device: the gateway/ID that it is behind, and no other");
   add->add_flag("--no-default-grants", what->no_default, "Only what --grant says");
   add->add_flag("--disabled", what->disabled, "Let nobody in by it yet");
 }

@@ -44,6 +44,21 @@ const char* saying(Registry::What what) {
   return "";
 }
 
+// What a gateway below connects to.
+std::string parentUrl(const Config& config) {
+  const auto at = [](const char* scheme, const std::string& host,
+                     const std::vector<std::string>& listen) -> std::string {
+    const auto first = parseEndpoint(listen.front());
+    return first ? scheme + host + ":" + std::to_string(first->port) : std::string();
+  };
+  const HubMqttConfig& mqtt = config.hub.mqtt;
+  if (config.set_at.contains("hub.mqtt.tls_listen") && !mqtt.tls_listen.empty())
+    return at("mqtts://", config.hub.hostname, mqtt.tls_listen);
+  if (config.set_at.contains("hub.mqtt.listen") && !mqtt.listen.empty())
+    return at("mqtt://", "127.0.0.1", mqtt.listen);
+  return {};
+}
+
 }  // namespace
 
 GatewayIdentity::GatewayIdentity(const Config& config, Parts parts, Seal seal)
@@ -146,7 +161,8 @@ Result<IdentityView> GatewayIdentity::view() {
 }
 
 void GatewayIdentity::addEndpoints(Router& router) {
-  addDeviceEndpoints(router, {*registry_, parts_.clock, parts_.log, config_.hub.hostname});
+  addDeviceEndpoints(
+      router, {*registry_, parts_.clock, parts_.log, config_.hub.hostname, parentUrl(config_)});
   addIdentityEndpoint(router, [this] { return view(); });
 }
 

@@ -20,8 +20,25 @@ constexpr std::string_view kDevice[] = {"publish:devices/{id}/#", "subscribe:dev
 constexpr std::string_view kDeviceModule[] = {
     "publish:devices/{id}/modules/{module}/#", "subscribe:devices/{id}/modules/{module}/#",
     "publish:$iothub/#", "subscribe:$iothub/#", "twin:device/{id}/module/{module}"};
-constexpr std::string_view kGateway[] = {"publish:kante/v1/{id}/#", "subscribe:kante/v1/{id}/#",
-                                         "on-behalf:device/*"};
+// What it says to the gateway above it, and hears of it.
+constexpr std::string_view kGateway[] = {"publish:kante/v1/{id}/telemetry/#",
+                                         "publish:kante/v1/{id}/state",
+                                         "publish:kante/v1/{id}/lost",
+                                         "publish:kante/v1/{id}/deployment/reported",
+                                         "publish:kante/v1/{id}/twin/+/reported",
+                                         "publish:kante/v1/{id}/twin/+/+/reported",
+                                         "publish:kante/v1/{id}/twin/+/+/+/+/reported",
+                                         "publish:kante/v1/{id}/methods/response/+",
+                                         "publish:kante/v1/{id}/c2d/response/+",
+                                         "subscribe:kante/v1/{id}/deployment/set",
+                                         "subscribe:kante/v1/{id}/deployment/layer/+",
+                                         "subscribe:kante/v1/{id}/deployment/patch",
+                                         "subscribe:kante/v1/{id}/twin/+/desired",
+                                         "subscribe:kante/v1/{id}/twin/+/+/desired",
+                                         "subscribe:kante/v1/{id}/twin/+/+/+/+/desired",
+                                         "subscribe:kante/v1/{id}/methods/+/+/+/+",
+                                         "subscribe:kante/v1/{id}/methods/+/+/+/+/+/+",
+                                         "subscribe:kante/v1/{id}/c2d/+/+/+"};
 
 std::span<const std::string_view> defaultsOf(PrincipalName::Kind kind) {
   switch (kind) {
@@ -32,10 +49,10 @@ std::span<const std::string_view> defaultsOf(PrincipalName::Kind kind) {
   return {};
 }
 
-// The device of "device/ID/module/NAME", else nothing.
-std::string_view deviceOf(std::string_view principal) {
-  if (!principal.starts_with("device/")) return {};
-  const auto end = principal.find('/', std::string_view("device/").size());
+// The device of "device/ID/module/NAME", the gateway of "gateway/ID/module/NAME", else nothing.
+std::string_view ownerOf(std::string_view principal) {
+  if (!principal.starts_with("device/") && !principal.starts_with("gateway/")) return {};
+  const auto end = principal.find('/', principal.find('/') + 1);
   return end == std::string_view::npos ? std::string_view() : principal.substr(0, end);
 }
 
@@ -113,9 +130,9 @@ Result<GrantsPtr> Grants::compile(PrincipalName::Kind kind, const std::vector<st
 bool Grants::allows(const Grant& grant, std::string_view subject, const Caller& caller) const {
   if (grant.action == Action::kSubscribe) return grant.pattern.covers(subject, caller);
   if (grant.pattern.matches(subject, caller)) return true;
-  const std::string_view device =
-      grant.action == Action::kOnBehalf ? deviceOf(subject) : std::string_view();
-  return !device.empty() && grant.pattern.matches(device, caller);
+  const std::string_view owner =
+      grant.action == Action::kOnBehalf ? ownerOf(subject) : std::string_view();
+  return !owner.empty() && grant.pattern.matches(owner, caller);
 }
 
 const Grants::Grant* Grants::deciding(Action action, std::string_view subject,

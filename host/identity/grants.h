@@ -41,7 +41,7 @@ class Grants {
   bool maySubscribe(std::string_view filter, const Caller& caller) const;
   bool mayCall(std::string_view principal, std::string_view method, const Caller& caller) const;
   bool mayUseTwin(std::string_view principal, const Caller& caller) const;
-  // Who may act for a device may act for its modules.
+  // Who may act for a device, or a gateway, may act for its modules.
   bool mayActFor(std::string_view principal, const Caller& caller) const;
 
   struct Explanation {

@@ -111,13 +111,15 @@ std::string encodeIdentity(const std::string& principal, const Identity& identit
                            const Seal& seal) {
   json::array grants;
   for (const std::string& grant : identity.grants->texts()) grants.emplace_back(grant);
-  return writeJson(json::object{{"state", name(identity.state)},
-                                {"auth", name(identity.verifier.kind)},
-                                {"sealed", toBase64(seal.seal(join(identity.verifier), principal))},
-                                {"generation", identity.generation},
-                                {"created", identity.created_s},
-                                {"updated", identity.updated_s},
-                                {"grants", std::move(grants)}});
+  json::object out{{"state", name(identity.state)},
+                   {"auth", name(identity.verifier.kind)},
+                   {"sealed", toBase64(seal.seal(join(identity.verifier), principal))},
+                   {"generation", identity.generation},
+                   {"created", identity.created_s},
+                   {"updated", identity.updated_s},
+                   {"grants", std::move(grants)}};
+  if (!identity.parent.empty()) out["parent"] = identity.parent;
+  return writeJson(out);
 }
 
 Result<DecodedIdentity> decodeIdentity(const std::string& principal, const std::string& record,
@@ -136,6 +138,7 @@ Result<DecodedIdentity> decodeIdentity(const std::string& principal, const std::
   if (!numberIn(object, "generation", identity.generation)) return broken("generation");
   if (!numberIn(object, "created", identity.created_s)) return broken("created");
   if (!numberIn(object, "updated", identity.updated_s)) return broken("updated");
+  identity.parent = textIn(object, "parent");
   const json::value* grants = object.if_contains("grants");
   if (grants == nullptr || !grants->is_array()) return broken("grants");
   for (const json::value& grant : grants->get_array()) {

@@ -39,6 +39,7 @@ struct Identity {
   enum class State : std::uint8_t { kEnabled, kDisabled };
   State state = State::kEnabled;
   Verifier verifier;
+  std::string parent = {};       // The gateway that it is behind for good; empty: any, or none.
   GrantsPtr grants;              // Shared with all who have the same, and with sessions.
   std::uint64_t generation = 0;  // Another one for each registration under the same name.
   std::uint32_t epoch = 0;       // Rises when its sessions are to end; of this life only.

@@ -212,6 +212,10 @@ hub::Admission RegisteredAccess::verify(const hub::RequestCredentials& credentia
 hub::Admission RegisteredAccess::admit(const PrincipalName& principal, const Registry::Found& found,
                                        const Verdict& verdict, Reason reason, Way way) const {
   const std::string who = principal.name();
+  if (principal.kind() == Kind::kGateway && principal.id() == gateway_id_)
+    return refuse(who, Refusal::kName,
+                  "it has this gateway's own id, so it is this one or goes by a name that is taken",
+                  reason);
   if (!found.identity)
     return refuse(who, Refusal::kUnknown, "it is not registered; kante device add does that",
                   reason);

@@ -149,13 +149,27 @@ Status Registry::roomFor(const PrincipalName& principal) const {
   return {};
 }
 
+Status Registry::checkParent(const PrincipalName& principal, const std::string& parent) const {
+  if (parent.empty()) return {};
+  if (principal.kind() != PrincipalName::Kind::kDevice)
+    return fail(Errc::kInvalid, principal.name() +
+                                    " has no parent: a device has one, its modules "
+                                    "are where it is");
+  KANTE_TRY(gateway, PrincipalName::gateway(parent));
+  if (find(gateway) != nullptr) return {};
+  return fail(Errc::kNotFound,
+              gateway.name() + " is not registered; add the gateway before what is behind it");
+}
+
 Status Registry::add(const PrincipalName& principal, const Registration& registration) {
   KANTE_CHECK(roomFor(principal));
   KANTE_CHECK(registration.verifier.check());
+  KANTE_CHECK(checkParent(principal, registration.parent));
   KANTE_TRY(grants, grantsOf(principal.kind(), registration.grants));
   Identity identity;
   identity.state = registration.state;
   identity.verifier = registration.verifier;
+  identity.parent = registration.parent;
   identity.grants = grants;
   identity.generation = newGeneration();
   identity.created_s = identity.updated_s = nowS();

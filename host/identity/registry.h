@@ -62,8 +62,10 @@ class Registry {
     Verifier verifier;
     std::vector<std::string> grants = {"default"};
     Identity::State state = Identity::State::kEnabled;
+    std::string parent = {};  // The id of a gateway, of a device that is behind it for good.
   };
-  // kConflict: it is there already.  kNotFound: a module of a device that is not.
+  // kConflict: it is there already.  kNotFound: a module of a device that is not, or a parent that
+  // is not.
   Status add(const PrincipalName& principal, const Registration& registration);
   // A device's modules go with it.
   Status remove(const PrincipalName& principal);
@@ -107,6 +109,7 @@ class Registry {
   Result<GrantsPtr> grantsOf(PrincipalName::Kind kind, const std::vector<std::string>& texts);
   Result<Identity*> known(const PrincipalName& principal);
   Status roomFor(const PrincipalName& principal) const;
+  Status checkParent(const PrincipalName& principal, const std::string& parent) const;
   Status change(const PrincipalName& principal, Identity& current, Identity next, What what,
                 Sessions sessions);
   std::vector<PrincipalName> modulesOf(const PrincipalName& device) const;

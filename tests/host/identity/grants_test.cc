@@ -86,15 +86,40 @@ TEST(GrantsTest, AModuleOfADeviceHasItsOwn) {
   EXPECT_FALSE(grants->mayUseTwin("device/car-7", module));
 }
 
-TEST(GrantsTest, AGatewaySpeaksForDevicesAndTheirModules) {
+TEST(GrantsTest, AGatewayUsesItsOwnTopicsInTheirDirections) {
   const GrantsPtr grants = grantsOf({"default"}, PrincipalName::Kind::kGateway);
   const Caller plant{"plant"};
-  EXPECT_TRUE(grants->mayPublish("kante/v1/plant/telemetry/device/a", plant));
-  EXPECT_FALSE(grants->mayPublish("kante/v1/other/telemetry/device/a", plant));
+  const std::string own = "kante/v1/plant/";
+  for (const char* up : {"telemetry/device/a", "state", "lost", "twin/gateway/reported",
+                         "twin/device/a/reported", "twin/device/a/module/m/reported",
+                         "methods/response/r", "c2d/response/m", "deployment/reported"}) {
+    EXPECT_TRUE(grants->mayPublish(own + up, plant)) << up;
+    EXPECT_FALSE(grants->maySubscribe(own + up, plant)) << up;
+    EXPECT_FALSE(grants->mayPublish(std::string("kante/v1/other/") + up, plant)) << up;
+  }
+  for (const char* down : {"twin/+/desired", "twin/+/+/desired", "twin/+/+/+/+/desired",
+                           "methods/+/+/+/+", "methods/+/+/+/+/+/+", "c2d/+/+/+", "deployment/set",
+                           "deployment/layer/+", "deployment/patch"}) {
+    EXPECT_TRUE(grants->maySubscribe(own + down, plant)) << down;
+    EXPECT_FALSE(grants->maySubscribe(std::string("kante/v1/other/") + down, plant)) << down;
+  }
+  EXPECT_FALSE(grants->mayPublish(own + "twin/device/a/desired", plant));
+  EXPECT_FALSE(grants->mayPublish(own + "methods/device/a/reset/r", plant));
+  EXPECT_FALSE(grants->mayActFor("device/a", plant)) << "that is granted by name";
+}
+
+TEST(GrantsTest, AGatewaySpeaksForDevicesAndTheirModules) {
+  const GrantsPtr grants =
+      grantsOf({"default", "on-behalf:device/*"}, PrincipalName::Kind::kGateway);
+  const Caller plant{"plant"};
   EXPECT_TRUE(grants->mayActFor("device/a", plant));
   EXPECT_TRUE(grants->mayActFor("device/a/module/m", plant));
   EXPECT_FALSE(grants->mayActFor("module/filter", plant));
   EXPECT_FALSE(grants->mayActFor("gateway/other", plant));
+  const GrantsPtr middle = grantsOf({"on-behalf:gateway/*"}, PrincipalName::Kind::kGateway);
+  EXPECT_TRUE(middle->mayActFor("gateway/other", plant));
+  EXPECT_TRUE(middle->mayActFor("gateway/other/module/m", plant));
+  EXPECT_FALSE(middle->mayActFor("device/a", plant));
   EXPECT_FALSE(grantsOf({"on-behalf:device/b"})->mayActFor("device/a/module/m", plant));
 }
 

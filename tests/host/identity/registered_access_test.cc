@@ -104,6 +104,18 @@ TEST_F(RegisteredAccessTest, AModuleComesInByItsOwnTokenOrItsDevices) {
   EXPECT_EQ(refusal(connect(kIot, token("car-7/module/m", own))), "audience");
 }
 
+TEST_F(RegisteredAccessTest, AGatewayIsNotBelowItself) {
+  ASSERT_TRUE(registry->add(*PrincipalName::parse("gateway/edge-1"), {Verifier::randomKeys()}));
+  RegisteredAccess own(*registry, time.trusted, {"edge-1.local"}, "edge-1");
+  hub::Peer here;
+  here.loopback = true;
+  const std::string key =
+      toBase64(registry->find(*PrincipalName::parse("gateway/edge-1"))->verifier.primary.view());
+  const auto in = own.authenticate({here, "c", "gateway/edge-1", key});
+  EXPECT_EQ(in.principal, nullptr);
+  EXPECT_NE(in.why.find("this gateway's own id"), std::string::npos) << in.why;
+}
+
 TEST_F(RegisteredAccessTest, NobodySpeaksAsAnother) {
   const std::string resource = "edge-1.local/devices/car-7";
   EXPECT_EQ(refusal(connect(kIot, token("car-8", resource))), "signature");

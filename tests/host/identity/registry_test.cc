@@ -55,6 +55,22 @@ TEST_F(RegistryTest, KnowsWhatWasAddedAlsoAfterAStart) {
   EXPECT_EQ(registry->find(named("gateway/car-7")), nullptr);
 }
 
+TEST_F(RegistryTest, ADeviceMayBeBehindAGatewayForGood) {
+  const auto behind = [&](std::string_view who, std::string parent) {
+    Registry::Registration what{Verifier::randomKeys()};
+    what.parent = std::move(parent);
+    return registry->add(named(who), what);
+  };
+  EXPECT_EQ(behind("car-7", "plant").error().code, Errc::kNotFound);
+  ASSERT_TRUE(add("gateway/plant"));
+  ASSERT_TRUE(behind("car-7", "plant"));
+  EXPECT_EQ(behind("car-7/module/m", "plant").error().code, Errc::kInvalid);
+  EXPECT_EQ(behind("gateway/other", "plant").error().code, Errc::kInvalid);
+  open();
+  EXPECT_EQ(at("car-7").parent, "plant");
+  EXPECT_EQ(at("gateway/plant").parent, "");
+}
+
 TEST_F(RegistryTest, NoKeyIsOnDiskAsItIs) {
   ASSERT_TRUE(add("car-7"));
   const std::string key(at("car-7").verifier.primary.view());
