@@ -13,6 +13,7 @@
 #include "host/base/events.h"
 #include "host/base/trusted_clock.h"
 #include "host/bundle/distrust.h"
+#include "host/hub/gateways/children.h"
 #include "host/hub/iothub/contract.h"
 #include "host/hub/mqtt/broker.h"
 #include "host/identity/registered_access.h"
@@ -264,6 +265,20 @@ json::object uplinkJson(const StatusParts& parts) {
 }
 
 // Null: no device is served.
+// The gateways below this one.
+json::array gatewaysJson(const StatusParts& parts) {
+  json::array out;
+  if (parts.children == nullptr) return out;
+  for (const hub::ChildStatus& one : parts.children->status())
+    out.push_back({{"id", one.id},
+                   {"state", one.connected ? "connected" : "disconnected"},
+                   {"version", textOrNull(one.version)},
+                   {"last_seen", timeJson(one.last_seen_ns)},
+                   {"lost", one.lost},
+                   {"devices", one.devices}});
+  return out;
+}
+
 json::value hubJson(const StatusParts& parts) {
   if (parts.broker == nullptr) return nullptr;
   const hub::BrokerStatus hub = parts.broker->status();
@@ -400,6 +415,7 @@ json::object statusJson(const StatusParts& parts) {
           {"uplink", uplinkJson(parts)},
           {"store", storeJson(parts)},
           {"hub", hubJson(parts)},
+          {"gateways", gatewaysJson(parts)},
           {"clock", clockJson(parts)},
           {"sandbox", sandboxJson(parts)},
           {"host", parts.host == nullptr ? json::value() : json::value(hostJson(*parts.host))},
@@ -421,6 +437,7 @@ std::string metricsText(const StatusParts& parts) {
   if (parts.access != nullptr) parts.access->collect(out);
   if (parts.broker != nullptr) parts.broker->collect(out);
   if (parts.contract != nullptr) parts.contract->collect(out);
+  if (parts.children != nullptr) parts.children->collect(out);
   if (parts.uplink != nullptr) {
     parts.uplink->collect(out);
   } else {

@@ -22,6 +22,7 @@ class Uplink;
 class ApiServer;
 namespace hub {
 class Broker;
+class Children;
 class Contract;
 }  // namespace hub
 
@@ -64,6 +65,7 @@ struct StatusParts {
   const HostStatus* host = nullptr;          // Null: it cannot be updated.
   const hub::Broker* broker = nullptr;       // Null: no device is served.
   const hub::Contract* contract = nullptr;   // The same.
+  const hub::Children* children = nullptr;   // The same: of the gateways below.
   const Documents* documents = nullptr;      // Null: none is taken.
 };
 

@@ -26,12 +26,15 @@
 #include "host/cli/gateway_identity.h"
 #include "host/cli/gateway_sandbox.h"
 #include "host/cli/gateway_trust.h"
+#include "host/cli/gateway_uplink.h"
 #include "host/cli/host_lock.h"
 #include "host/cli/host_update.h"
 #include "host/cli/host_versions.h"
 #include "host/cli/later.h"
 #include "host/cli/state_watch.h"
 #include "host/cli/supervisor.h"
+#include "host/hub/device_api.h"
+#include "host/hub/gateways/children.h"
 #include "host/hub/methods.h"
 #include "host/hub/mqtt/broker.h"
 #include "host/hub/twins.h"
@@ -73,39 +76,6 @@ StoreOptions storeOptions(const Config& config, const TrustedClock& wall) {
   return out;
 }
 
-MqttUplinkOptions uplinkOptions(const Config& config) {
-  const UplinkConfig& from = config.uplink;
-  MqttUplinkOptions out;
-  out.gateway_id = config.gateway.id;
-  out.version = KANTE_VERSION;
-  out.url = from.url;
-  out.ca = from.ca;
-  out.cert = from.cert;
-  out.key = from.key;
-  out.username = from.username;
-  out.password_file = from.password_file;
-  out.topic = from.topic;
-  out.window = from.window;
-  out.backlog_per_s = from.backlog_per_s;
-  out.budget = {from.messages_per_day, from.bytes_per_day, from.meter_bytes};
-  out.at_budget = from.at_budget == AtBudget::kDropLowest ? ForwarderOptions::AtBudget::kDropLowest
-                                                          : ForwarderOptions::AtBudget::kHold;
-  out.pack.on = from.pack;
-  out.pack.bytes_max = from.pack_bytes;
-  out.pack.wait_ms = from.pack_ms;
-  out.pack.compression = from.compress == Compress::kZstd ? PackRules::Compression::kZstd
-                                                          : PackRules::Compression::kNone;
-  switch (from.protocol) {
-    case UplinkProtocol::kAuto: out.protocol = MqttProtocol::kAuto; break;
-    case UplinkProtocol::k5: out.protocol = MqttProtocol::k5; break;
-    case UplinkProtocol::k311: out.protocol = MqttProtocol::k311; break;
-  }
-  out.order = from.order == UplinkOrder::kFifo ? MqttUplinkOptions::Order::kFifo
-                                               : MqttUplinkOptions::Order::kLiveFirst;
-  out.commands = from.commands == Commands::kBroker ? CommandTrust::kBroker : CommandTrust::kSigned;
-  return out;
-}
-
 std::int64_t monotonicUs() {
   const auto now = std::chrono::steady_clock::now().time_since_epoch();
   return std::chrono::duration_cast<std::chrono::microseconds>(now).count();
@@ -140,6 +110,10 @@ struct Gateway::State {
   // A module of this gateway that comes as a client: a container.
   bool isElsewhere(const std::string& module) const {
     return identity->isRegistered("device/" + options.config.gateway.id + "/module/" + module);
+  }
+  // Registered here, or behind a gateway below.
+  bool isKnown(const std::string& principal) const {
+    return identity->isRegistered(principal) || (hub && hub->children().knows(principal));
   }
   void applyFile(std::function<void(Status)> ready);
   Agent::Handover handover();
@@ -256,7 +230,7 @@ Status Gateway::State::openModules() {
   crash_page->installHandlers();  // A sanitizer has its own.
 #endif
   door = std::make_shared<StoreDoor>(*store);
-  if (config.uplink.kind == UplinkKind::kMqtt) {
+  if (config.uplink.kind == UplinkKind::kMqtt || config.uplink.kind == UplinkKind::kKante) {
     MqttUplink::Host host{
         *store,      clock,
         log,         [this](std::function<void()> work) { post(std::move(work)); },
@@ -267,6 +241,12 @@ Status Gateway::State::openModules() {
     };
     host.document = [this](ArrivedDocument document, DocumentAnswer answer) {
       documents->arrived(std::move(document), std::move(answer));
+    };
+    host.send_to = [this](const std::string& device, hub::DeviceMessage message,
+                          std::function<void(Status)> done) {
+      if (!hub || !isKnown(device))
+        return done(fail(Errc::kNotFound, "there is no device " + device));
+      hub->deviceApi().sendTo(device, std::move(message), std::move(done));
     };
     if (options.uplink_client) host.client = options.uplink_client();
     KANTE_TRY(made, MqttUplink::make(uplinkOptions(config), std::move(host)));
@@ -307,8 +287,8 @@ Status Gateway::State::openModules() {
     if (kind == "module.violation") sandbox->reportViolation(*twins, module, text);
   };
   modules = makeModuleHost(std::move(host));
-  KANTE_TRY(made, GatewayHub::make(
-                      config, {control, log, wall, *identity, *modules, *twins, *methods, *store}));
+  KANTE_TRY(made, GatewayHub::make(config, {control, log, wall, *identity, *modules, *twins,
+                                            *methods, *store, events}));
   hub = std::move(made);
   return {};
 }
@@ -381,7 +361,8 @@ Status Gateway::State::openApi() {
   status.emplace(StatusParts{config.gateway.id, clock, started_boot_ns, *modules, *agent, events,
                              store.get(), uplink.get(), api.get(), &*distrust, &wall,
                              &sandbox->status(), &identity->access(), &update->status(),
-                             hub ? &hub->broker() : nullptr, hub ? &hub->contract() : nullptr});
+                             hub ? &hub->broker() : nullptr, hub ? &hub->contract() : nullptr,
+                             hub ? &hub->children() : nullptr});
   status->documents = &documents->documents();
   addStatusEndpoints(router, *status);
   addModuleEndpoints(router, *modules, log, control);
@@ -396,12 +377,10 @@ Status Gateway::State::openApi() {
   addEventEndpoints(router, events);
   addDeploymentEndpoints(router, *agent, *bundles, documents->documents(),
                          [this] { watch->look(); });
-  addHubEndpoints(router, *twins, *methods, *modules, [this](const std::string& principal) {
-    return identity->isRegistered(principal);
-  });
-  addMessageEndpoint(
-      router, hub ? &hub->deviceApi() : nullptr,
-      [this](const std::string& principal) { return identity->isRegistered(principal); });
+  addHubEndpoints(router, *twins, *methods, *modules,
+                  [this](const std::string& principal) { return isKnown(principal); });
+  addMessageEndpoint(router, hub ? &hub->deviceApi() : nullptr,
+                     [this](const std::string& principal) { return isKnown(principal); });
   identity->addEndpoints(router);
   addQueueEndpoints(router, *store, log, control);
   addDashboard(router);

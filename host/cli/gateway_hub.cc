@@ -10,6 +10,7 @@
 #include "host/cli/gateway_identity.h"
 #include "host/config/config.h"
 #include "host/hub/anonymous_access.h"
+#include "host/hub/gateways/children.h"
 #include "host/hub/http/device_endpoints.h"
 #include "host/hub/iothub/contract.h"
 #include "host/hub/mqtt/broker.h"
@@ -95,20 +96,28 @@ Result<std::unique_ptr<GatewayHub>> GatewayHub::make(const Config& config, const
     context = std::move(made);
   }
   KANTE_TRY(shards, parts.modules.shards());
-  KANTE_TRY(routings, parts.modules.serveTopics());
   GatewayHub* self = out.get();
+  const auto deliver = [self](const hub::SessionRef& session,
+                              const hub::PublicationRef& publication) {
+    self->broker_->send(session, publication);
+  };
+  KANTE_TRY(children,
+            hub::Children::open({parts.control, parts.log, parts.events, parts.clock.clock(),
+                                 parts.twins, parts.methods, parts.store, deliver}));
+  out->children_ = std::move(children);
+  KANTE_TRY(routings, parts.modules.serveTopics(out->children_.get()));
   KANTE_TRY(contract,
             hub::Contract::open(
                 {parts.control, parts.twins, parts.methods, parts.store, parts.clock.clock(),
-                 *out->access_, config.gateway.id,
-                 [self](const hub::SessionRef& session, const hub::PublicationRef& publication) {
-                   self->broker_->send(session, publication);
-                 },
+                 *out->access_, config.gateway.id, deliver,
                  [&modules = parts.modules](const std::string& principal,
                                             hub::DeviceMessage message, hub::DeviceApi::Done done) {
                    modules.sendTelemetry(principal, std::move(message), std::move(done));
-                 }}));
+                 },
+                 out->children_.get()}));
   out->contract_ = std::move(contract);
+  out->children_->serve(&out->contract_->cloud());
+  out->pinDevices();
   out->reported_ =
       parts.twins.observeReported([&modules = parts.modules](const Twins::Change& change) {
         modules.twinChanged(change.principal, change.patch);
@@ -157,12 +166,41 @@ void GatewayHub::tickLater() {
   });
 }
 
-GatewayHub::~GatewayHub() = default;
+GatewayHub::~GatewayHub() {
+  if (children_) children_->serve(nullptr);
+}
+
+void GatewayHub::pinDevices() {
+  constexpr std::size_t kPage = 1000;
+  const Registry& registry = parts_.identity.registry();
+  for (std::string after;;) {
+    const auto page = registry.page(after, kPage);
+    for (const auto& [name, identity] : page)
+      if (!identity->parent.empty())
+        children_->whereabouts().pin(std::string(name), identity->parent);
+    if (page.size() < kPage) return;
+    after = page.back().first;
+  }
+}
+
+// What is known of gateways below and of what is behind them follows the registry.
+void GatewayHub::follow(const Registry::Change& change) {
+  const PrincipalName& who = change.principal;
+  if (change.what == Registry::What::kAdded) {
+    const Identity* identity = parts_.identity.registry().find(who);
+    if (identity != nullptr && !identity->parent.empty())
+      children_->whereabouts().pin(who.name(), identity->parent);
+  } else if (change.what == Registry::What::kRemoved) {
+    if (who.kind() == PrincipalName::Kind::kGateway) children_->forget(who.id());
+    if (who.kind() == PrincipalName::Kind::kDevice) children_->whereabouts().forget(who.name());
+  }
+}
 
 hub::DeviceApi& GatewayHub::deviceApi() { return *contract_; }
 
 Status GatewayHub::start() {
   observation_ = parts_.identity.registry().observe([this](const Registry::Change& change) {
+    follow(change);
     const std::string who = change.principal.nameAt(config_.gateway.id);
     broker_->reconsider(who, change.sessions == Registry::Sessions::kEnd ? hub::Connections::kEnd
                                                                          : hub::Connections::kKeep);

@@ -14,6 +14,7 @@
 #include "host/identity/registry.h"
 
 namespace kante {
+class EventLog;
 class Log;
 class Methods;
 class ModuleHost;
@@ -24,6 +25,7 @@ struct ServerCredential;
 }  // namespace kante
 namespace kante::hub {
 class Broker;
+class Children;
 class Contract;
 class DeviceApi;
 class DeviceEndpoints;
@@ -44,6 +46,7 @@ class GatewayHub {
     Twins& twins;
     Methods& methods;
     Store& store;
+    EventLog& events;
   };
   // Null when the configuration asks for no address; nothing listens yet.  All it is given outlives
   // it.
@@ -57,12 +60,15 @@ class GatewayHub {
   // For other protocols than MQTT, and for operators.
   hub::DeviceApi& deviceApi();
   const hub::Contract& contract() const { return *contract_; }
+  const hub::Children& children() const { return *children_; }
 
  private:
   GatewayHub(const Config& config, const Parts& parts);
   Result<std::shared_ptr<SSL_CTX>> tls(const ServerCredential& shown) const;
   Status keepCertificate();
   void tickLater();
+  void follow(const Registry::Change& change);
+  void pinDevices();
 
   const Config& config_;
   const Parts parts_;
@@ -71,6 +77,7 @@ class GatewayHub {
   boost::asio::steady_timer timer_;
   Registry::Observation observation_;
   Twins::Subscription reported_;
+  std::unique_ptr<hub::Children> children_;
   std::unique_ptr<hub::Contract> contract_;
   std::unique_ptr<hub::DeviceEndpoints> endpoints_;
   std::unique_ptr<hub::Broker> broker_;

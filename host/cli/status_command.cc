@@ -99,6 +99,15 @@ std::string headLine(const json::value& status) {
 
 namespace {
 
+std::string gatewayLine(const json::value& gateway) {
+  std::string out = fmt::format("{}, {}, {} devices", printable(textOf(gateway, "id")),
+                                paintState(textOf(gateway, "state")), textOf(gateway, "devices"));
+  if (textOf(gateway, "state") != "connected") out += ", last seen " + textOf(gateway, "last_seen");
+  if (real(gateway, "lost") != 0)
+    out += ", " + paint(Colour::kYellow, "lost " + textOf(gateway, "lost"));
+  return out;
+}
+
 std::string statusText(const json::value& status) {
   std::string out = headLine(status) + "\n";
   const std::string wrong = problemLines(status);
@@ -125,6 +134,9 @@ std::string statusText(const json::value& status) {
   line("loads", loadsLine(status));
   line("sandbox", sandboxLine(status));
   line("dropped", dropLine(status));
+  const json::value& below = member(status, "gateways");
+  for (std::size_t i = 0; below.is_array() && i < below.as_array().size(); ++i)
+    line(i == 0 ? "below" : "", gatewayLine(below.as_array()[i]));
   const json::value& modules = member(status, "modules");
   if (modules.is_array() && !modules.as_array().empty()) {
     out += "\n" + moduleTable(modules, Detail::kShort);

@@ -177,13 +177,18 @@ void readHub(ConfigReader& reader, const TomlValue* table, HubConfig& out) {
 void checkUplink(Section& section, const UplinkConfig& uplink) {
   if (uplink.cert.empty() != uplink.key.empty())
     section.fault(uplink.cert.empty() ? "cert" : "key", "cert and key are set together");
-  if (!uplink.password_file.empty() && uplink.username.empty())
+  const bool to_gateway = uplink.kind == UplinkKind::kKante;
+  if (!uplink.password_file.empty() && uplink.username.empty() && !to_gateway)
     section.fault("username", "is missing beside password_file");
   if (uplink.kind == UplinkKind::kNone) return;
   if (uplink.url.empty())
     return section.fault(
         "url", std::string("is missing; kind \"") + name(uplink.kind) + "\" connects to it");
-  if (uplink.kind != UplinkKind::kMqtt) return;
+  if (uplink.kind != UplinkKind::kMqtt && !to_gateway) return;
+  // What a gateway and the one above it have agreed upon.
+  for (const char* key : {"username", "topic", "protocol", "pack", "compress", "commands"})
+    if (to_gateway && section.has(key))
+      section.fault(key, "is settled between gateways; leave it out with kind \"kante\"");
   const auto url = parseUplinkUrl(uplink.url);
   if (!url) return section.fault("url", url.error().text);
   if (url->scheme == UplinkUrl::Scheme::kMqtt && !url->endpoint.isLoopback())

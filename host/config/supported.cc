@@ -17,8 +17,7 @@ Status supported(const Config& config) {
   const UplinkConfig& uplink = config.uplink;
   const Wish kWishes[] = {
       {"trust.roots", !config.trust.roots.empty(), "replacing trust from afar"},
-      {"uplink.kind", uplink.kind == UplinkKind::kIothub || uplink.kind == UplinkKind::kKante,
-       "this kind of uplink"},
+      {"uplink.kind", uplink.kind == UplinkKind::kIothub, "this kind of uplink"},
       {"uplink.proxy", !uplink.proxy.empty(), "an uplink through a proxy"},
   };
   for (const Wish& wish : kWishes) {

@@ -139,6 +139,11 @@ struct Methods::State : std::enable_shared_from_this<Methods::State> {
   std::uint64_t next_id = 1;
   std::uint64_t next_registration = 1;
   std::uint64_t late = 0;
+  bool elsewhereServes(const std::string& principal) const {
+    return elsewhere.serves && elsewhere.serves(principal);
+  }
+
+  Elsewhere elsewhere;
   std::string paused;    // Why; empty: it is not.
   std::string expected;  // Why somebody may come yet; empty: nobody is expected.
 };
@@ -174,6 +179,8 @@ Methods::Registration Methods::add(const std::string& principal, Handler handler
   return std::shared_ptr<Handle>(new Handle{state_, principal, registration});
 }
 
+void Methods::setElsewhere(Elsewhere elsewhere) { state_->elsewhere = std::move(elsewhere); }
+
 bool Methods::has(const std::string& principal) const {
   return state_->targets.contains(principal);
 }
@@ -197,13 +204,13 @@ void Methods::invoke(MethodRequest request, Answer answer) {
   if (const auto payload = parseJson(request.payload, kPayloadBounds); !payload)
     return refuse(kMethodBadRequest, "payload: " + payload.error().text);
   const auto target = state.targets.find(request.target);
-  if (target == state.targets.end() && !state.expected.empty())
+  const bool here = target != state.targets.end();
+  const bool missing = !here && !state.elsewhereServes(request.target);
+  if (missing && !state.expected.empty())
     return refuse(kMethodUnavailable, request.target + " is not there yet: " + state.expected);
-  if (target == state.targets.end() && request.connect_timeout.count() > 0 &&
-      state.waiting.size() < kWaitingMax)
+  if (missing && request.connect_timeout.count() > 0 && state.waiting.size() < kWaitingMax)
     return state.waitFor(std::move(request), std::move(answer));
-  if (target == state.targets.end())
-    return refuse(kMethodNotFound, request.target + " is not there");
+  if (missing) return refuse(kMethodNotFound, request.target + " is not there");
   const auto waiting = state.in_flight_of.find(request.target);
   if (state.calls.size() >= kInFlightMax ||
       (waiting != state.in_flight_of.end() && waiting->second >= kInFlightPerTargetMax))
@@ -212,8 +219,8 @@ void Methods::invoke(MethodRequest request, Answer answer) {
   const std::uint64_t id = state.next_id++;
   auto& call =
       state.calls
-          .emplace(id, State::Call{request.target, target->second.registration, std::move(answer),
-                                   boost::asio::steady_timer(state.control)})
+          .emplace(id, State::Call{request.target, here ? target->second.registration : 0,
+                                   std::move(answer), boost::asio::steady_timer(state.control)})
           .first->second;
   ++state.in_flight_of[request.target];
   call.deadline.expires_after(request.timeout);
@@ -226,9 +233,15 @@ void Methods::invoke(MethodRequest request, Answer answer) {
     const std::string who = found->second.target;
     alive->end(found, kMethodTimeout, message(who + " did not answer in time"));
   });
+  MethodCall handed{id,
+                    std::move(request.name),
+                    std::move(request.payload),
+                    std::move(request.caller),
+                    std::move(request.target),
+                    request.timeout};
+  if (!here) return state.elsewhere.handler(std::move(handed));
   const auto handler = target->second.handler;  // It may drop its own registration.
-  (*handler)(MethodCall{id, std::move(request.name), std::move(request.payload),
-                        std::move(request.caller)});
+  (*handler)(std::move(handed));
 }
 
 Status Methods::reply(std::uint64_t id, int status, std::string payload) {
@@ -261,7 +274,8 @@ void Methods::expectMore(const std::string& why) { state_->expected = why; }
 void Methods::everybodyCame() { state_->expected.clear(); }
 
 bool Methods::answersFor(const std::string& principal) const {
-  return has(principal) || !state_->paused.empty() || !state_->expected.empty();
+  return has(principal) || state_->elsewhereServes(principal) || !state_->paused.empty() ||
+         !state_->expected.empty();
 }
 
 std::size_t Methods::inFlight() const { return state_->calls.size(); }

@@ -44,6 +44,8 @@ struct MethodCall {
   std::string name;
   std::string payload;
   std::string caller;
+  std::string target = {};
+  std::chrono::milliseconds timeout{0};
 };
 
 // Statuses that are ours; any other comes from the target.
@@ -75,6 +77,13 @@ class Methods {
   using Registration = std::shared_ptr<void>;
   [[nodiscard]] Registration add(const std::string& principal, Handler handler);
   bool has(const std::string& principal) const;
+
+  // Who is asked for principals that nobody here answers for, if it `serves` them.  Empty: nobody.
+  struct Elsewhere {
+    std::function<bool(const std::string& principal)> serves;
+    Handler handler;
+  };
+  void setElsewhere(Elsewhere elsewhere);
 
   // payload: JSON text, of the answer or {"message": "…"} for our own statuses.
   using Answer = std::function<void(int status, std::string payload)>;

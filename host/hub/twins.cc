@@ -111,6 +111,7 @@ struct Twins::State {
                                std::string patch);
   Result<std::uint64_t> patch(const std::string& principal, Side side, std::string_view text);
   Status putBase(const std::string& principal, const std::string& base);
+  Result<std::uint64_t> replace(const std::string& principal, Side side, std::string_view text);
   void tell(Event event);
   void deliver(const Event& event);
   Status room(const std::string& principal) const;
@@ -242,17 +243,30 @@ Result<std::uint64_t> Twins::patchReported(const std::string& principal, std::st
   return state_->patch(principal, State::Side::kReported, patch);
 }
 
+Result<std::uint64_t> Twins::State::replace(const std::string& principal, Side side,
+                                            std::string_view text) {
+  KANTE_CHECK(room(principal));
+  KANTE_TRY(object, parseTwin(text, TwinText::kSection));
+  const auto found = twins.find(principal);
+  TwinSection current;
+  if (found != twins.end())
+    current = side == Side::kDesired ? found->second.desired : found->second.reported;
+  if (parsedSection(current) == object) return current.version;
+  const auto tried = before_trial.find(principal);
+  if (side == Side::kDesired && tried != before_trial.end())
+    tried->second.desired = {writeJson(object), current.version + 1};
+  return change(principal, side, TwinSection{writeJson(object), current.version + 1},
+                writeJson(mergePatchBetween(parsedSection(current), object)));
+}
+
 Result<std::uint64_t> Twins::replaceDesired(const std::string& principal,
                                             std::string_view section) {
-  KANTE_CHECK(state_->room(principal));
-  KANTE_TRY(object, parseTwin(section, TwinText::kSection));
-  const TwinSection current = desired(principal);
-  if (parsedSection(current) == object) return current.version;
-  if (const auto tried = state_->before_trial.find(principal); tried != state_->before_trial.end())
-    tried->second.desired = {writeJson(object), current.version + 1};
-  return state_->change(principal, State::Side::kDesired,
-                        TwinSection{writeJson(object), current.version + 1},
-                        writeJson(mergePatchBetween(parsedSection(current), object)));
+  return state_->replace(principal, State::Side::kDesired, section);
+}
+
+Result<std::uint64_t> Twins::replaceReported(const std::string& principal,
+                                             std::string_view section) {
+  return state_->replace(principal, State::Side::kReported, section);
 }
 
 Status Twins::remove(const std::string& principal) {

@@ -59,6 +59,7 @@ class Twins {
   // The whole section, as a cloud side sends it after a gap.  Equal to what is there: no new
   // version.
   Result<std::uint64_t> replaceDesired(const std::string& principal, std::string_view section);
+  Result<std::uint64_t> replaceReported(const std::string& principal, std::string_view section);
   Status remove(const std::string& principal);
 
   // "Everything up to now is on disk": what an acknowledgement waits for.

@@ -212,8 +212,9 @@ void Instance::hand(const Target& target, MessageRef message, const Hop& hop,
 
 void Instance::handTopic(const Target& target, const MessageRef& message, const Hop& hop) {
   RouteCounts& counts = table_->counts(target.route);
-  TopicSink::Onward onward{
-      {}, message, hop.source, static_cast<std::uint8_t>(hop.hops + 1), target.ttl_s};
+  TopicSink::Onward onward{{},           message,
+                           hop.source,   static_cast<std::uint8_t>(hop.hops + 1),
+                           target.ttl_s, hop.origin_number};
   if (!fillTopic(target, {message.view(), hop.source, hop.arrived_ns}, onward.topic))
     return count(counts.dropped, DropReason::kNoRoute);
   counts.delivered.fetch_add(1, std::memory_order_relaxed);

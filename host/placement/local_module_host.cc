@@ -292,11 +292,12 @@ void ModuleHost::sendTelemetry(const std::string& /*principal*/, hub::DeviceMess
   done(fail(Errc::kUnsupported, "this host has no routes for devices"));
 }
 
-Result<std::vector<hub::Routing*>> LocalModuleHost::serveTopics() {
+Result<std::vector<hub::Routing*>> LocalModuleHost::serveTopics(hub::GatewayDesk* below) {
   KANTE_TRY(shards, shards_.shared());
   topics_ = std::make_unique<TopicRoutes>(
       options_.gateway_id, sources_, shards,
-      [this](std::function<void()> task) { control(std::move(task)); });
+      [this](std::function<void()> task) { control(std::move(task)); },
+      FromBelow{.desk = below, .door = options_.door.get()});
   return topics_->routings();
 }
 

@@ -33,7 +33,7 @@ class LocalModuleHost final : public ModuleHost {
   void resume() override;
   void shutDown(std::function<void()> done) override;
   Result<std::vector<std::shared_ptr<Shard>>> shards() override { return shards_.shared(); }
-  Result<std::vector<hub::Routing*>> serveTopics() override;
+  Result<std::vector<hub::Routing*>> serveTopics(hub::GatewayDesk* below) override;
   void sendTelemetry(const std::string& principal, hub::DeviceMessage message,
                      std::function<void(Status)> done) override;
   void twinChanged(const std::string& principal, const std::string& patch) override;

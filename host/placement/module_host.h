@@ -25,6 +25,7 @@ class MetricWriter;
 class Shard;
 namespace hub {
 class Routing;
+class GatewayDesk;
 struct DeviceMessage;
 }  // namespace hub
 
@@ -120,7 +121,8 @@ class ModuleHost {
 
   // The ways between the topics of a broker on those shards and the routes, in their order; once.
   // From then on routes may name topics.
-  virtual Result<std::vector<hub::Routing*>> serveTopics() {
+  // `below`: for the gateways below; null: there are none.  Outlives shutDown().
+  virtual Result<std::vector<hub::Routing*>> serveTopics(hub::GatewayDesk* /*below*/) {
     return fail(Errc::kUnsupported, "this host has no routes for topics");
   }
 

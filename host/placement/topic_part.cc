@@ -18,11 +18,12 @@ void add(std::atomic<std::uint64_t>& counter) { counter.fetch_add(1, std::memory
 }  // namespace
 
 TopicPart::TopicPart(const std::string& gateway_id, SourceTable& sources,
-                     std::shared_ptr<Shard> shard, TopicCounts& counts)
+                     std::shared_ptr<Shard> shard, TopicCounts& counts, FromBelow below)
     : gateway_id_(gateway_id),
       sources_(sources),
       shard_(std::move(shard)),
       counts_(counts),
+      below_(std::move(below)),
       memos_(kMemos) {}
 
 TopicPart::~TopicPart() = default;
@@ -95,7 +96,7 @@ hub::Routing::Taken TopicPart::hand(const OutputRoutes& routes, const MessageRef
     room = roomFor(targets, static_cast<std::uint32_t>(message.bytes()), *sender);
   if (room == Room::kHeld) return Taken::kHeld;
   add(counts_.taken);
-  const Hop hop{way.source, shard_->wallNs(), way.hops};
+  const Hop hop{way.source, shard_->wallNs(), way.hops, way.origin_number};
   for (const Target& target : targets) {
     if (target.link != nullptr) {
       handLink(target, message, hop, room);
@@ -139,7 +140,8 @@ void TopicPart::handTopic(const Target& target, const MessageRef& message, const
   if (!fillTopic(target, {message.view(), hop.source, hop.arrived_ns}, topic_))
     return count(counts.dropped, DropReason::kNoRoute);
   counts.delivered.fetch_add(1, std::memory_order_relaxed);
-  publish({topic_, message, hop.source, static_cast<std::uint8_t>(hop.hops + 1), target.ttl_s});
+  publish({topic_, message, hop.source, static_cast<std::uint8_t>(hop.hops + 1), target.ttl_s,
+           hop.origin_number});
 }
 
 void TopicPart::publish(const TopicSink::Onward& what) {
@@ -148,14 +150,15 @@ void TopicPart::publish(const TopicSink::Onward& what) {
     door_->publish(
         publicationOf(what.message, what.topic, what.ttl_s, shard_->wallNs(), shard_->bootNs()));
   if (const auto routes = routesOf({}, what.topic))
-    (void)hand(*routes, what.message, {{}, what.topic, what.source, what.hops}, nullptr);
+    (void)hand(*routes, what.message, {{}, what.topic, what.source, what.hops, what.origin_number},
+               nullptr);
 }
 
 // ---- from clients
 
-hub::Routing::Outcome TopicPart::refuse(std::string why) {
+hub::Routing::Outcome TopicPart::refuse(std::string why, mqtt::Reason reason) {
   add(counts_.refused);
-  return {Taken::kRefused, {}, std::move(why)};
+  return {Taken::kRefused, {}, std::move(why), reason};
 }
 
 hub::Routing::Outcome TopicPart::take(const mqtt::Publish& publish, Sender& sender) {
@@ -164,6 +167,11 @@ hub::Routing::Outcome TopicPart::take(const mqtt::Publish& publish, Sender& send
   if (principal.starts_with("device/") || principal.starts_with("module/")) {
     const ContractTopic topic = hub::parseContractTopic(publish.topic);
     if (topic.kind == ContractTopic::Kind::kEvents) return takeEvents(publish, topic, sender);
+  } else if (below_.desk != nullptr && principal.starts_with("gateway/")) {
+    const std::string_view gateway = std::string_view(principal).substr(8);
+    const hub::GatewayTopic topic = hub::parseGatewayTopic(publish.topic, gateway);
+    if (topic.kind == hub::GatewayTopic::Kind::kTelemetry)
+      return takeChild(publish, gateway, topic.rest, sender);
   }
   const auto routes = routesOf({}, publish.topic);
   if (!routes || routes->candidates.empty()) return {};

@@ -10,14 +10,26 @@
 #include <vector>
 
 #include "host/hub/device_api.h"
+#include "host/hub/gateways/child_message.h"
+#include "host/hub/gateways/gateway_desk.h"
 #include "host/hub/iothub/contract_topic.h"
 #include "host/hub/mqtt/routing.h"
 #include "host/message/hop.h"
 #include "host/placement/route_table.h"
+#include "host/placement/store_door.h"
 #include "host/placement/topic_sink.h"
 #include "host/shard/shard.h"
 
 namespace kante {
+
+// What stands behind messages of gateways below.  All outlive the parts.
+struct FromBelow {
+  hub::GatewayDesk* desk = nullptr;  // Null: there are no gateways below.
+  StoreDoor* door = nullptr;         // Null: nothing is kept.
+  // Messages that had been taken before.
+  std::shared_ptr<std::atomic<std::uint64_t>> repeated =
+      std::make_shared<std::atomic<std::uint64_t>>(0);
+};
 
 // Of messages of clients, which no module stands for.  All shards count here.
 struct TopicCounts {
@@ -35,8 +47,11 @@ class TopicPart final : public hub::Routing {
   static constexpr std::size_t kSendersMax = 200'000;   // Principals and outputs, each one known.
   static constexpr std::size_t kOutputsPerSender = 64;  // Of a client's own choosing.
 
+  // Sources of one gateway below: what it is and what is behind it, for each epoch of each origin.
+  static constexpr std::uint32_t kSourcesPerGateway = 20'000;
+
   TopicPart(const std::string& gateway_id, SourceTable& sources, std::shared_ptr<Shard> shard,
-            TopicCounts& counts);
+            TopicCounts& counts, FromBelow below = {});
   ~TopicPart() override;
 
   Shard& shard() const { return *shard_; }
@@ -63,6 +78,11 @@ class TopicPart final : public hub::Routing {
     std::string_view topic;
     const Source* source = nullptr;
     std::uint8_t hops = 1;
+    std::uint64_t origin_number = 0;
+  };
+  struct ChildSender {
+    const Source* source = nullptr;
+    std::uint64_t checked = 0;  // When it was known that the gateway may speak for it.
   };
   struct Hash {
     using is_transparent = void;
@@ -83,10 +103,17 @@ class TopicPart final : public hub::Routing {
   void handDurable(const Target& target, const MessageRef& message, const Hop& hop, Room room,
                    std::function<void(hub::Kept)> kept);
   void handTopic(const Target& target, const MessageRef& message, const Hop& hop);
-  Outcome refuse(std::string why);
+  Outcome refuse(std::string why, mqtt::Reason reason = mqtt::Reason::kImplementationSpecific);
   Outcome takeEvents(const mqtt::Publish& publish, const hub::ContractTopic& topic, Sender& sender);
   Outcome takeTelemetry(const std::string& principal, std::string_view topic,
                         const hub::DeviceMessage& said, std::string_view body, Sender& sender);
+  Outcome takeChild(const mqtt::Publish& publish, std::string_view gateway, std::string_view source,
+                    Sender& sender);
+  Outcome handChild(const hub::ChildMessage& said, std::string_view gateway, const Source* source,
+                    std::string_view topic, Sender& sender);
+  // Why not is in `refused`.
+  const Source* childSource(const hub::ChildMessage& said, const hub::SaidBy& by,
+                            const std::string& gateway, Sender& sender, Outcome& refused);
   // Null: there are too many.  `path`: empty for what comes by an ordinary topic.
   const Source* telemetrySource(const std::string& principal, const std::string& output);
   const Source* topicSource(const std::string& principal);
@@ -97,6 +124,7 @@ class TopicPart final : public hub::Routing {
   SourceTable& sources_;
   const std::shared_ptr<Shard> shard_;
   TopicCounts& counts_;
+  const FromBelow below_;
   hub::TopicDoor* door_ = nullptr;
   std::shared_ptr<RouteTable> table_;
   std::vector<Memo> memos_;
@@ -105,6 +133,9 @@ class TopicPart final : public hub::Routing {
   const Source* twin_source_ = nullptr;
   std::unordered_map<std::string, const Source*, Hash, std::equal_to<>> senders_;
   std::unordered_map<std::string, std::uint32_t> outputs_;  // How many of a principal are known.
+  std::unordered_map<std::string, ChildSender> child_senders_;
+  std::unordered_map<std::string, std::uint32_t>
+      child_sources_;  // How many of a gateway are known.
 };
 
 }  // namespace kante

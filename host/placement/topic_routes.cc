@@ -20,10 +20,13 @@ class TopicRoutes::Letter final : public Mail {
 };
 
 TopicRoutes::TopicRoutes(const std::string& gateway_id, SourceTable& sources,
-                         const std::vector<std::shared_ptr<Shard>>& shards, Post control)
-    : control_(std::move(control)), sending_(std::make_shared<std::atomic<std::uint32_t>>(0)) {
+                         const std::vector<std::shared_ptr<Shard>>& shards, Post control,
+                         const FromBelow& below)
+    : repeated_(below.repeated),
+      control_(std::move(control)),
+      sending_(std::make_shared<std::atomic<std::uint32_t>>(0)) {
   for (const auto& shard : shards)
-    parts_.push_back(std::make_unique<TopicPart>(gateway_id, sources, shard, counts_));
+    parts_.push_back(std::make_unique<TopicPart>(gateway_id, sources, shard, counts_, below));
 }
 
 TopicRoutes::~TopicRoutes() = default;
@@ -145,6 +148,8 @@ void TopicRoutes::collect(MetricWriter& out) const {
               number(counts_.taken));
   out.counter("kante_topic_held_total", "How often a client was not read until a route had room",
               {}, number(counts_.held));
+  out.counter("kante_topic_repeated_total", "Messages of gateways below that had been taken before",
+              {}, number(*repeated_));
   out.counter("kante_topic_refused_total", "Messages that broke a rule that routes have", {},
               number(counts_.refused));
 }

@@ -29,7 +29,8 @@ class TopicRoutes final : public TopicSink {
   using Post = std::function<void(std::function<void()>)>;
   // `shards`: the broker's.  The sources outlive it.  `control` runs a task on the control thread.
   TopicRoutes(const std::string& gateway_id, SourceTable& sources,
-              const std::vector<std::shared_ptr<Shard>>& shards, Post control);
+              const std::vector<std::shared_ptr<Shard>>& shards, Post control,
+              const FromBelow& below = {});
   ~TopicRoutes() override;
 
   // By the order of the shards.
@@ -54,6 +55,7 @@ class TopicRoutes final : public TopicSink {
     return *parts_[std::hash<std::string>()(principal) % parts_.size()];
   }
   TopicCounts counts_;
+  const std::shared_ptr<std::atomic<std::uint64_t>> repeated_;
   const Post control_;
   // Shared with those that are sent: how many are.
   const std::shared_ptr<std::atomic<std::uint32_t>> sending_;

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "host/base/log.h"
+#include "host/hub/iothub/property_bag.h"
 #include "host/store/key_value.h"
 
 namespace kante {
@@ -30,8 +31,11 @@ BrokerCommands::Outgoing reportedOf(const std::string& principal, const TwinSect
 
 }  // namespace
 
-std::vector<std::string> BrokerCommands::filters() {
-  return {"twin/+/+/desired", "twin/+/+/+/+/desired", "methods/+/+/+/+", "methods/+/+/+/+/+/+"};
+std::vector<std::string> BrokerCommands::filters(From from) {
+  std::vector<std::string> out = {"twin/+/+/desired", "twin/+/+/+/+/desired", "methods/+/+/+/+",
+                                  "methods/+/+/+/+/+/+"};
+  if (from == From::kGateway) out.insert(out.end(), {"twin/+/desired", "c2d/+/+/+"});
+  return out;
 }
 
 Result<std::unique_ptr<BrokerCommands>> BrokerCommands::make(Host host) {
@@ -60,23 +64,25 @@ void BrokerCommands::linkUp() {
   host_.publish(std::move(all));
 }
 
-void BrokerCommands::arrived(const std::string& rest, const std::string& payload, bool retained) {
-  const Result<DownTopic> topic = parseDownTopic(rest);
+void BrokerCommands::arrived(const Incoming& incoming) {
+  const Result<DownTopic> topic = parseDownTopic(incoming.topic);
   Status status;
   if (topic.has_error()) {
     status = topic.error();
-  } else if (payload.size() > kPayloadBytesMax) {
+  } else if (incoming.payload.size() > kPayloadBytesMax) {
     status = fail(Errc::kLimit, "the payload is longer than 256 KiB");
   } else if (topic->kind == DownTopic::Kind::kDesired) {
-    status = desired(*topic, payload);
-  } else if (retained) {
-    status = fail(Errc::kInvalid, "a retained method call is an old one");
+    status = desired(*topic, incoming.payload);
+  } else if (incoming.retained) {
+    status = fail(Errc::kInvalid, "a retained method call or message is an old one");
+  } else if (topic->kind == DownTopic::Kind::kMethod) {
+    status = method(*topic, incoming);
   } else {
-    status = method(*topic, payload);
+    status = cloud(*topic, incoming);
   }
   if (!status.has_error()) return;
   host_.log.warn("uplink", "a command is not obeyed",
-                 {{"topic", rest}, {"why", status.error().text}});
+                 {{"topic", incoming.topic}, {"why", status.error().text}});
 }
 
 Status BrokerCommands::desired(const DownTopic& topic, const std::string& payload) {
@@ -90,7 +96,8 @@ Status BrokerCommands::desired(const DownTopic& topic, const std::string& payloa
   }
   std::uint64_t& applied = versions_[topic.principal];
   if (version == applied) return {};  // Retained, and seen before the link was lost.
-  if (version < applied) {
+  // A gateway above says what is in force, in order; one that began anew counts from 1.
+  if (version < applied && !host_.send_to) {
     return fail(Errc::kConflict, "$version " + std::to_string(version) + " is older than the " +
                                      std::to_string(applied) + " that is applied");
   }
@@ -104,7 +111,7 @@ Status BrokerCommands::desired(const DownTopic& topic, const std::string& payloa
   return {};
 }
 
-Status BrokerCommands::method(const DownTopic& topic, const std::string& payload) {
+Status BrokerCommands::method(const DownTopic& topic, const Incoming& incoming) {
   const std::string& id = topic.request_id;
   if (std::find(requests_.begin(), requests_.end(), id) != requests_.end()) return {};
   requests_.push_back(id);
@@ -112,13 +119,48 @@ Status BrokerCommands::method(const DownTopic& topic, const std::string& payload
   MethodRequest request;
   request.target = topic.principal;
   request.name = topic.method;
-  if (!payload.empty()) request.payload = payload;
+  if (!incoming.payload.empty()) request.payload = incoming.payload;
+  if (incoming.timeout_ms != 0)
+    request.timeout =
+        std::min(std::chrono::milliseconds(incoming.timeout_ms), Methods::kTimeoutMax);
   request.caller = "uplink";
   host_.methods.invoke(std::move(request), [this, alive = std::weak_ptr<int>(alive_), id](
                                                int status, const std::string& answer) {
     if (!alive.expired()) respond(id, status, answer);
   });
   return {};
+}
+
+// The gateway above keeps it until it hears that it is kept here; what comes again meanwhile is
+// known.
+Status BrokerCommands::cloud(const DownTopic& topic, const Incoming& incoming) {
+  if (!host_.send_to) return fail(Errc::kUnsupported, "only a gateway above sends to devices");
+  const std::string& id = topic.request_id;
+  if (storing_.contains(id)) return {};
+  if (std::find(stored_.begin(), stored_.end(), id) != stored_.end())
+    return cloudDone(id, {}), Status();
+  hub::DeviceMessage message;
+  KANTE_CHECK(hub::readBag(incoming.bag, message));
+  if (storing_.size() >= kCloudWaitingMax)
+    return cloudDone(id, fail(Errc::kLimit, "too many messages are on their way")), Status();
+  message.body = incoming.payload;
+  storing_.insert(id);
+  host_.send_to(topic.principal, std::move(message),
+                [this, alive = std::weak_ptr<int>(alive_), id](const Status& status) {
+                  if (alive.expired()) return;
+                  storing_.erase(id);
+                  if (status) stored_.push_back(id);
+                  if (stored_.size() > kCloudRemembered) stored_.pop_front();
+                  cloudDone(id, status);
+                });
+  return {};
+}
+
+void BrokerCommands::cloudDone(const std::string& id, const Status& status) {
+  int code = 200;
+  if (!status) code = status.error().code == Errc::kNotFound ? kMethodNotFound : kMethodTooMany;
+  const json::object answer{{"status", code}};
+  host_.publish({{"c2d/response/" + encodeLevel(id), json::serialize(answer), false, {}}});
 }
 
 void BrokerCommands::respond(const std::string& request_id, int status,

@@ -341,7 +341,12 @@ void Forwarder::answered(std::uint64_t number, std::uint8_t reason_code) {
   flight_.acknowledged(flight.sent, host_.clock.bootNs());
   window_bytes_.store(flight_.window(), std::memory_order_relaxed);
   in_flight_count_.store(in_flight_.size(), std::memory_order_relaxed);
-  switch (judge(reason_code)) {
+  constexpr std::uint8_t kNotAuthorized = 0x87;
+  Verdict verdict = judge(reason_code);
+  if (reason_code == kNotAuthorized &&
+      options_.unauthorized == ForwarderOptions::Unauthorized::kGivenUp)
+    verdict = Verdict::kNever;
+  switch (verdict) {
     case Verdict::kDone:
       acknowledged_.fetch_add(flight.tokens.size(), std::memory_order_relaxed);
       if (pause_ms_ != kPauseFirstMs && paused_until_ns_ == 0) {

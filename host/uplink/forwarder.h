@@ -44,6 +44,9 @@ struct ForwarderOptions {
   PackRules pack;
   // What happens to that for which the day's budget has no room.
   enum class AtBudget { kHold, kDropLowest } at_budget = AtBudget::kHold;
+  // What happens to a message that is refused as not authorized: it is tried again, or it alone is
+  // given up, because the other side judges each by its sender.
+  enum class Unauthorized { kTriedAgain, kGivenUp } unauthorized = Unauthorized::kTriedAgain;
 };
 
 class Forwarder {

@@ -163,11 +163,18 @@ void MqttUplink::State::onArrival(const Arrival& arrival) {
                   {{"topic", arrival.topic}});
     return;
   }
-  host.post([weak = weak_from_this(), rest = std::string(arrival.topic.substr(prefix.size())),
-             payload = std::string(arrival.payload), retained = arrival.retain == Retain::kYes] {
+  BrokerCommands::Incoming incoming;
+  incoming.topic = rest;
+  incoming.payload = arrival.payload;
+  incoming.retained = arrival.retain == Retain::kYes;
+  for (const auto& [name, value] : arrival.properties) {
+    if (name == "kante-bag") incoming.bag = value;
+    if (name == "kante-timeout-ms")
+      std::from_chars(value.data(), value.data() + value.size(), incoming.timeout_ms);
+  }
+  host.post([weak = weak_from_this(), incoming = std::move(incoming)] {
     const auto self = weak.lock();
-    if (self != nullptr && self->commands != nullptr)
-      self->commands->arrived(rest, payload, retained);
+    if (self != nullptr && self->commands != nullptr) self->commands->arrived(incoming);
   });
 }
 
@@ -273,9 +280,12 @@ void MqttUplink::State::makeForwarder(TelemetryTopic topic) {
   given.backlog_per_s = options.backlog_per_s;
   given.pack = options.pack;
   given.at_budget = options.at_budget;
-  forwarder = std::make_unique<Forwarder>(
-      std::move(parts), TelemetryWriter(std::move(topic), options.gateway_id, host.store.epoch()),
-      given);
+  const bool to_gateway = options.peer == MqttUplinkOptions::Peer::kGateway;
+  if (to_gateway) given.unauthorized = ForwarderOptions::Unauthorized::kGivenUp;
+  TelemetryWriter writer(
+      std::move(topic), options.gateway_id, host.store.epoch(),
+      to_gateway ? TelemetryWriter::Hops::kSaid : TelemetryWriter::Hops::kUnsaid);
+  forwarder = std::make_unique<Forwarder>(std::move(parts), std::move(writer), given);
 }
 
 // Asks the store for the next time and answers with what it said last.
@@ -352,12 +362,17 @@ Result<std::unique_ptr<MqttUplink>> MqttUplink::make(MqttUplinkOptions options, 
     const auto publish = [raw = state.get()](std::vector<BrokerCommands::Outgoing> outgoing) {
       raw->publishLater(std::move(outgoing));
     };
-    KANTE_TRY(commands,
-              BrokerCommands::make({*state->host.twins, *state->host.methods,
-                                    state->host.store.keyValue(), state->host.log, publish}));
+    const bool from_gateway = given.peer == MqttUplinkOptions::Peer::kGateway;
+    KANTE_TRY(commands, BrokerCommands::make(
+                            {*state->host.twins, *state->host.methods, state->host.store.keyValue(),
+                             state->host.log, publish,
+                             from_gateway ? state->host.send_to : BrokerCommands::SendTo()}));
     state->commands = std::move(commands);
-    for (const std::string& filter :
-         by_broker ? BrokerCommands::filters() : std::vector<std::string>()) {
+    std::vector<std::string> filters;
+    if (by_broker)
+      filters = BrokerCommands::filters(from_gateway ? BrokerCommands::From::kGateway
+                                                     : BrokerCommands::From::kBroker);
+    for (const std::string& filter : filters) {
       KANTE_CHECK(state->client->subscribe(state->prefix + filter));
     }
   }
@@ -383,7 +398,7 @@ void MqttUplink::report(const std::string& json) {
 UplinkStatus MqttUplink::status() const {
   const State& state = *state_;
   UplinkStatus status;
-  status.kind = "mqtt";
+  status.kind = state.options.peer == MqttUplinkOptions::Peer::kGateway ? "kante" : "mqtt";
   status.state = name(state.client->state());
   {
     const std::lock_guard lock(state.mutex);

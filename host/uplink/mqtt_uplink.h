@@ -1,4 +1,5 @@
-// Uplink kind "mqtt": any MQTT broker, by the topics of CONTRACTS.md section 8.
+// Uplinks of kind "mqtt" and "kante": any MQTT broker, or a gateway, by the topics of CONTRACTS.md
+// section 8.
 #pragma once
 
 #include <cstdint>
@@ -8,6 +9,7 @@
 
 #include "host/base/result.h"
 #include "host/uplink/client.h"
+#include "host/uplink/commands.h"
 #include "host/uplink/document_topics.h"
 #include "host/uplink/forwarder.h"
 #include "host/uplink/mosquitto_client.h"
@@ -42,6 +44,9 @@ struct MqttUplinkOptions {
   enum class Order { kLiveFirst, kFifo } order = Order::kLiveFirst;
   MqttProtocol protocol = MqttProtocol::kAuto;
   CommandTrust commands = CommandTrust::kSigned;
+  // kGateway: what is on the other side is a gateway that this one is below: it routes what it is
+  // told, and what it refuses to hear of somebody is given up.
+  enum class Peer { kBroker, kGateway } peer = Peer::kBroker;
   LinkTimes times;
   PlainText plain_text = PlainText::kLoopbackOnly;
 };
@@ -63,6 +68,8 @@ class MqttUplink final : public Uplink {
     std::function<void(const std::string& alarm)> alarm = nullptr;
     // Signed documents as they come, on the control thread; null: none is taken.
     TakeDocument document = nullptr;
+    // A message for a device from the gateway above; kNotFound: nobody knows the device.
+    BrokerCommands::SendTo send_to = nullptr;
   };
 
   // Checks the options and reads the certificates; makes the queue "upstream".  Errors name the

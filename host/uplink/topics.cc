@@ -7,28 +7,6 @@
 namespace kante {
 namespace {
 
-bool plain(char c) {
-  return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '.' ||
-         c == '_' || c == '-';
-}
-
-std::string encode(std::string_view names, bool (*kept)(char)) {
-  constexpr char kDigits[] = "0123456789ABCDEF";
-  std::string encoded;
-  encoded.reserve(names.size());
-  for (const char c : names) {
-    if (kept(c)) {
-      encoded += c;
-      continue;
-    }
-    const auto byte = static_cast<unsigned char>(c);
-    encoded += '%';
-    encoded += kDigits[byte >> 4];
-    encoded += kDigits[byte & 15];
-  }
-  return encoded;
-}
-
 std::vector<std::string_view> split(std::string_view text) {
   std::vector<std::string_view> levels;
   for (;;) {
@@ -43,38 +21,15 @@ Error notOurs(std::string_view topic) {
   return fail(Errc::kInvalid, "topic " + std::string(topic) + ": not one that this gateway serves");
 }
 
-// module/NAME, device/ID, device/ID/module/NAME; decoded.
-Result<std::string> principalOf(const std::vector<std::string_view>& levels, std::size_t from,
-                                std::size_t to) {
-  const std::size_t count = to - from;
-  const bool module = count == 2 && levels[from] == "module";
-  const bool device =
-      (count == 2 || (count == 4 && levels[from + 2] == "module")) && levels[from] == "device";
-  if (!module && !device) return fail(Errc::kInvalid, "no such kind of principal");
-  std::string principal;
-  for (std::size_t i = from; i < to; ++i) {
-    KANTE_TRY(name, percentDecode(levels[i]));
-    if (name.empty() || name.size() > 128 || !isUtf8(name) ||
-        name.find_first_of(std::string_view("/+#\0", 4)) != std::string::npos) {
-      return fail(Errc::kInvalid, "a name in the topic cannot be one");
-    }
-    if (i > from) principal += '/';
-    principal += name;
-  }
-  return principal;
+// The levels from one to before the other, which split() made of one text.
+std::string_view joined(const std::vector<std::string_view>& levels, std::size_t from,
+                        std::size_t to) {
+  const std::string_view last = levels[to - 1];
+  return {levels[from].data(),
+          static_cast<std::size_t>(last.data() + last.size() - levels[from].data())};
 }
 
 }  // namespace
-
-std::string encodeLevels(std::string_view names) {
-  return encode(names, [](char c) { return plain(c) || c == '/'; });
-}
-
-std::string encodeLevel(std::string_view name) { return encode(name, plain); }
-
-std::string gatewayTopic(std::string_view gateway, std::string_view rest) {
-  return "kante/v1/" + encodeLevels(gateway) + "/" + std::string(rest);
-}
 
 Result<TelemetryTopic> TelemetryTopic::parse(std::string_view text, std::string_view gateway) {
   constexpr std::string_view kGateway = "{gateway}";
@@ -109,15 +64,24 @@ std::string TelemetryTopic::fill(std::string_view source) const {
 Result<DownTopic> parseDownTopic(std::string_view rest) {
   const std::vector<std::string_view> levels = split(rest);
   DownTopic topic;
-  if (levels.size() >= 4 && levels.front() == "twin" && levels.back() == "desired") {
+  if (levels.size() == 4 && levels[0] == "c2d") {
+    topic.kind = DownTopic::Kind::kCloud;
+    KANTE_TRY(principal, hub::decodePrincipal(joined(levels, 1, 3)));
+    topic.principal = std::move(principal);
+    KANTE_TRY(id, percentDecode(levels[3]));
+    if (id.empty() || id.size() > kRequestIdBytesMax || !isUtf8(id)) return notOurs(rest);
+    topic.request_id = std::move(id);
+    return topic;
+  }
+  if (levels.size() >= 3 && levels.front() == "twin" && levels.back() == "desired") {
     topic.kind = DownTopic::Kind::kDesired;
-    KANTE_TRY(principal, principalOf(levels, 1, levels.size() - 1));
+    KANTE_TRY(principal, hub::decodePrincipal(joined(levels, 1, levels.size() - 1)));
     topic.principal = std::move(principal);
     return topic;
   }
   if (levels.size() < 5 || levels.front() != "methods") return notOurs(rest);
   topic.kind = DownTopic::Kind::kMethod;
-  KANTE_TRY(principal, principalOf(levels, 1, levels.size() - 2));
+  KANTE_TRY(principal, hub::decodePrincipal(joined(levels, 1, levels.size() - 2)));
   KANTE_TRY(method, percentDecode(levels[levels.size() - 2]));
   KANTE_TRY(request_id, percentDecode(levels.back()));
   if (method.empty() || request_id.empty() || request_id.size() > kRequestIdBytesMax ||

@@ -5,19 +5,16 @@
 #include <string_view>
 
 #include "host/base/result.h"
+#include "host/hub/gateways/gateway_topic.h"
 
 namespace kante {
 
 inline constexpr std::size_t kTopicBytesMax = 65'535;
 inline constexpr std::size_t kRequestIdBytesMax = 128;
 
-// Outside A-Za-z0-9._- as %XX; '/' stays and separates levels.
-std::string encodeLevels(std::string_view names);
-// One name as one level: '/' too is encoded.
-std::string encodeLevel(std::string_view name);
-
-// "kante/v1/GATEWAY/" + rest, the gateway's id encoded.
-std::string gatewayTopic(std::string_view gateway, std::string_view rest);
+using hub::encodeLevel;
+using hub::encodeLevels;
+using hub::gatewayTopic;
 
 // `{gateway}` and `{source}` in a template; made once, filled for each message.
 class TelemetryTopic {
@@ -32,10 +29,11 @@ class TelemetryTopic {
 };
 
 struct DownTopic {
-  enum class Kind { kDesired, kMethod } kind = Kind::kDesired;
-  std::string principal;  // module/NAME, device/ID, device/ID/module/NAME
-  std::string method;     // kMethod
-  std::string request_id;
+  enum class Kind { kDesired, kMethod, kCloud } kind = Kind::kDesired;
+  // module/NAME, device/ID, device/ID/module/NAME, gateway/ID/module/NAME
+  std::string principal;
+  std::string method;      // kMethod
+  std::string request_id;  // kMethod, kCloud
 };
 // What comes after "kante/v1/GATEWAY/".  kInvalid: not one of ours, or a name that cannot be.
 Result<DownTopic> parseDownTopic(std::string_view rest);

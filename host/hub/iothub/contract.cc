@@ -10,6 +10,7 @@
 #include "host/base/encoding.h"
 #include "host/base/json.h"
 #include "host/base/metrics.h"
+#include "host/hub/gateways/gateway_desk.h"
 #include "host/hub/iothub/property_bag.h"
 
 namespace kante::hub {
@@ -20,6 +21,7 @@ constexpr int kNoContent = 204;
 constexpr int kBad = 400;
 constexpr int kDenied = 403;
 constexpr int kInternal = 500;
+constexpr std::string_view kGatewayPrefix = "gateway/";
 
 int statusOf(const Error& error) {
   switch (error.code) {
@@ -113,6 +115,8 @@ Desk::Request Contract::take(const SessionRef& from,
 
 void Contract::interested(const SessionRef& session, const std::string& principal,
                           std::uint8_t interests) {
+  if (principal.starts_with(kGatewayPrefix) && parts_.gateways != nullptr)
+    return parts_.gateways->hears(session, principal.substr(kGatewayPrefix.size()), interests);
   const std::lock_guard lock(changed_mutex_);
   const bool first = changed_.empty();
   changed_[session.key] = {++changes_, session, principal, interests};

@@ -47,6 +47,7 @@ class Contract final : public Desk, public DeviceApi {
     std::function<void(const SessionRef&, const PublicationRef&)> deliver;
     // Telemetry, by the routes; control thread.
     std::function<void(const std::string& principal, DeviceMessage, Done)> telemetry;
+    GatewayDesk* gateways = nullptr;  // Null: no gateway is below this one.
   };
   static Result<std::unique_ptr<Contract>> open(Parts parts);
   ~Contract() override;
@@ -58,6 +59,7 @@ class Contract final : public Desk, public DeviceApi {
                const ContractTopic& topic, std::string_view payload) override;
   void interested(const SessionRef& session, const std::string& principal,
                   std::uint8_t interests) override;
+  GatewayDesk* gateways() override { return parts_.gateways; }
 
   // ---- DeviceApi ----
   void send(const Asker& asker, const std::string& principal, DeviceMessage message,
@@ -71,6 +73,8 @@ class Contract final : public Desk, public DeviceApi {
   // There is no such principal any more; control thread.
   void removed(const std::string& principal);
   void collect(MetricWriter& metrics) const;  // Control thread.
+  // For whoever takes them in a device's place.
+  CloudMessages& cloud() { return *cloud_; }
 
  private:
   struct Listener {

@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "host/base/encoding.h"
+#include "host/hub/gateways/gateway_topic.h"
 #include "host/mqtt/topic.h"
 
 namespace kante::hub {
@@ -97,6 +98,8 @@ std::uint8_t interestsOf(std::string_view filter) {
     (void)level(rest);
     if (rest == "#" || rest == "messages/#" || rest == "messages/devicebound/#")
       out |= kCloudMessages;
+  } else {
+    out = gatewayInterestsOf(filter);
   }
   return out;
 }
@@ -105,8 +108,8 @@ std::pair<std::string, std::string> deviceAndModule(std::string_view principal,
                                                     std::string_view gateway_id) {
   if (principal.starts_with("module/"))
     return {std::string(gateway_id), std::string(principal.substr(7))};
-  if (!principal.starts_with("device/")) return {};
-  principal.remove_prefix(7);
+  if (!principal.starts_with("device/") && !principal.starts_with("gateway/")) return {};
+  principal.remove_prefix(principal.find('/') + 1);
   const auto slash = principal.find("/module/");
   if (slash == std::string_view::npos) return {std::string(principal), {}};
   return {std::string(principal.substr(0, slash)), std::string(principal.substr(slash + 8))};

@@ -28,7 +28,7 @@ struct ContractTopic {
 // Borrows from the topic.
 ContractTopic parseContractTopic(std::string_view topic);
 
-// What a client hears of by its subscriptions; a bit each.
+// What a client hears of by its subscriptions; a bit each, with those of HearsAsGateway.
 enum HearsOf : std::uint8_t {
   kTwinAnswers = 1,  // $iothub/twin/res/#
   kDesiredPatches = 2,

@@ -21,6 +21,8 @@ struct SessionRef {
   bool operator==(const SessionRef& other) const { return key == other.key; }
 };
 
+class GatewayDesk;
+
 // Called on the shards; answers go to sessions (Broker::send).
 class Desk {
  public:
@@ -33,6 +35,8 @@ class Desk {
   // Whenever it changes what a connected session hears of (HearsOf); 0: nothing any more.
   virtual void interested(const SessionRef& session, const std::string& principal,
                           std::uint8_t interests) = 0;
+  // For the gateways below this one; null: there are none.
+  virtual GatewayDesk* gateways() { return nullptr; }
 };
 
 }  // namespace kante::hub

@@ -3,7 +3,8 @@
 // A state machine without a thread: the engine's driver calls read() when its transport has
 // something and writable() when it has room again.  connection.cc is its life,
 // connection_connect.cc the first packet, connection_packets.cc all others, connection_answers.cc
-// what waits before it is answered, connection_output.cc what leaves.
+// what waits before it is answered, connection_output.cc what leaves, connection_gateway.cc what a
+// gateway below says.
 #pragma once
 
 #include <cstdint>
@@ -14,6 +15,7 @@
 #include <vector>
 
 #include "host/hub/access.h"
+#include "host/hub/gateways/gateway_desk.h"
 #include "host/hub/mqtt/ack_wait.h"
 #include "host/hub/mqtt/counters.h"
 #include "host/hub/mqtt/gather.h"
@@ -150,6 +152,11 @@ class Connection final : public Deadline {
   bool askDesk(const mqtt::Publish& publish);
   void askDesk(const mqtt::Publish& publish, const ContractTopic& topic);
   void beginAck(const mqtt::Publish& publish);
+  // The same of a gateway below (connection_gateway.cc).
+  bool askGateways(const mqtt::Publish& publish, const GatewayTopic& topic,
+                   const std::string& gateway);
+  bool readGatewaySaid(const mqtt::Publish& publish, const GatewayTopic& topic,
+                       GatewayDesk::Said& said);
   void ackNow(const mqtt::Publish& publish, mqtt::Reason reason);
   // `why` follows the client's name.
   void refusePublish(const mqtt::Publish& publish, mqtt::Reason reason, const std::string& why);

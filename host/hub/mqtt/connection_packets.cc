@@ -33,6 +33,8 @@ class ReadSender final : public Routing::Sender {
   const Principal& principal_;
 };
 
+constexpr std::string_view kGatewayPrefix = "gateway/";
+
 bool isReserved(std::string_view topic) {
   return topic.starts_with("$SYS/") || mqtt::isShared(topic);
 }
@@ -106,7 +108,7 @@ void Connection::takePublish(const mqtt::Publish& publish) {
     case Routing::Taken::kHeld: (void)engine_.endAck(); return pause();
     case Routing::Taken::kRefused:
       (void)engine_.endAck();
-      return refusePublish(publish, Reason::kImplementationSpecific, "was refused: " + routed.why);
+      return refusePublish(publish, routed.reason, "was refused: " + routed.why);
     case Routing::Taken::kNobody:
     case Routing::Taken::kTaken: break;
   }
@@ -131,6 +133,11 @@ bool Connection::askDesk(const mqtt::Publish& publish) {
   const std::string_view name = publish.topic;
   const Principal& principal = session_->principal();
   if (engine_.desk() == nullptr) return false;
+  if (engine_.desk()->gateways() != nullptr && principal.name().starts_with(kGatewayPrefix)) {
+    const std::string_view id = std::string_view(principal.name()).substr(kGatewayPrefix.size());
+    const GatewayTopic said = parseGatewayTopic(name, id);
+    if (said.kind != GatewayTopic::Kind::kNone) return askGateways(publish, said, std::string(id));
+  }
   const ContractTopic topic = parseContractTopic(name);
   switch (topic.kind) {
     case ContractTopic::Kind::kEvents: return false;

@@ -11,6 +11,7 @@
 #include "host/hub/mqtt/publication.h"
 #include "host/message/message.h"
 #include "host/mqtt/packet.h"
+#include "host/mqtt/reason.h"
 
 namespace kante::hub {
 
@@ -49,7 +50,8 @@ class Routing {
   struct Outcome {
     Taken taken = Taken::kNobody;
     MessageRef message = {};  // Of kTaken: has the payload, so that it need not be copied again.
-    std::string why = {};     // Of kRefused.
+    std::string why = {};     // Of kRefused, as is the next.
+    mqtt::Reason reason = mqtt::Reason::kImplementationSpecific;
   };
   // The shard's thread.  Granted before.
   virtual Outcome take(const mqtt::Publish& publish, Sender& sender) = 0;

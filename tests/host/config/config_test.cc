@@ -209,6 +209,13 @@ TEST(Config, AValueOutOfItsRangeIsNamed) {
   EXPECT_THAT(refused("[store]\nmax_bytes = 9223372036854775807\n"), HasSubstr("is not between"));
   EXPECT_EQ(refused("[uplink]\norder = \"random\"\n"),
             "gateway.toml:4: [uplink] order: \"random\" is not \"live-first\" or \"fifo\"");
+  for (const char* key : {"username='u'", "topic='{source}'", "protocol='5'", "pack=false",
+                          "compress='none'", "commands='broker'"})
+    EXPECT_THAT(refused(std::string("[uplink]\nkind='kante'\nurl='mqtts://h'\n") + key + "\n"),
+                HasSubstr("is settled between gateways; leave it out"))
+        << key;
+  EXPECT_THAT(refused("[uplink]\nkind='kante'\nurl='mqtt://plant.example'\n"),
+              HasSubstr("plain text beyond loopback"));
   EXPECT_THAT(refused("[uplink]\nprotocol = \"4\"\n"),
               HasSubstr("\"4\" is not \"auto\", \"5\" or \"3.1.1\""));
   EXPECT_THAT(refused("[uplink]\nkind = \"amqp\"\n"),
@@ -317,6 +324,9 @@ TEST(Supported, NamesWhatThisBuildDoesNotServe) {
             "supported");
   EXPECT_EQ(unsupported("[trust]\non_revoked='stop'\n"), "supported");
   EXPECT_THAT(unsupported("[uplink]\nkind='iothub'\nurl='x'\n"), HasSubstr("[uplink] kind"));
+  EXPECT_EQ(unsupported("[uplink]\nkind='kante'\nurl='mqtts://plant.local'\nca='ca.pem'\n"
+                        "password_file='key'\n"),
+            "supported");
   EXPECT_EQ(unsupported("[uplink]\nmessages_per_day=1\nbacklog_per_s=5\npack=true\n"), "supported");
   EXPECT_EQ(unsupported("[uplink]\nkind='mqtt'\nurl='mqtts://b'\norder='fifo'\n"), "supported");
 }

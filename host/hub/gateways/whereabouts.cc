@@ -1,0 +1,75 @@
+#include "host/hub/gateways/whereabouts.h"
+
+#include "host/hub/gateways/gateway_topic.h"
+
+namespace kante::hub {
+
+void Whereabouts::load(const std::string& place, const std::string& gateway) {
+  const std::lock_guard lock(mutex_);
+  if (places_.size() < kMax) places_.try_emplace(place, Place{gateway, false});
+}
+
+Status Whereabouts::speaks(const std::string& gateway, std::string_view principal) {
+  const std::string place(placeOf(principal));
+  if (place.empty() || isOf(place, gateway)) return {};
+  {
+    const std::lock_guard lock(mutex_);
+    const auto at = places_.find(place);
+    if (at != places_.end() && at->second.gateway == gateway) return {};
+    if (at != places_.end() && at->second.pinned)
+      return fail(Errc::kDenied, "gateway/" + gateway + " may not speak for " + place +
+                                     ": that is behind gateway/" + at->second.gateway +
+                                     ", as kante device add … --parent says");
+    if (at == places_.end() && places_.size() >= kMax)
+      return fail(Errc::kLimit,
+                  "there are " + std::to_string(kMax) + " devices behind gateways already");
+    places_[place] = {gateway, false};
+    changes_.fetch_add(1, std::memory_order_release);
+  }
+  moved_(place, gateway);
+  return {};
+}
+
+std::string Whereabouts::of(std::string_view principal) const {
+  const std::lock_guard lock(mutex_);
+  const auto at = places_.find(placeOf(principal));
+  return at == places_.end() ? std::string() : at->second.gateway;
+}
+
+std::vector<std::string> Whereabouts::devicesBehind(std::string_view gateway) const {
+  std::vector<std::string> out;
+  const std::lock_guard lock(mutex_);
+  for (auto at = places_.lower_bound("device/");
+       at != places_.end() && at->first.starts_with("device/"); ++at)
+    if (at->second.gateway == gateway) out.push_back(at->first);
+  return out;
+}
+
+void Whereabouts::pin(const std::string& place, const std::string& gateway) {
+  {
+    const std::lock_guard lock(mutex_);
+    places_[place] = {gateway, true};
+    changes_.fetch_add(1, std::memory_order_release);
+  }
+  moved_(place, gateway);
+}
+
+void Whereabouts::forget(const std::string& place) {
+  std::vector<std::string> gone;
+  {
+    const std::lock_guard lock(mutex_);
+    for (auto at = places_.begin(); at != places_.end();) {
+      const bool behind = !at->second.pinned && place == "gateway/" + at->second.gateway;
+      if (at->first != place && !behind) {
+        ++at;
+        continue;
+      }
+      gone.push_back(at->first);
+      at = places_.erase(at);
+    }
+    changes_.fetch_add(1, std::memory_order_release);
+  }
+  for (const std::string& one : gone) moved_(one, {});
+}
+
+}  // namespace kante::hub

@@ -1,0 +1,59 @@
+// Behind which gateway a device, or a gateway, is: learned from what gateways speak for, or pinned.
+//
+// Any thread: whoever takes telemetry asks once for each sender, and again after something moved
+// (changes()), so the lock is off the way of messages.  What is learned is written behind.  Bounded
+// by kMax.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "host/base/result.h"
+
+namespace kante::hub {
+
+class Whereabouts {
+ public:
+  static constexpr std::size_t kMax = 100'000;
+  static constexpr char kArea[] = "hub/whereabouts";
+
+  // `moved`: on whatever thread, without the lock: "device/ID" or "gateway/ID" is now behind that
+  // gateway, which is to be kept; empty: behind none.
+  using Moved = std::function<void(const std::string& place, const std::string& gateway)>;
+  explicit Whereabouts(Moved moved) : moved_(std::move(moved)) {}
+
+  // What an earlier life learned.
+  void load(const std::string& place, const std::string& gateway);
+  // `gateway` speaks for the principal: it is behind it from now on.  kDenied: it is pinned behind
+  // another one; kLimit: there are kMax.
+  Status speaks(const std::string& gateway, std::string_view principal);
+  // The id of the gateway; empty: behind none that is known.
+  std::string of(std::string_view principal) const;
+  // Devices ("device/ID") behind it.
+  std::vector<std::string> devicesBehind(std::string_view gateway) const;
+  // Rises whenever something moved.
+  std::uint64_t changes() const { return changes_.load(std::memory_order_acquire); }
+
+  // Only that gateway may speak for it.
+  void pin(const std::string& place, const std::string& gateway);
+  // It, or all that is behind that gateway ("gateway/ID"), is not there any more.
+  void forget(const std::string& place);
+
+ private:
+  struct Place {
+    std::string gateway;
+    bool pinned = false;
+  };
+  const Moved moved_;
+  mutable std::mutex mutex_;
+  std::map<std::string, Place, std::less<>> places_;
+  std::atomic<std::uint64_t> changes_{1};
+};
+
+}  // namespace kante::hub

@@ -1,0 +1,62 @@
+#include "host/hub/gateways/whereabouts.h"
+
+#include <gmock/gmock.h>
+
+namespace kante::hub {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+
+class WhereaboutsTest : public ::testing::Test {
+ protected:
+  std::vector<std::string> moved_;
+  Whereabouts where_{[this](const std::string& place, const std::string& gateway) {
+    moved_.push_back(place + " " + gateway);
+  }};
+};
+
+TEST_F(WhereaboutsTest, LearnsFromWhoSpeaksAndSaysWhatMoved) {
+  EXPECT_TRUE(where_.speaks("a", "device/x/module/m"));
+  EXPECT_EQ(where_.of("device/x"), "a");
+  EXPECT_EQ(where_.of("device/x/module/other"), "a");
+  const std::uint64_t before = where_.changes();
+  EXPECT_TRUE(where_.speaks("a", "device/x"));
+  EXPECT_EQ(where_.changes(), before);
+  EXPECT_TRUE(where_.speaks("b", "device/x"));
+  EXPECT_NE(where_.changes(), before);
+  EXPECT_EQ(where_.of("device/x"), "b");
+  EXPECT_THAT(moved_, ElementsAre("device/x a", "device/x b"));
+}
+
+TEST_F(WhereaboutsTest, AGatewayIsNotBehindItself) {
+  EXPECT_TRUE(where_.speaks("a", "gateway/a/module/m"));
+  EXPECT_EQ(where_.of("gateway/a/module/m"), "");
+  EXPECT_TRUE(where_.speaks("a", "gateway/c/module/m"));
+  EXPECT_EQ(where_.of("gateway/c/module/other"), "a");
+}
+
+TEST_F(WhereaboutsTest, WhatIsPinnedNobodyElseSpeaksFor) {
+  where_.pin("device/x", "a");
+  EXPECT_TRUE(where_.speaks("a", "device/x"));
+  const Status refused = where_.speaks("b", "device/x/module/m");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::kDenied);
+  EXPECT_THAT(refused.error().text, HasSubstr("gateway/a"));
+  where_.forget("device/x");
+  EXPECT_TRUE(where_.speaks("b", "device/x"));
+}
+
+TEST_F(WhereaboutsTest, ForgetsAllThatWasLearnedOfAGateway) {
+  where_.pin("device/pinned", "a");
+  EXPECT_TRUE(where_.speaks("a", "device/x"));
+  EXPECT_TRUE(where_.speaks("b", "device/y"));
+  EXPECT_THAT(where_.devicesBehind("a"), ElementsAre("device/pinned", "device/x"));
+  where_.forget("gateway/a");
+  EXPECT_EQ(where_.of("device/x"), "");
+  EXPECT_EQ(where_.of("device/pinned"), "a");
+  EXPECT_EQ(where_.of("device/y"), "b");
+}
+
+}  // namespace
+}  // namespace kante::hub
