@@ -122,6 +122,20 @@ TEST(RecordTest, ReadsTheGoldenRecord) {
   EXPECT_EQ(record->arrived_ns, 33);
 }
 
+TEST(RecordTest, ReadsTheGoldenRecordWithAnOrigin) {
+  const auto golden =
+      readFile(KANTE_SOURCE_DIR "/tests/fuzz/corpus/store_record/golden-origin", 4096);
+  ASSERT_FALSE(golden.has_error()) << golden.error().text;
+  std::vector<std::uint64_t> words((golden->size() + 7) / 8);
+  std::memcpy(words.data(), golden->data(), golden->size());
+  const auto record = decodeRecord(view(words, golden->size()));
+  ASSERT_FALSE(record.has_error()) << record.error().text;
+  EXPECT_EQ(record->message.body(), "golden body");
+  EXPECT_EQ(record->source.origin_gateway, "plant-2");
+  EXPECT_EQ(record->source.origin_epoch, "00ff00ff");
+  EXPECT_EQ(record->origin_number, 41u);
+}
+
 TEST(RecordTest, RefusesEveryFlippedBitAndEveryCut) {
   const MessageRef message = textMessage("some body");
   RecordView record;
