@@ -115,6 +115,12 @@ struct Gateway::State {
   bool isKnown(const std::string& principal) const {
     return identity->isRegistered(principal) || (hub && hub->children().knows(principal));
   }
+  void sendTo(const std::string& device, hub::DeviceMessage message,
+              std::function<void(Status)> done) {
+    if (!hub || !isKnown(device))
+      return done(fail(Errc::kNotFound, "there is no device " + device));
+    hub->deviceApi().sendTo(device, std::move(message), std::move(done));
+  }
   void applyFile(std::function<void(Status)> ready);
   Agent::Handover handover();
   void leave(std::function<void()> done);
@@ -242,11 +248,8 @@ Status Gateway::State::openModules() {
     host.document = [this](ArrivedDocument document, DocumentAnswer answer) {
       documents->arrived(std::move(document), std::move(answer));
     };
-    host.send_to = [this](const std::string& device, hub::DeviceMessage message,
-                          std::function<void(Status)> done) {
-      if (!hub || !isKnown(device))
-        return done(fail(Errc::kNotFound, "there is no device " + device));
-      hub->deviceApi().sendTo(device, std::move(message), std::move(done));
+    host.send_to = [this](const std::string& device, hub::DeviceMessage message, auto done) {
+      sendTo(device, std::move(message), std::move(done));
     };
     if (options.uplink_client) host.client = options.uplink_client();
     KANTE_TRY(made, MqttUplink::make(uplinkOptions(config), std::move(host)));

@@ -38,6 +38,13 @@ std::string stateJson(const char* state, const std::string& version) {
   return boost::json::serialize(object);
 }
 
+std::vector<std::string> commandFilters(const MqttUplinkOptions& options) {
+  if (options.commands != CommandTrust::kBroker) return {};
+  return BrokerCommands::filters(options.peer == MqttUplinkOptions::Peer::kGateway
+                                     ? BrokerCommands::From::kGateway
+                                     : BrokerCommands::From::kBroker);
+}
+
 // How old the oldest message is, as the store said last.
 struct Oldest {
   std::atomic<std::int64_t> since_ns{0};  // BOOTTIME; 0: not known.
@@ -369,13 +376,8 @@ Result<std::unique_ptr<MqttUplink>> MqttUplink::make(MqttUplinkOptions options, 
                              state->host.log, publish,
                              from_gateway ? state->host.send_to : BrokerCommands::SendTo()}));
     state->commands = std::move(commands);
-    std::vector<std::string> filters;
-    if (by_broker)
-      filters = BrokerCommands::filters(from_gateway ? BrokerCommands::From::kGateway
-                                                     : BrokerCommands::From::kBroker);
-    for (const std::string& filter : filters) {
+    for (const std::string& filter : commandFilters(given))
       KANTE_CHECK(state->client->subscribe(state->prefix + filter));
-    }
   }
   return std::unique_ptr<MqttUplink>(new MqttUplink(state));
 }
