@@ -91,7 +91,7 @@ struct ApplyRequest {
   Rebind rebind = Rebind::kNo;
   std::optional<std::uint64_t> base;  // The version that must be deployed, else kConflict.
   std::optional<DocumentMark> mark;   // Journalled with the change.
-  std::uint32_t window_s = 0;  // Of a document that says nothing about its health.
+  std::uint32_t window_s = 0;         // Of a document that says nothing about its health.
 };
 
 struct ApplyOutcome {
