@@ -70,8 +70,9 @@ std::string beacon(const std::string& modules, const std::string& pipe) {
 }  // namespace
 
 std::string freshFolder() {
-  char name[] = "/tmp/kante-bench-XXXXXX";
-  if (::mkdtemp(name) == nullptr) die("no folder below /tmp");
+  const std::string parent = std::filesystem::temp_directory_path();
+  std::string name = parent + "/kante-bench-XXXXXX";
+  if (::mkdtemp(name.data()) == nullptr) die("no folder below " + parent);
   return name;
 }
 
