@@ -180,6 +180,7 @@ void Agent::State::committed(const std::shared_ptr<Change>& change) {
 // where it was.
 void Agent::State::revert(const std::shared_ptr<Change>& change, const Error& why) {
   if (change->handed) return goBack(change, why);
+  parts.twins.discardStaged();  // First: what comes back begins with what it had.
   RuntimeTarget before;
   if (current) before = current->target;
   before.states = std::move(change->states);
@@ -192,9 +193,12 @@ void Agent::State::revert(const std::shared_ptr<Change>& change, const Error& wh
         const auto self = weak.lock();
         if (!self) return;
         if (report) return self->failed(change, why);
+        const Applied asked = std::exchange(change->cut_short, nullptr);
         self->failed(change, fail(why.code, why.text + "; and the one before did not come back: " +
                                                 report.error().text));
         self->status.state = DeploymentState::kFailed;
+        self->tell();
+        if (asked) asked(report.error());
       });
 }
 
@@ -288,6 +292,7 @@ void Agent::State::startCommitted(const Journal::Handover* handed, const std::st
   target.on_start_failure = OnStartFailure::kBackOff;
   if (handed != nullptr) {
     target.states = handed->states;
+    target.goes_back = true;  // Also where the one that was tried in this life still runs.
     target.beyond_loads_max = true;
   }
   const auto shared = std::make_shared<ResolvedDeployment>(std::move(*resolved));

@@ -94,7 +94,6 @@ void Agent::State::endWatch(const std::string& wrong) {
   status.watched_until_boot_ns = 0;
   if (wrong.empty()) return commit(ended->change);
   status.state = DeploymentState::kApplying;
-  parts.twins.discardStaged();
   revert(ended->change, {Errc::kState, wrong});
 }
 

@@ -236,6 +236,43 @@ TEST_F(Watch, GoesOnInTheNextLifeThatItNeeds) {
   EXPECT_EQ(status().version, 1u);
 }
 
+TEST_F(Watch, IsCutShortInTheNextLifeThatItNeeds) {
+  gateway.handover = {[] {}, [] {}, [] {}};
+  gateway.restart();
+  ASSERT_TRUE(gateway.start());
+  gateway.host.room = ModuleHost::Room::kNextLife;
+  ModuleHost::Saved saved;
+  saved.states["x"] = std::make_shared<SavedState>(SavedState{7, "41"});
+  gateway.host.saved = saved;
+  apply(second());
+  gateway.restart();
+  gateway.host.room = ModuleHost::Room::kEnough;
+  ASSERT_TRUE(gateway.start());
+  const auto back = gateway.rollback();
+  ASSERT_TRUE(back) << "whoever asks is answered";
+  EXPECT_EQ(status().state, DeploymentState::kRolledBack);
+  EXPECT_EQ(status().version, 1u);
+  EXPECT_TRUE(gateway.host.targets.back().goes_back) << "not from what the bad one has";
+  EXPECT_EQ(gateway.host.targets.back().states.at("x")->bytes, "41");
+}
+
+TEST_F(Watch, OneThatCannotBeStoredIsTakenBackWithItsDesiredProperties) {
+  apply(second());
+  gateway.journal.full = true;
+  gateway.pass(seconds(61));
+  gateway.journal.full = false;
+  expectGoneBack("the disk is full");
+}
+
+TEST_F(Watch, WhoCutsItShortHearsThatTheOneBeforeDoesNotComeBack) {
+  apply(second());
+  gateway.host.failures.push_back(fail(Errc::kLimit, "no memory"));
+  const auto back = gateway.rollback();
+  ASSERT_FALSE(back);
+  EXPECT_EQ(back.error().text, "no memory");
+  EXPECT_EQ(status().state, DeploymentState::kFailed);
+}
+
 TEST(Observation, ANewModuleThatIsDownAtOnceIsSeen) {
   ModuleStatus down = moduleNamed("x");
   down.state = ModuleState::kBackoff;
