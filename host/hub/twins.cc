@@ -99,12 +99,14 @@ struct Twins::State {
     Twin& twin = twins[principal];
     return side == Side::kDesired ? twin.desired : twin.reported;
   }
-  // Of one that is being tried the store keeps what comes back if that ends here.
+  // Of one that is being tried the store keeps what comes back if that ends here, under a version
+  // above all that anybody was told.
   Status save(const std::string& principal) {
     const Twin& twin = twins.at(principal);
     const auto tried = before_trial.find(principal);
     if (tried == before_trial.end()) return store.put(principal, encode(twin));
     tried->second.reported = twin.reported;
+    tried->second.desired.version = twin.desired.version + 1;
     return store.put(principal, encode(tried->second));
   }
   Result<std::uint64_t> change(const std::string& principal, Side side, TwinSection next,
@@ -169,7 +171,7 @@ Result<std::uint64_t> Twins::State::patch(const std::string& principal, Side sid
       side == Side::kDesired && tried != before_trial.end()) {
     json::value kept = parsedSection(tried->second.desired);
     mergePatch(kept, patch_object);
-    tried->second.desired = {writeJson(kept), next.version};
+    tried->second.desired.json = writeJson(kept);
   }
   return change(principal, side, std::move(next), writeJson(patch_object));
 }
@@ -254,7 +256,7 @@ Result<std::uint64_t> Twins::State::replace(const std::string& principal, Side s
   if (parsedSection(current) == object) return current.version;
   const auto tried = before_trial.find(principal);
   if (side == Side::kDesired && tried != before_trial.end())
-    tried->second.desired = {writeJson(object), current.version + 1};
+    tried->second.desired.json = writeJson(object);
   return change(principal, side, TwinSection{writeJson(object), current.version + 1},
                 writeJson(mergePatchBetween(parsedSection(current), object)));
 }
@@ -337,7 +339,7 @@ void Twins::discardStaged() {
         writeJson(mergePatchBetween(parsedSection(twin.desired), parsedSection(back)));
     twin.base = before.base;
     twin.desired = std::move(back);
-    // If it does not get there the store has the same section under the version before.
+    // If it does not get there, the store has the same already.
     (void)state_->save(principal);
     state_->tell({State::Side::kDesired, principal, patch, twin.desired});
   }

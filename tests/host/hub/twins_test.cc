@@ -190,6 +190,7 @@ TEST_F(TwinsTest, ABaseThatIsTriedIsGoneIfThatEndsAndStaysIfItIsCommitted) {
   ASSERT_TRUE(twins_->patchReported(kWho, R"({"r":1})"));
   reopen();  // As after a power cut.
   EXPECT_EQ(twins_->desired(kWho).json, R"({"a":1,"c":3})");
+  EXPECT_EQ(twins_->desired(kWho).version, 4u) << "above the third, which was told";
   EXPECT_EQ(twins_->reported(kWho).json, R"({"r":1})");
 
   ASSERT_TRUE(twins_->stage({{kWho, R"({"a":2})"}}));
