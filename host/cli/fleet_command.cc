@@ -12,10 +12,10 @@
 #include "host/base/clock.h"
 #include "host/base/fd.h"
 #include "host/base/json.h"
-#include "host/base/json_patch.h"
 #include "host/bundle/document_file.h"
 #include "host/cli/command.h"
 #include "host/cli/fleet_link.h"
+#include "host/cli/fleet_patch.h"
 #include "host/cli/json_view.h"
 #include "host/cli/output.h"
 #include "host/uplink/topics.h"
@@ -77,11 +77,7 @@ std::map<std::string, Seen> seenIn(const FleetLink::Messages& messages) {
 
 bool hasTarget(const std::string& gateway, const Seen& seen, const std::string& target) {
   if (target.find('=') == std::string::npos) return gateway == target;
-  Tags tags;
-  const json::value& said = member(seen.reported, "tags");
-  if (said.is_object())
-    for (const auto& tag : said.get_object()) tags[tag.key()] = asText(tag.value());
-  return hasTag(tags, target);
+  return hasTag(tagsIn(seen.reported), target);
 }
 
 // A word with '=' is a tag, another one an id, which need not have been heard of yet.
@@ -233,8 +229,6 @@ Result<MakeLetter> lettersOf(const FleetOptions& options) {
   });
 }
 
-// What is retained is read only if a deployer signed it, or whoever reaches the broker would choose
-// what is signed next.
 Result<MakeLetter> patchedLettersOf(const FleetOptions& options) {
   KANTE_TRY(text, readFile(options.file, kDocumentPayloadBytesMax));
   KANTE_TRY(patch, parseJson(text, kContentBounds));
@@ -243,39 +237,19 @@ Result<MakeLetter> patchedLettersOf(const FleetOptions& options) {
                                        : TrustStore::load(options.trust, {});
   if (!trusted) return within("--trust", trusted.error());
   const auto trust = std::make_shared<TrustStore>(std::move(*trusted));
-  const bool merges = options.type == "merge";
+  const auto kind = options.type == "merge" ? DocumentKind::kMergePatch : DocumentKind::kJsonPatch;
   return MakeLetter([=](const std::string& gateway,
                         const FleetLink::Messages& messages) -> Result<Letter> {
     const auto set = messages.find(topicOf(gateway, "deployment/set"));
     if (set == messages.end())
       return fail(Errc::kNotFound, "nothing is retained on deployment/set; apply a complete one");
     KANTE_TRY(file, openDocument(set->second, *trust, judgementTime(SystemClock(), buildTimeS())));
-    KANTE_TRY(document, parseDocument(file.payload));
-    KANTE_TRY(content, parseJson(document.content, kContentBounds));
-    const json::value before = content;
     const auto seen = seenIn(messages);
     const auto known = seen.find(gateway);
-    const std::string version = textOf(content, "version");
-    if (known != seen.end() && textOf(known->second.reported, "id") == textOf(content, "id") &&
-        textOf(known->second.reported, "state") == "committed" &&
-        textOf(known->second.reported, "version") != version)
-      return fail(Errc::kConflict,
-                  "it runs version " + textOf(known->second.reported, "version") + ", and " +
-                      version + " is retained: somebody changed it there; apply a complete one");
-    if (merges) {
-      mergePatch(content, patch);
-    } else {
-      KANTE_CHECK(jsonPatch(content, patch));
-    }
-    json::object* object = content.if_object();
-    const json::value* old_version = before.get_object().if_contains("version");
-    if (object != nullptr && old_version != nullptr && old_version->is_int64() &&
-        object->contains("version") && object->at("version") == *old_version)
-      (*object)["version"] = old_version->get_int64() + 1;
-    const auto deployment = parseDeployment(writeJson(content));
-    if (!deployment) return deployment.error();
-    document.content = deployment->json;
-    document.tag.clear();
+    KANTE_TRY(document,
+              patchRetained(file.payload, patch, kind,
+                            {gateway, known == seen.end() ? json::value() : known->second.reported,
+                             SystemClock().wallNs() / 1'000'000'000}));
     return write(std::move(document), gateway, key);
   });
 }
