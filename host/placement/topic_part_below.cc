@@ -53,7 +53,7 @@ const Source* TopicPart::childSource(const hub::ChildMessage& said, const hub::S
   const std::uint64_t now = below_.desk->changes();
   if (known.source != nullptr && known.checked == now) return known.source;
   if (const Status there = below_.desk->speaks(gateway, by.principal); !there) {
-    refused = refuse(there.error().text, Reason::kNotAuthorized);
+    refused = refuse(there.error().text, hub::reasonOf(there.error()));
   } else if (known.source == nullptr && child_sources_[gateway] >= kSourcesPerGateway) {
     refused =
         refuse("there are too many senders behind gateway/" + gateway, Reason::kQuotaExceeded);

@@ -11,6 +11,7 @@
 #include "host/hub/gateways/gateway_topic.h"
 #include "host/hub/iothub/desk.h"
 #include "host/hub/mqtt/ack_wait.h"
+#include "host/mqtt/reason.h"
 
 namespace kante::hub {
 
@@ -42,5 +43,10 @@ class GatewayDesk {
   virtual void hears(const SessionRef& session, const std::string& gateway,
                      std::uint8_t interests) = 0;
 };
+
+// What a gateway hears that may not speak: of want of room, that it may try again.
+inline mqtt::Reason reasonOf(const Error& why) {
+  return why.code == Errc::kLimit ? mqtt::Reason::kQuotaExceeded : mqtt::Reason::kNotAuthorized;
+}
 
 }  // namespace kante::hub

@@ -6,7 +6,18 @@ namespace kante::hub {
 
 void Whereabouts::load(const std::string& place, const std::string& gateway) {
   const std::lock_guard lock(mutex_);
-  if (places_.size() < kMax) places_.try_emplace(place, Place{gateway, false});
+  if (places_.size() < kMax && !places_.contains(place)) put(place, {gateway, false});
+}
+
+void Whereabouts::put(const std::string& place, Place now) {
+  if (const auto at = places_.find(place); at != places_.end()) erase(at);
+  if (!now.pinned) ++learned_[now.gateway];
+  places_[place] = std::move(now);
+}
+
+Whereabouts::Places::iterator Whereabouts::erase(Places::iterator at) {
+  if (!at->second.pinned && --learned_[at->second.gateway] == 0) learned_.erase(at->second.gateway);
+  return places_.erase(at);
 }
 
 Status Whereabouts::speaks(const std::string& gateway, std::string_view principal) {
@@ -23,7 +34,12 @@ Status Whereabouts::speaks(const std::string& gateway, std::string_view principa
     if (at == places_.end() && places_.size() >= kMax)
       return fail(Errc::kLimit,
                   "there are " + std::to_string(kMax) + " devices behind gateways already");
-    places_[place] = {gateway, false};
+    const auto learned = learned_.find(gateway);
+    if (learned != learned_.end() && learned->second >= kLearnedMax)
+      return fail(Errc::kLimit, "there are " + std::to_string(kLearnedMax) +
+                                    " devices behind gateway/" + gateway +
+                                    " already; kante device add … --parent lets one in besides");
+    put(place, {gateway, false});
     changes_.fetch_add(1, std::memory_order_release);
   }
   moved_(place, gateway);
@@ -48,7 +64,7 @@ std::vector<std::string> Whereabouts::devicesBehind(std::string_view gateway) co
 void Whereabouts::pin(const std::string& place, const std::string& gateway) {
   {
     const std::lock_guard lock(mutex_);
-    places_[place] = {gateway, true};
+    put(place, {gateway, true});
     changes_.fetch_add(1, std::memory_order_release);
   }
   moved_(place, gateway);
@@ -65,7 +81,7 @@ void Whereabouts::forget(const std::string& place) {
         continue;
       }
       gone.push_back(at->first);
-      at = places_.erase(at);
+      at = erase(at);
     }
     changes_.fetch_add(1, std::memory_order_release);
   }

@@ -2,7 +2,7 @@
 //
 // Any thread: whoever takes telemetry asks once for each sender, and again after something moved
 // (changes()), so the lock is off the way of messages.  What is learned is written behind.  Bounded
-// by kMax.
+// by kMax, and by kLearnedMax of one gateway, so that none of them takes the room of all.
 #pragma once
 
 #include <atomic>
@@ -21,6 +21,7 @@ namespace kante::hub {
 class Whereabouts {
  public:
   static constexpr std::size_t kMax = 100'000;
+  static constexpr std::size_t kLearnedMax = 10'000;  // From one gateway.
   static constexpr char kArea[] = "hub/whereabouts";
 
   // `moved`: on whatever thread, without the lock: "device/ID" or "gateway/ID" is now behind that
@@ -31,7 +32,7 @@ class Whereabouts {
   // What an earlier life learned.
   void load(const std::string& place, const std::string& gateway);
   // `gateway` speaks for the principal: it is behind it from now on.  kDenied: it is pinned behind
-  // another one; kLimit: there are kMax.
+  // another one; kLimit: there are kMax, or kLearnedMax of that gateway.
   Status speaks(const std::string& gateway, std::string_view principal);
   // The id of the gateway; empty: behind none that is known.
   std::string of(std::string_view principal) const;
@@ -50,9 +51,14 @@ class Whereabouts {
     std::string gateway;
     bool pinned = false;
   };
+  using Places = std::map<std::string, Place, std::less<>>;
+  void put(const std::string& place, Place now);
+  Places::iterator erase(Places::iterator at);
+
   const Moved moved_;
   mutable std::mutex mutex_;
-  std::map<std::string, Place, std::less<>> places_;
+  Places places_;
+  std::map<std::string, std::size_t> learned_;  // How many that are not pinned, by gateway.
   std::atomic<std::uint64_t> changes_{1};
 };
 

@@ -33,7 +33,7 @@ bool Connection::readGatewaySaid(const mqtt::Publish& publish, const GatewayTopi
       return refuse(Reason::kNotAuthorized, "may not speak for " + said.principal +
                                                 ": there is no grant on-behalf: for it");
     if (const auto there = engine_.desk()->gateways()->speaks(said.gateway, said.principal); !there)
-      return refuse(Reason::kNotAuthorized, "was refused: " + there.error().text);
+      return refuse(reasonOf(there.error()), "was refused: " + there.error().text);
   } else if (!topic.rest.empty()) {
     auto id = percentDecode(topic.rest);
     if (!id) return refuse(Reason::kTopicNameInvalid, "answers to an id that is none");

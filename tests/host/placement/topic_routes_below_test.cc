@@ -173,6 +173,17 @@ TEST_F(FromBelowTest, AsksAgainWhereADeviceIsOnlyWhenSomethingMoved) {
   EXPECT_THAT(refused.why, HasSubstr("--parent"));
 }
 
+TEST_F(FromBelowTest, AGatewayWithTooManyDevicesBehindItTriesAgain) {
+  routes({"FROM /messages/* INTO $upstream"});
+  for (std::size_t i = 0; i < hub::Whereabouts::kLearnedMax; ++i)
+    ASSERT_TRUE(desk_.where.speaks("leaf", "device/" + std::to_string(i)));
+  const auto refused = publish("device/car", 1);
+  EXPECT_EQ(refused.taken, Taken::kRefused);
+  EXPECT_EQ(refused.reason, Reason::kQuotaExceeded);
+  desk_.where.forget("device/0");
+  EXPECT_EQ(publish("device/car", 1).taken, Taken::kTaken);
+}
+
 TEST_F(FromBelowTest, RefusesForGoodWhatNoGatewayWrites) {
   routes({"FROM /messages/* INTO $upstream"});
   EXPECT_EQ(publish("device/a%2Fb", 1).reason, Reason::kTopicNameInvalid);

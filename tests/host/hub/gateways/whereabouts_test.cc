@@ -58,5 +58,23 @@ TEST_F(WhereaboutsTest, ForgetsAllThatWasLearnedOfAGateway) {
   EXPECT_EQ(where_.of("device/y"), "b");
 }
 
+TEST_F(WhereaboutsTest, OneGatewayDoesNotTakeTheRoomOfOthers) {
+  for (std::size_t i = 0; i < Whereabouts::kLearnedMax; ++i)
+    ASSERT_TRUE(where_.speaks("a", "device/" + std::to_string(i)));
+  const Status refused = where_.speaks("a", "device/more");
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::kLimit);
+  EXPECT_THAT(refused.error().text, HasSubstr("gateway/a already"));
+  EXPECT_TRUE(where_.speaks("a", "device/7")) << "that is there";
+  EXPECT_TRUE(where_.speaks("b", "device/more"));
+  EXPECT_FALSE(where_.speaks("a", "device/more")) << "nor by taking another's";
+  EXPECT_TRUE(where_.speaks("b", "device/7"));
+  EXPECT_TRUE(where_.speaks("a", "device/more"));
+  where_.pin("device/pinned", "a");
+  EXPECT_TRUE(where_.speaks("a", "device/pinned"));
+  where_.forget("gateway/a");
+  EXPECT_TRUE(where_.speaks("a", "device/again"));
+}
+
 }  // namespace
 }  // namespace kante::hub
