@@ -119,27 +119,29 @@ void Agent::State::begin(ResolvedDeployment resolved, Journal::Entry entry, std:
   journal.begin(std::move(entry), [weak = weak_from_this(), change](const Status& staged) {
     const auto self = weak.lock();
     if (!self) return;
-    if (!staged) return self->failed(change, staged.error());
+    if (!staged) return self->failed(blameless(change), staged.error());
     if (change->needs_next_life) return self->handOver(change);
     self->switchTo(change);
   });
 }
 
 void Agent::State::switchTo(const std::shared_ptr<Change>& change) {
-  parts.modules.apply(change->resolved.target,
-                      [weak = weak_from_this(), change](const Result<ApplyReport>& report) {
-                        const auto self = weak.lock();
-                        if (!self) return;
-                        if (!report) return self->failed(change, report.error());
-                        self->watch(change, *report);
-                      });
+  parts.modules.apply(
+      change->resolved.target, [weak = weak_from_this(), change,
+                                taken = hostIsTaken()](const Result<ApplyReport>& report) {
+        const auto self = weak.lock();
+        if (!self) return;
+        if (report) return self->watch(change, *report);
+        if (taken || self->hostIsOver()) blameless(change);
+        self->failed(change, report.error());
+      });
 }
 
 void Agent::State::commit(const std::shared_ptr<Change>& change) {
   journal.commit(change->n, [weak = weak_from_this(), change](const Status& written) {
     const auto self = weak.lock();
     if (!self) return;
-    if (!written) return self->revert(change, written.error());
+    if (!written) return self->revert(blameless(change), written.error());
     self->committed(change);
   });
 }
@@ -205,7 +207,7 @@ void Agent::State::revert(const std::shared_ptr<Change>& change, const Error& wh
 void Agent::State::failed(const std::shared_ptr<Change>& change, const Error& why) {
   const std::string reason = title(change->resolved.deployment) + ": " + why.text;
   parts.twins.discardStaged();
-  journal.fail(change->n, why.text);
+  journal.fail(change->n, why.text, change->again);
   const Journal::Entry* now = journal.current();
   status = {now == nullptr ? "" : now->said.id, now == nullptr ? 0 : now->said.version,
             DeploymentState::kRolledBack, reason};

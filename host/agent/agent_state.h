@@ -33,7 +33,13 @@ struct Agent::State : std::enable_shared_from_this<Agent::State> {
     SavedStates states;                       // What those before had when they were replaced.
     Applied cut_short;                        // Of who rolled it back while it was watched.
     std::optional<Journal::Handover> handed;  // In a life that began with it.
+    Journal::Again again = Journal::Again::kNo;
   };
+  // What goes wrong with it is the gateway's own trouble: its document may be tried again.
+  static const std::shared_ptr<Change>& blameless(const std::shared_ptr<Change>& change) {
+    change->again = Journal::Again::kMay;
+    return change;
+  }
 
   // One that runs and does not hold yet.
   struct Watched {
@@ -69,6 +75,9 @@ struct Agent::State : std::enable_shared_from_this<Agent::State> {
   void propose(const Deployment& base, Layers layers, const std::string& layer,
                const ApplyRequest& request, Applied applied);
   void switchTo(const std::shared_ptr<Change>& change);
+  // The module host takes no order now.
+  bool hostIsTaken() const { return parts.modules.turn() != ModuleHost::Turn::kFree; }
+  bool hostIsOver() const { return parts.modules.turn() == ModuleHost::Turn::kOver; }
   void commit(const std::shared_ptr<Change>& change);
   void committed(const std::shared_ptr<Change>& change);
   void revert(const std::shared_ptr<Change>& change, const Error& why);

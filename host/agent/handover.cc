@@ -61,10 +61,11 @@ void Agent::State::handOver(const std::shared_ptr<Change>& change) {
   const Applied applied = std::exchange(change->applied, [](const Result<ApplyOutcome>&) {});
   applied(ApplyOutcome{ApplyOutcome::Kind::kHandover, change->n, deployment.id, deployment.version,
                        change->plan.lines, change->resolved.warnings, change->plan.changed});
-  parts.modules.saveAll([weak = weak_from_this(), change,
+  parts.modules.saveAll([weak = weak_from_this(), change, taken = hostIsTaken(),
                          began = parts.clock.bootNs()](Result<ModuleHost::Saved> saved) {
     const auto self = weak.lock();
     if (!self) return;
+    if (!saved && (taken || self->hostIsOver())) blameless(change);
     if (!saved) return self->stay(change, saved.error());
     Journal::Handover handover{change->n, 0, began, std::move(saved->states),
                                std::move(saved->down)};
@@ -76,7 +77,7 @@ void Agent::State::handOver(const std::shared_ptr<Change>& change) {
       if (written) return alive->parts.handover.leave();
       alive->journal.takenOver();
       alive->parts.modules.resume();
-      alive->stay(change, written.error());
+      alive->stay(blameless(change), written.error());
     });
   });
 }
@@ -129,13 +130,17 @@ void Agent::State::beginAgain(Applied applied) {
   const HistoryEntry& said = journal.find(change->n)->said;
   changing = true;
   status = {said.id, said.version, DeploymentState::kApplying, {}};
-  if (change->handed->lives > 0)
-    return goBack(change, fail(Errc::kState, "the host ended while it was being started"));
+  if (change->handed->lives > 0) {
+    const std::string& culprit = parts.last_end;  // Empty: a power cut, say.
+    if (culprit.empty()) blameless(change);
+    return goBack(change, fail(Errc::kState, "the host ended while it was being started" +
+                                                 (culprit.empty() ? "" : ": " + culprit)));
+  }
   // Noted first: if this life does not survive it, the next one goes back.
   journal.countLife([weak = weak_from_this(), change](const Status& counted) {
     const auto self = weak.lock();
     if (!self) return;
-    if (!counted) return self->goBack(change, counted.error());
+    if (!counted) return self->goBack(blameless(change), counted.error());
     self->tryNext(change);
   });
 }
@@ -183,6 +188,7 @@ void Agent::State::tryNext(const std::shared_ptr<Change>& change) {
       std::move(target), [weak = weak_from_this(), change](const Result<ApplyReport>& report) {
         const auto self = weak.lock();
         if (!self) return;
+        if (!report && self->hostIsOver()) blameless(change);
         if (!report) return self->goBack(change, report.error());
         const std::int64_t took_ns = self->parts.clock.bootNs() - change->handed->began_boot_ns;
         if (took_ns > 0)
@@ -205,7 +211,7 @@ void Agent::State::goBack(const std::shared_ptr<Change>& change, const Error& wh
   parts.twins.discardStaged();
   // It held if only the writing of that was not confirmed.
   if (journal.current() != nullptr && journal.current()->said.n == change->n)
-    journal.fail(change->n, why.text);
+    journal.fail(change->n, why.text, change->again);
   const auto start = [weak = weak_from_this(), change, reason, why = why.text](const Status&) {
     const auto self = weak.lock();
     if (!self) return;
@@ -218,7 +224,7 @@ void Agent::State::goBack(const std::shared_ptr<Change>& change, const Error& wh
                            const auto alive = weak.lock();
                            if (!alive) return;
                            // Now, so that who reads it finds the modules at work.
-                           alive->journal.fail(change->n, why);
+                           alive->journal.fail(change->n, why, change->again);
                            alive->journal.takenOver();
                            if (change->cut_short) change->cut_short(outcome);
                            change->applied(outcome);

@@ -203,7 +203,7 @@ void Journal::commit(std::uint64_t n, Done done) {
   map_->sync(std::move(done));
 }
 
-void Journal::fail(std::uint64_t n, const std::string& reason) {
+void Journal::fail(std::uint64_t n, const std::string& reason, Again again) {
   const auto found = entries_.find(n);
   if (found == entries_.end()) return;
   if (current_ == n) {
@@ -212,6 +212,7 @@ void Journal::fail(std::uint64_t n, const std::string& reason) {
                          : map_->put(kCurrentKey, std::to_string(current_)));
   }
   found->second.said.state = kRolledBack;
+  found->second.cut_off = again == Again::kMay;
   found->second.said.reason = reason.substr(0, kReasonBytesMax);
   found->second.document.clear();  // Nobody can bring it back.
   found->second.base.clear();

@@ -44,7 +44,8 @@ class Journal {
     std::string base;                  // Without its layers; empty: there are none on it.
     Layers layers;
     std::optional<DocumentMark> mark;
-    bool cut_off = false;  // The process ended while it was being applied, nobody knows why.
+    // The process ended while it was being applied, nobody knows why, or fail() was told so.
+    bool cut_off = false;
 
     const std::string& baseText() const { return base.empty() ? document : base; }
   };
@@ -78,7 +79,9 @@ class Journal {
   // From now on entry n holds.  When `done` gets an error nobody knows what a restart would find:
   // call fail() then, which makes the old one hold again.
   void commit(std::uint64_t n, Done done);
-  void fail(std::uint64_t n, const std::string& reason);
+  // kMay: it is not what was wrong, so whoever asked for it may do so again, as after a cut.
+  enum class Again { kNo, kMay };
+  void fail(std::uint64_t n, const std::string& reason, Again again);
 
   // Entry n, being applied, is what the next life begins with; `done` when all of it is on disk.
   // With an error call takenOver(), and there is no next life.  The journal stays where it is

@@ -21,6 +21,9 @@ class LocalModuleHost final : public ModuleHost {
   ~LocalModuleHost() override;
 
   void apply(RuntimeTarget target, Applied applied) override;
+  Turn turn() const override {
+    return shutting_down_ ? Turn::kOver : change_ || rest_ ? Turn::kTaken : Turn::kFree;
+  }
   void askHealth() override;
   void restart(const std::string& name, Done done) override;
   void stop(const std::string& name, Done done) override;

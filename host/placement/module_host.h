@@ -79,6 +79,10 @@ class ModuleHost {
   using Applied = std::function<void(Result<ApplyReport>)>;
   // One at a time (kState otherwise); `applied` is called on the control thread, once.
   virtual void apply(RuntimeTarget target, Applied applied) = 0;
+  // Whether it would take an order now.  kTaken: another change is under way, which ends; kOver: it
+  // shuts down.
+  enum class Turn { kFree, kTaken, kOver };
+  virtual Turn turn() const { return Turn::kFree; }
 
   // Asks running modules how they are now, besides the times at which they are asked anyway;
   // modules() tells the answers.

@@ -271,6 +271,12 @@ Result<ApplyReport> ModuleKit::apply(RuntimeTarget target) {
   return applied->get_future().get();
 }
 
+ModuleHost::Turn ModuleKit::turn() {
+  ModuleHost::Turn turn{};
+  onControl([&] { turn = host_->turn(); });
+  return turn;
+}
+
 Status ModuleKit::operate(void (ModuleHost::*operation)(const std::string&, ModuleHost::Done),
                           const std::string& name) {
   const auto done = std::make_shared<std::promise<Status>>();

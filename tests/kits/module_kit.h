@@ -125,6 +125,7 @@ class ModuleKit {
                                                   const std::string& arguments = "null");
   void desire(const std::string& module, const std::string& document, std::uint64_t version);
   ModuleStatus status(const std::string& module);
+  ModuleHost::Turn turn();
   std::uint64_t dropped(const std::string& reason);
   RouteStatus routeStatus(const std::string& name);
 

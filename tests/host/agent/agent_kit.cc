@@ -36,6 +36,7 @@ void Gateway::restart() {
       *bundles, host,     *twins, journal, clock, log, [this] { return policyFor(*trust); },
       upstream, handover, barred};
   parts.tags = tags;
+  parts.last_end = last_end;
   parts.changed = [this] {
     if (changed) changed();
   };

@@ -33,6 +33,7 @@ class RecordingHost final : public ModuleHost {
     answer(applied);
   }
   void answer(const Applied& applied) {
+    if (its_turn != Turn::kFree) return applied(fail(Errc::kState, "another change is under way"));
     if (failures.empty()) return applied(report);
     const Error error = failures.front();
     failures.pop_front();
@@ -53,6 +54,7 @@ class RecordingHost final : public ModuleHost {
   }
   Room roomFor(const RuntimeTarget&) const override { return room; }
   Status check(const RuntimeTarget&) override { return checked; }
+  Turn turn() const override { return its_turn; }
   void saveAll(SavedAll all) override { all(saved); }
   void resume() override { ++resumed; }
   void shutDown(std::function<void()> done) override { done(); }
@@ -70,6 +72,7 @@ class RecordingHost final : public ModuleHost {
   bool hold = false;
   Applied held;
   Room room = Room::kEnough;
+  Turn its_turn = Turn::kFree;  // Otherwise orders fail.
   Status checked;
   Result<Saved> saved = Saved();
   int resumed = 0;
@@ -144,6 +147,7 @@ class Gateway {
   Tags tags;
   std::function<void()> changed;
   std::function<bool()> uplink_connected;
+  std::string last_end;
   std::chrono::milliseconds delay{0};
   std::weak_ptr<std::function<void()>> task;  // Due after `delay`.
   std::unique_ptr<Agent> agent;

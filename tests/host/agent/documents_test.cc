@@ -318,6 +318,61 @@ TEST_F(DocumentsTest, WhatACrashCutOffIsTriedAgain) {
   EXPECT_EQ(take(set(4, 3).file()), "taken");
 }
 
+TEST_F(DocumentsTest, WhatTheGatewayCouldNotDoIsTriedAgain) {
+  ASSERT_EQ(take(set(3, 1).file()), "taken");
+  gateway_.journal.full = true;  // Not begun.
+  EXPECT_EQ(take(set(4, 2).file()), "failed");
+  gateway_.journal.full = false;
+  gateway_.journal.sync_failures = {true};
+  EXPECT_EQ(take(set(4, 2).file()), "failed");
+  gateway_.journal.sync_failures = {false, true};  // Not committed.
+  EXPECT_EQ(take(set(4, 2).file()), "failed");
+  EXPECT_EQ(gateway_.agent->status().version, 3u);
+  EXPECT_EQ(take(set(4, 2).file()), "taken");
+
+  gateway_.host.its_turn = ModuleHost::Turn::kTaken;
+  const std::string file = set(5, 3).file();
+  for (std::size_t i = 0; i < Agent::kCutOffMax; ++i)
+    EXPECT_EQ(take(file), i + 1 < Agent::kCutOffMax ? "busy" : "rolled-back");
+  EXPECT_EQ(take(file), "ignored") << "not for ever";
+  gateway_.host.its_turn = ModuleHost::Turn::kOver;
+  EXPECT_EQ(take(set(5, 4).file()), "busy");
+  gateway_.host.its_turn = ModuleHost::Turn::kFree;
+  restart();
+  EXPECT_EQ(take(set(5, 4).file()), "taken");
+}
+
+TEST_F(DocumentsTest, WhatAPowerCutEndedInTheNextLifeIsTriedAgainUnlessAModuleDidIt) {
+  ASSERT_EQ(take(set(3, 1).file()), "taken");
+  gateway_.handover = {[] {}, [] {}, [] {}};
+  restart();
+  for (const char* end : {"", "module x brought it down: SIGSEGV"}) {
+    const std::string file = set(4, *end == '\0' ? 2 : 3).file();
+    gateway_.host.room = ModuleHost::Room::kNextLife;
+    EXPECT_EQ(take(file), "taken");
+    gateway_.host.room = ModuleHost::Room::kEnough;
+    gateway_.host.hold = true;
+    restart();  // Tries it, and is cut off.
+    gateway_.host.hold = false;
+    gateway_.last_end = end;
+    restart();
+    EXPECT_EQ(gateway_.agent->status().version, 3u);
+    EXPECT_THAT(gateway_.agent->status().reason, HasSubstr("while it was being started"));
+    if (*end != '\0') {
+      EXPECT_THAT(gateway_.agent->status().reason, HasSubstr(end));
+      EXPECT_EQ(take(file), "ignored");
+    } else {
+      gateway_.host.room = ModuleHost::Room::kNextLife;
+      EXPECT_EQ(take(file), "taken");
+      gateway_.host.hold = true;
+      gateway_.host.room = ModuleHost::Room::kEnough;
+      restart();
+      gateway_.host.hold = false;
+      restart();
+    }
+  }
+}
+
 TEST_F(DocumentsTest, DocumentsWaitForEachOther) {
   gateway_.host.hold = true;
   EXPECT_EQ(take(set(3, 1).file()), "waits");

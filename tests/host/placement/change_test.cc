@@ -225,6 +225,7 @@ TEST_P(Change, TakesOneChangeAtATime) {
   ASSERT_TRUE(kit.sees("m", "create"));
   EXPECT_EQ(kit.apply({}).error().code, Errc::kState);
   EXPECT_EQ(kit.stop("m").error().code, Errc::kState);
+  EXPECT_EQ(kit.turn(), ModuleHost::Turn::kTaken);
   first.join();
 }
 
