@@ -16,6 +16,7 @@ namespace kante {
 namespace {
 
 constexpr const char* kWho = kAgentLog;
+constexpr std::chrono::milliseconds kFreeAgain{200};
 
 std::string title(const Deployment& deployment) {
   return titleOf(deployment.id, deployment.version);
@@ -190,18 +191,26 @@ void Agent::State::revert(const std::shared_ptr<Change>& change, const Error& wh
   before.on_start_failure = OnStartFailure::kBackOff;
   before.beyond_loads_max = true;
   parts.log.error(kWho, "going back from " + title(change->resolved.deployment) + ": " + why.text);
-  parts.modules.apply(
-      std::move(before), [weak = weak_from_this(), change, why](const Result<ApplyReport>& report) {
-        const auto self = weak.lock();
-        if (!self) return;
-        if (report) return self->failed(change, why);
-        const Applied asked = std::exchange(change->cut_short, nullptr);
-        self->failed(change, fail(why.code, why.text + "; and the one before did not come back: " +
-                                                report.error().text));
-        self->status.state = DeploymentState::kFailed;
-        self->tell();
-        if (asked) asked(report.error());
-      });
+  const auto answer = [weak = weak_from_this(), change, why](const Result<ApplyReport>& report) {
+    const auto self = weak.lock();
+    if (!self) return;
+    if (report) return self->failed(change, why);
+    const Applied asked = std::exchange(change->cut_short, nullptr);
+    self->failed(change, fail(why.code, why.text + "; and the one before did not come back: " +
+                                            report.error().text));
+    self->status.state = DeploymentState::kFailed;
+    self->tell();
+    if (asked) asked(report.error());
+  };
+  whenFree([this, before = std::move(before), answer] { parts.modules.apply(before, answer); });
+}
+
+void Agent::State::whenFree(std::function<void()> then) {
+  free_timer.reset();
+  if (parts.modules.turn() != ModuleHost::Turn::kTaken || !parts.later) return then();
+  free_timer = parts.later(kFreeAgain, [weak = weak_from_this(), then = std::move(then)] {
+    if (const auto self = weak.lock()) self->whenFree(then);
+  });
 }
 
 void Agent::State::failed(const std::shared_ptr<Change>& change, const Error& why) {
@@ -298,31 +307,31 @@ void Agent::State::startCommitted(const Journal::Handover* handed, const std::st
     target.beyond_loads_max = true;
   }
   const auto shared = std::make_shared<ResolvedDeployment>(std::move(*resolved));
-  parts.modules.apply(
-      std::move(target), [weak = weak_from_this(), shared, n = now->said.n, rolled_back,
-                          applied = std::move(applied)](const Result<ApplyReport>& report) {
-        const auto self = weak.lock();
-        if (!self) return;
-        self->changing = false;
-        if (!report) {
-          self->parts.twins.discardStaged();
-          self->status.state = DeploymentState::kFailed;
-          self->status.reason = report.error().text;
-          self->parts.log.error(kWho,
-                                "the committed deployment does not start: " + report.error().text);
-          self->tell();
-          return applied(report.error());
-        }
-        self->settle(*shared);
-        self->current = std::move(*shared);
-        self->status.state =
-            rolled_back.empty() ? DeploymentState::kCommitted : DeploymentState::kRolledBack;
-        self->status.reason = rolled_back;
-        self->collect();
-        self->tell();
-        applied(ApplyOutcome{
-            ApplyOutcome::Kind::kUnchanged, n, self->status.id, self->status.version, {}, {}, {}});
-      });
+  const auto answer = [weak = weak_from_this(), shared, n = now->said.n, rolled_back,
+                       applied = std::move(applied)](const Result<ApplyReport>& report) {
+    const auto self = weak.lock();
+    if (!self) return;
+    self->changing = false;
+    if (!report) {
+      self->parts.twins.discardStaged();
+      self->status.state = DeploymentState::kFailed;
+      self->status.reason = report.error().text;
+      self->parts.log.error(kWho,
+                            "the committed deployment does not start: " + report.error().text);
+      self->tell();
+      return applied(report.error());
+    }
+    self->settle(*shared);
+    self->current = std::move(*shared);
+    self->status.state =
+        rolled_back.empty() ? DeploymentState::kCommitted : DeploymentState::kRolledBack;
+    self->status.reason = rolled_back;
+    self->collect();
+    self->tell();
+    applied(ApplyOutcome{
+        ApplyOutcome::Kind::kUnchanged, n, self->status.id, self->status.version, {}, {}, {}});
+  };
+  whenFree([this, target = std::move(target), answer] { parts.modules.apply(target, answer); });
 }
 
 void Agent::apply(ApplyRequest request, Applied applied) {

@@ -77,6 +77,8 @@ struct Agent::State : std::enable_shared_from_this<Agent::State> {
   void switchTo(const std::shared_ptr<Change>& change);
   // The module host takes no order now.
   bool hostIsTaken() const { return parts.modules.turn() != ModuleHost::Turn::kFree; }
+  // Runs it once the module host takes orders: an operator's restart of a module may be under way.
+  void whenFree(std::function<void()> then);
   bool hostIsOver() const { return parts.modules.turn() == ModuleHost::Turn::kOver; }
   void commit(const std::shared_ptr<Change>& change);
   void committed(const std::shared_ptr<Change>& change);
@@ -115,6 +117,7 @@ struct Agent::State : std::enable_shared_from_this<Agent::State> {
   DeploymentStatus status;
   bool changing = false;
   std::unique_ptr<Watched> watched;  // While kWatching.
+  std::shared_ptr<void> free_timer;  // Of whenFree().
   std::vector<std::string> fresh;    // Admitted, and in no kept deployment yet; the oldest first.
   static constexpr std::size_t kFreshMax = 64;
 };

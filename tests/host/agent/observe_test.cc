@@ -264,6 +264,40 @@ TEST_F(Watch, OneThatCannotBeStoredIsTakenBackWithItsDesiredProperties) {
   expectGoneBack("the disk is full");
 }
 
+TEST_F(Watch, GoesBackOnceAnotherChangeOfTheModuleHostIsOver) {
+  apply(second());
+  gateway.host.its_turn = ModuleHost::Turn::kTaken;
+  x().deaths = 1;
+  gateway.pass(seconds(3));
+  EXPECT_TRUE(answers.empty());
+  EXPECT_EQ(status().state, DeploymentState::kApplying);
+  EXPECT_EQ(gateway.host.targets.size(), 2u) << "nothing is ordered of a host that is at work";
+  gateway.host.its_turn = ModuleHost::Turn::kFree;
+  gateway.pass(seconds(1));
+  ASSERT_EQ(answers.size(), 1u);
+  expectGoneBack("module x ended");
+}
+
+TEST_F(Watch, GoesBackInTheNextLifeOnceAnotherChangeOfTheModuleHostIsOver) {
+  gateway.handover = {[] {}, [] {}, [] {}};
+  gateway.restart();
+  ASSERT_TRUE(gateway.start());
+  gateway.host.room = ModuleHost::Room::kNextLife;
+  apply(second());
+  gateway.restart();
+  gateway.host.room = ModuleHost::Room::kEnough;
+  ASSERT_TRUE(gateway.start());
+  gateway.host.its_turn = ModuleHost::Turn::kTaken;
+  x().deaths = 1;
+  gateway.pass(seconds(3));
+  EXPECT_EQ(newest().state, "applying");
+  gateway.host.its_turn = ModuleHost::Turn::kFree;
+  gateway.pass(seconds(1));
+  EXPECT_EQ(status().state, DeploymentState::kRolledBack);
+  EXPECT_EQ(gateway.host.targets.back().modules.size(), 2u);
+  EXPECT_TRUE(gateway.host.targets.back().goes_back);
+}
+
 TEST_F(Watch, WhoCutsItShortHearsThatTheOneBeforeDoesNotComeBack) {
   apply(second());
   gateway.host.failures.push_back(fail(Errc::kLimit, "no memory"));
