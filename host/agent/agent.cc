@@ -128,8 +128,8 @@ void Agent::State::begin(ResolvedDeployment resolved, Journal::Entry entry, std:
 
 void Agent::State::switchTo(const std::shared_ptr<Change>& change) {
   parts.modules.apply(
-      change->resolved.target, [weak = weak_from_this(), change,
-                                taken = hostIsTaken()](const Result<ApplyReport>& report) {
+      change->resolved.target,
+      [weak = weak_from_this(), change, taken = hostIsTaken()](const Result<ApplyReport>& report) {
         const auto self = weak.lock();
         if (!self) return;
         if (report) return self->watch(change, *report);
@@ -284,7 +284,19 @@ void Agent::State::startCommitted(const Journal::Handover* handed, const std::st
   const Journal::Entry* now = journal.current();
   if (now == nullptr) {
     if (!rolled_back.empty()) status = {"", 0, DeploymentState::kRolledBack, rolled_back};
-    return applied(fail(Errc::kNotFound, "no deployment was committed yet"));
+    const Error none = fail(Errc::kNotFound, "no deployment was committed yet");
+    if (handed == nullptr) return applied(none);
+    changing = true;
+    const auto gone = [weak = weak_from_this(), none,
+                       applied = std::move(applied)](const Result<ApplyReport>&) {
+      const auto self = weak.lock();
+      if (!self) return;
+      self->changing = false;
+      self->tell();
+      applied(none);
+    };
+    // Of what was tried in this life nothing runs on.
+    return whenFree([this, gone] { parts.modules.apply({}, gone); });
   }
   const auto refuse = [&](const Error& error) {
     status.state = DeploymentState::kFailed;

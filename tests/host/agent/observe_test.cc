@@ -298,6 +298,25 @@ TEST_F(Watch, GoesBackInTheNextLifeOnceAnotherChangeOfTheModuleHostIsOver) {
   EXPECT_TRUE(gateway.host.targets.back().goes_back);
 }
 
+TEST_F(Watch, TheFirstDeploymentLeavesNothingBehindInTheNextLifeEither) {
+  Gateway other;
+  other.handover = {[] {}, [] {}, [] {}};
+  other.restart();
+  other.host.room = ModuleHost::Room::kNextLife;
+  ASSERT_TRUE(other.apply(second()));
+  other.restart();
+  other.host.room = ModuleHost::Room::kEnough;
+  other.host.statuses = {moduleNamed("x")};
+  ASSERT_TRUE(other.start());
+  EXPECT_EQ(other.host.targets.back().modules.size(), 2u);
+  other.host.statuses[0].state = ModuleState::kFailed;
+  other.host.statuses[0].deaths = 1;
+  other.pass(seconds(1));
+  EXPECT_EQ(other.agent->status().state, DeploymentState::kRolledBack);
+  EXPECT_TRUE(other.host.targets.back().modules.empty());
+  EXPECT_FALSE(other.agent->changing());
+}
+
 TEST_F(Watch, WhoCutsItShortHearsThatTheOneBeforeDoesNotComeBack) {
   apply(second());
   gateway.host.failures.push_back(fail(Errc::kLimit, "no memory"));
