@@ -91,7 +91,7 @@ Error Agent::State::underWay() const {
                                 " s; wait for that, or roll it back");
 }
 
-void Agent::State::begin(ResolvedDeployment resolved, Journal::Entry entry, std::uint32_t window_s,
+void Agent::State::begin(ResolvedDeployment resolved, Journal::Entry entry, Watching watching,
                          Applied applied) {
   auto change = std::make_shared<Change>();
   const auto next_life = needsNextLife(resolved);
@@ -100,7 +100,8 @@ void Agent::State::begin(ResolvedDeployment resolved, Journal::Entry entry, std:
   change->plan = planChange(current ? &*current : nullptr, resolved);
   change->resolved = std::move(resolved);
   change->applied = std::move(applied);
-  change->window_s = window_s;
+  change->window_s = watching.window_s;
+  change->answer = watching.answer;
   change->uplink_was_up = parts.uplink_connected && parts.uplink_connected();
   const Deployment& deployment = change->resolved.deployment;
   if (Status staged = parts.twins.stage(change->resolved.bases); !staged)
@@ -412,7 +413,7 @@ void Agent::rollback(std::uint64_t n, const std::string& who, Applied applied) {
   // Those of its base as well, for the day when a layer goes.
   resolved->digests = back->digests;
   // It has run well before.
-  state.begin(std::move(*resolved), std::move(entry), 0, std::move(applied));
+  state.begin(std::move(*resolved), std::move(entry), {}, std::move(applied));
 }
 
 Result<AdmittedBundle> Agent::admit(int fd, ApplyRequest::Rebind rebind) {

@@ -89,9 +89,11 @@ struct ApplyRequest {
       uploads;  // Bundle path as in the document → digest from admit().
   Mode mode = Mode::kApply;
   Rebind rebind = Rebind::kNo;
+  // When `applied` is told of one that is watched.
+  enum class Answer { kWhenItHolds, kWhenItRuns };
+  Answer answer = Answer::kWhenItHolds;
   std::optional<std::uint64_t> base;  // The version that must be deployed, else kConflict.
   std::optional<DocumentMark> mark;   // Journalled with the change.
-  std::uint32_t window_s = 0;         // Of a document that says nothing about its health.
 };
 
 struct ApplyOutcome {

@@ -29,6 +29,7 @@ struct Agent::State : std::enable_shared_from_this<Agent::State> {
     Applied applied;
     bool needs_next_life = false;
     std::uint32_t window_s = 0;
+    ApplyRequest::Answer answer = ApplyRequest::Answer::kWhenItHolds;
     bool uplink_was_up = false;               // Before the switch.
     SavedStates states;                       // What those before had when they were replaced.
     Applied cut_short;                        // Of who rolled it back while it was watched.
@@ -55,9 +56,12 @@ struct Agent::State : std::enable_shared_from_this<Agent::State> {
   Result<ResolvedDeployment> resolve(const Deployment& deployment, const ApplyRequest* request);
   Status checkVersion(const Deployment& next) const;
   bool isRunning(const ResolvedDeployment& next) const;
-  // `entry`: who, origin, base, layers and mark of it.  window_s: how long it is watched; 0: not.
-  void begin(ResolvedDeployment resolved, Journal::Entry entry, std::uint32_t window_s,
-             Applied applied);
+  struct Watching {
+    std::uint32_t window_s = 0;  // 0: not at all.
+    ApplyRequest::Answer answer = ApplyRequest::Answer::kWhenItHolds;
+  };
+  // `entry`: who, origin, base, layers and mark of it.
+  void begin(ResolvedDeployment resolved, Journal::Entry entry, Watching watching, Applied applied);
   Error underWay() const;  // Why there can be no other change now.
   void tell() const {
     if (parts.changed) parts.changed();

@@ -194,11 +194,7 @@ void Agent::State::tryNext(const std::shared_ptr<Change>& change) {
         if (took_ns > 0)
           self->parts.log.info(
               kAgentLog, "modules stood still for " + std::to_string(took_ns / 1'000'000) + " ms");
-        if (change->window_s != 0) {  // Who waits for this life to begin does not wait for its end.
-          const Deployment& next = change->resolved.deployment;
-          std::exchange(change->applied, [](const Result<ApplyOutcome>&) {})(ApplyOutcome{
-              ApplyOutcome::Kind::kUnchanged, change->n, next.id, next.version, {}, {}, {}});
-        }
+        change->answer = ApplyRequest::Answer::kWhenItRuns;
         self->watch(change, *report);
       });
 }

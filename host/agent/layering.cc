@@ -78,8 +78,8 @@ void Agent::State::propose(const Deployment& base, Layers layers, const std::str
   entry.base = resolution->base;
   entry.layers = std::move(layers);
   entry.mark = request.mark;
-  const std::uint32_t window_s = next.deployment.health.window_s.value_or(request.window_s);
-  begin(std::move(next), std::move(entry), window_s, std::move(applied));
+  const std::uint32_t window_s = next.deployment.health.window_s.value_or(0);
+  begin(std::move(next), std::move(entry), {window_s, request.answer}, std::move(applied));
 }
 
 void Agent::layer(const std::string& name, std::optional<Layer> layer, ApplyRequest request,

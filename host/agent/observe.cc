@@ -2,6 +2,7 @@
 #include "host/agent/observe.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "host/agent/agent_state.h"
 #include "host/base/clock.h"
@@ -60,7 +61,12 @@ void Agent::State::watch(const std::shared_ptr<Change>& change, const ApplyRepor
   parts.log.info(kAgentLog, "watching " + titleOf(status.id, status.version) + " for " +
                                 std::to_string(change->window_s) + " s");
   tell();
-  lookAgain();
+  if (change->answer == ApplyRequest::Answer::kWhenItRuns) {
+    const Deployment& next = change->resolved.deployment;
+    std::exchange(change->applied, [](const Result<ApplyOutcome>&) {})(
+        ApplyOutcome{ApplyOutcome::Kind::kUnchanged, change->n, next.id, next.version, {}, {}, {}});
+  }
+  if (watched) lookAgain();
 }
 
 void Agent::State::lookAgain() {

@@ -470,6 +470,7 @@ void Gateway::State::applyFile(std::function<void(Status)> ready) {
   request.document = *text;
   request.who = "gateway";
   request.base_directory = std::filesystem::absolute(file).parent_path();
+  request.answer = ApplyRequest::Answer::kWhenItRuns;  // A start does not wait for a watch.
   agent->apply(std::move(request), [file, ready = std::move(ready)](Result<ApplyOutcome> outcome) {
     ready(outcome ? Status() : Status(within(file, outcome.error())));
   });

@@ -87,13 +87,17 @@ TEST_F(Watch, IsNotHeldByOneWithoutAWindow) {
   EXPECT_EQ(status().state, DeploymentState::kCommitted);
 }
 
-TEST_F(Watch, IsAsLongAsWhoeverAsksSaysWhereTheDocumentDoesNot) {
-  ApplyRequest request = gateway.request(document(2));
-  request.window_s = 10;
-  gateway.agent->apply(std::move(request), [](const Result<ApplyOutcome>&) {});
+TEST_F(Watch, IsNotWaitedForByOneWhoAsksOnlyThatItRuns) {
+  ApplyRequest request = gateway.request(second());
+  request.answer = ApplyRequest::Answer::kWhenItRuns;
+  gateway.agent->apply(std::move(request),
+                       [this](Result<ApplyOutcome> answer) { answers.push_back(answer); });
+  ASSERT_EQ(answers.size(), 1u);
+  EXPECT_TRUE(answers[0]);
   EXPECT_EQ(status().state, DeploymentState::kWatching);
-  gateway.pass(seconds(11));
+  gateway.pass(seconds(61));
   EXPECT_EQ(status().state, DeploymentState::kCommitted);
+  EXPECT_EQ(answers.size(), 1u) << "answered once";
 }
 
 TEST_F(Watch, EndsWithAModuleThatCrashes) {
