@@ -413,6 +413,7 @@ Status Gateway::start(std::function<void(Status)> ready) {
   if (state->hub) KANTE_CHECK(state->hub->start());
   state->watch->start();
   state->startDeployment([state, ready = std::move(ready)](Status outcome) {
+    if (state->hub) state->hub->serve();
     state->methods->everybodyCame();
     state->watch->look();
     state->reportDistrust();

@@ -210,6 +210,8 @@ Status GatewayHub::start() {
   return started ? started : Status(within("[hub.mqtt]", started.error()));
 }
 
+void GatewayHub::serve() { broker_->serve(); }
+
 void GatewayHub::stop(std::function<void()> done) {
   observation_.reset();
   reported_.reset();

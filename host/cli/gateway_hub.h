@@ -54,6 +54,7 @@ class GatewayHub {
   ~GatewayHub();
 
   Status start();
+  void serve();  // Once the deployment runs.
   // Before the modules' shards end.
   void stop(std::function<void()> done);
   const hub::Broker& broker() const { return *broker_; }

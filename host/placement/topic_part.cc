@@ -162,7 +162,6 @@ hub::Routing::Outcome TopicPart::refuse(std::string why, mqtt::Reason reason) {
 }
 
 hub::Routing::Outcome TopicPart::take(const mqtt::Publish& publish, Sender& sender) {
-  if (!table_) return {};
   const std::string& principal = sender.name();
   if (principal.starts_with("device/") || principal.starts_with("module/")) {
     const ContractTopic topic = hub::parseContractTopic(publish.topic);

@@ -71,6 +71,8 @@ const Source* TopicPart::childSource(const hub::ChildMessage& said, const hub::S
 
 hub::Routing::Outcome TopicPart::takeChild(const mqtt::Publish& publish, std::string_view gateway,
                                            std::string_view source, Sender& sender) {
+  // A gateway keeps it and tries again; a device would, too, and has no place for it.
+  if (!table_) return refuse("nothing is deployed here yet", Reason::kQuotaExceeded);
   const std::string id(gateway);
   const auto by = hub::saidBy(source, gateway);
   if (!by) return refuse(by.error().text, Reason::kTopicNameInvalid);

@@ -104,12 +104,19 @@ Status Broker::start() {
           arrived(address, std::move(socket), std::move(peer));
         }));
     KANTE_CHECK(listeners_.back()->open(address.host, address.port));
-    const bool http = address.speaks == Speaks::kHttp;
-    parts_.log.info("hub", http ? "HTTP and WebSockets are served" : "MQTT clients are served",
-                    {{"address", address.host + ":" + std::to_string(listeners_.back()->port())},
-                     {"tls", address.tls ? "yes" : "no"}});
   }
   return {};
+}
+
+void Broker::serve() {
+  for (std::size_t n = 0; n < listeners_.size(); ++n) {
+    const Address& address = parts_.addresses[n];
+    listeners_[n]->accept();
+    const bool http = address.speaks == Speaks::kHttp;
+    parts_.log.info("hub", http ? "HTTP and WebSockets are served" : "MQTT clients are served",
+                    {{"address", address.host + ":" + std::to_string(port(n))},
+                     {"tls", address.tls ? "yes" : "no"}});
+  }
 }
 
 void Broker::stop(std::function<void()> done) {

@@ -2,8 +2,9 @@
 // beside it what speaks HTTP there, for WebSockets and for requests.
 //
 //   make()   nothing listens yet
-//   start()  finds what outlived the last process, then opens the addresses; the first that cannot
-//            be opened is named
+//   start()  finds what outlived the last process, then opens the addresses, where clients wait;
+//            the first that cannot be opened is named
+//   serve()  lets clients in
 //   stop()   says goodbye to all clients; then the shards may stop, and after them it may be
 //   destroyed
 #pragma once
@@ -83,6 +84,9 @@ class Broker {
   Broker& operator=(const Broker&) = delete;
 
   Status start();
+  // After start(), once: whoever has come since is let in.  Not before there are routes, or what
+  // they say would be for nobody.
+  void serve();
   void stop(std::function<void()> done);  // Once, on the control thread.
 
   // The port of the nth address, once it is open.

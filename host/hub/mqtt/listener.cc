@@ -51,7 +51,6 @@ Status Listener::open(const std::string& host, std::uint16_t port) {
     return fail(Errc::kIo, where + ": " + why);
   }
   port_ = acceptor_.local_endpoint().port();
-  arm();
   return {};
 }
 

@@ -24,7 +24,9 @@ class Listener {
 
   Listener(boost::asio::io_context& control, Arrived arrived);
   // host: an address or a name; port 0: any that is free.
+  // Clients reach it from now on, and wait until accept().
   Status open(const std::string& host, std::uint16_t port);
+  void accept() { arm(); }
   void close();
   std::uint16_t port() const { return port_; }
 

@@ -36,6 +36,7 @@ class SocketConformance : public ::testing::Test {
     broker_ = std::make_unique<Broker>(
         Broker::Parts{control_, log_, clock_, access_, shards_, {}, std::move(addresses), {}});
     EXPECT_TRUE(broker_->start());
+    broker_->serve();
     thread_ = std::thread([this] { control_.run(); });
   }
   ~SocketConformance() override {
