@@ -111,6 +111,8 @@ struct Twins::State {
   }
   Result<std::uint64_t> change(const std::string& principal, Side side, TwinSection next,
                                std::string patch);
+  Result<std::uint64_t> changeBoth(const std::string& principal, std::string before,
+                                   TwinSection next, std::string patch);
   Result<std::uint64_t> patch(const std::string& principal, Side side, std::string_view text);
   Status putBase(const std::string& principal, const std::string& base);
   Result<std::uint64_t> replace(const std::string& principal, Side side, std::string_view text);
@@ -145,11 +147,25 @@ Result<std::uint64_t> Twins::State::change(const std::string& principal, Side si
   std::swap(current, next);
   if (Status saved = save(principal); !saved) {
     std::swap(current, next);
+    const auto tried = before_trial.find(principal);
+    if (side == Side::kReported && tried != before_trial.end()) tried->second.reported = current;
     return within("twin of " + principal, saved.error());
   }
   const std::uint64_t version = current.version;
   tell(Event{side, principal, std::move(patch), current});
   return version;
+}
+
+// Of one that is being tried: also what comes back.
+Result<std::uint64_t> Twins::State::changeBoth(const std::string& principal, std::string before,
+                                               TwinSection next, std::string patch) {
+  std::string& kept = before_trial.at(principal).desired.json;
+  std::swap(kept, before);
+  auto changed = change(principal, Side::kDesired, std::move(next), std::move(patch));
+  // Whoever is told may end the trial.
+  if (const auto tried = before_trial.find(principal); !changed && tried != before_trial.end())
+    tried->second.desired.json = std::move(before);
+  return changed;
 }
 
 Result<std::uint64_t> Twins::State::patch(const std::string& principal, Side side,
@@ -167,13 +183,12 @@ Result<std::uint64_t> Twins::State::patch(const std::string& principal, Side sid
     return fail(Errc::kLimit, "the section would have " + std::to_string(next.json.size()) +
                                   " bytes; the limit is " + std::to_string(kSectionBytesMax));
   ++next.version;
-  if (const auto tried = before_trial.find(principal);
-      side == Side::kDesired && tried != before_trial.end()) {
-    json::value kept = parsedSection(tried->second.desired);
-    mergePatch(kept, patch_object);
-    tried->second.desired.json = writeJson(kept);
-  }
-  return change(principal, side, std::move(next), writeJson(patch_object));
+  const auto tried = before_trial.find(principal);
+  if (side != Side::kDesired || tried == before_trial.end())
+    return change(principal, side, std::move(next), writeJson(patch_object));
+  json::value kept = parsedSection(tried->second.desired);
+  mergePatch(kept, patch_object);
+  return changeBoth(principal, writeJson(kept), std::move(next), writeJson(patch_object));
 }
 
 void Twins::State::tell(Event event) {
@@ -253,12 +268,14 @@ Result<std::uint64_t> Twins::State::replace(const std::string& principal, Side s
   TwinSection current;
   if (found != twins.end())
     current = side == Side::kDesired ? found->second.desired : found->second.reported;
-  if (parsedSection(current) == object) return current.version;
   const auto tried = before_trial.find(principal);
-  if (side == Side::kDesired && tried != before_trial.end())
-    tried->second.desired.json = writeJson(object);
-  return change(principal, side, TwinSection{writeJson(object), current.version + 1},
-                writeJson(mergePatchBetween(parsedSection(current), object)));
+  const bool both = side == Side::kDesired && tried != before_trial.end();
+  const bool same = parsedSection(current) == object;
+  if (same && (!both || parsedSection(tried->second.desired) == object)) return current.version;
+  TwinSection next{writeJson(object), current.version + 1};
+  std::string patch = writeJson(mergePatchBetween(parsedSection(current), object));
+  if (both) return changeBoth(principal, writeJson(object), std::move(next), std::move(patch));
+  return change(principal, side, std::move(next), std::move(patch));
 }
 
 Result<std::uint64_t> Twins::replaceDesired(const std::string& principal,

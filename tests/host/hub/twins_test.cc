@@ -288,6 +288,31 @@ TEST(Twins, WhatTheStoreRefusesDidNotHappen) {
   EXPECT_EQ(twins->desired(kWho).version, 1u);
 }
 
+TEST(Twins, WhatTheStoreRefusesOfATriedOneIsNotBroughtBack) {
+  FullMap map;
+  auto twins = std::move(*Twins::open(map));
+  ASSERT_TRUE(twins->patchDesired(kWho, R"({"a":1})"));
+  ASSERT_TRUE(twins->stage({{kWho, R"({"a":2})"}}));
+  twins->tryStaged();
+  map.full = true;
+  EXPECT_EQ(twins->patchDesired(kWho, R"({"b":1})").error().code, Errc::kIo);
+  EXPECT_EQ(twins->replaceDesired(kWho, R"({"c":1})").error().code, Errc::kIo);
+  map.full = false;
+  twins->discardStaged();
+  EXPECT_EQ(twins->desired(kWho).json, R"({"a":1})");
+}
+
+TEST(Twins, AWholeSectionThatEqualsTheTriedOneIsWhatComesBack) {
+  MemoryMap map;
+  auto twins = std::move(*Twins::open(map));
+  ASSERT_TRUE(twins->patchDesired(kWho, R"({"t":10})"));
+  ASSERT_TRUE(twins->stage({{kWho, R"({"t":25})"}}));
+  twins->tryStaged();
+  ASSERT_TRUE(twins->replaceDesired(kWho, R"({"t":25})"));
+  twins->discardStaged();
+  EXPECT_EQ(twins->desired(kWho).json, R"({"t":25})");
+}
+
 TEST(Twins, TheirNumberIsBounded) {
   MemoryMap map;
   auto twins = std::move(*Twins::open(map));
