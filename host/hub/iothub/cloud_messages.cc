@@ -333,8 +333,8 @@ void CloudMessages::looked(const std::string& device, std::uint64_t there,
                            const DeviceApi::Received& received) {
   Box& box = *boxes_.at(device);
   --box.looking;
-  // What a session listens to comes to the session.
-  if (box.deliver || there <= box.locks.size() + box.receivers.size()) {
+  // What a session listens to comes to the session; of a device that is gone nothing is left.
+  if (box.deliver || box.purging != 0 || there <= box.locks.size() + box.receivers.size()) {
     received(std::optional<DeviceApi::CloudMessage>());
   } else {
     box.receivers.push_back(received);
@@ -382,8 +382,8 @@ void CloudMessages::remove(const std::string& device) {
   for (const auto& receiver : std::exchange(box.receivers, {}))
     boost::asio::post(control_, [receiver] { receiver(std::optional<DeviceApi::CloudMessage>()); });
   ++box.purging;
-  box.queue->purge([this, alive = alive_, device](const Result<std::uint64_t>&) {
-    boost::asio::post(control_, [alive, device] {
+  box.queue->purge([&control = control_, alive = alive_, device](const Result<std::uint64_t>&) {
+    boost::asio::post(control, [alive, device] {
       if (*alive == nullptr) return;
       --(*alive)->boxes_.at(device)->purging;
       (*alive)->release(device);

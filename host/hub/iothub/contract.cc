@@ -58,6 +58,9 @@ std::string_view deviceOf(std::string_view principal) {
 
 Error noTwin(const std::string& who) { return fail(Errc::kDenied, who + " may not use its twin"); }
 
+// It was removed after its request was let in.
+Error gone() { return fail(Errc::kDenied, "this identity was removed"); }
+
 }  // namespace
 
 // What a client asked, on its way to the control thread.
@@ -96,12 +99,9 @@ void Contract::post(std::function<void()> task) {
 Desk::Request Contract::take(const SessionRef& from,
                              const std::shared_ptr<const Principal>& principal,
                              const ContractTopic& topic, std::string_view payload) {
-  if (open_->fetch_add(1, std::memory_order_relaxed) >= kAskedMax) {
-    open_->fetch_sub(1, std::memory_order_relaxed);
-    return {};
-  }
-  std::shared_ptr<void> open(
-      nullptr, [count = open_](void*) { count->fetch_sub(1, std::memory_order_relaxed); });
+  if (payload.size() > kAskedBytesMax) return {};
+  std::shared_ptr<void> open = open_->enter(principal->name(), payload.size());
+  if (!open) return {};
   // Shared because a function is copied about.
   auto asked = std::make_shared<const Asked>(Asked{from, principal, topic.kind, topic.status,
                                                    std::string(topic.rid), std::string(payload),
@@ -292,6 +292,7 @@ void Contract::send(const Asker& asker, const std::string& principal, DeviceMess
     if (slash != std::string::npos) topic += "/modules/" + principal.substr(slash + 8);
   }
   const bool own = principal == asker->name();
+  if (!parts_.access.current(*asker)) return post([done = std::move(done)] { done(gone()); });
   if ((!own && !asker->mayActFor(principal)) || !asker->mayPublish(topic + "/messages/events"))
     return post([done = std::move(done), who = asker->name(), principal] {
       done(fail(Errc::kDenied, who + " may not send as " + principal));
@@ -300,6 +301,11 @@ void Contract::send(const Asker& asker, const std::string& principal, DeviceMess
 }
 
 void Contract::invoke(const Asker& asker, MethodRequest request, Methods::Answer answer) {
+  if (!parts_.access.current(*asker)) {
+    return post([answer = std::move(answer)] {
+      answer(kMethodDenied, writeJson(boost::json::object{{"message", gone().text}}));
+    });
+  }
   if (!asker->mayCall(request.target, request.name)) {
     return post([answer = std::move(answer), who = asker->name(), request] {
       answer(kMethodDenied,
@@ -312,6 +318,8 @@ void Contract::invoke(const Asker& asker, MethodRequest request, Methods::Answer
 }
 
 void Contract::receive(const Asker& asker, Received received) {
+  if (!parts_.access.current(*asker))
+    return post([received = std::move(received)] { received(gone()); });
   if (!deviceOf(asker->name()).empty()) return cloud_->receive(asker->name(), std::move(received));
   post([received = std::move(received)] {
     received(fail(Errc::kDenied, "only devices get cloud-to-device messages"));
@@ -320,6 +328,7 @@ void Contract::receive(const Asker& asker, Received received) {
 
 void Contract::settle(const Asker& asker, const std::string& lock_token, Settlement how,
                       Done done) {
+  if (!parts_.access.current(*asker)) return post([done = std::move(done)] { done(gone()); });
   cloud_->settle(asker->name(), lock_token, how, std::move(done));
 }
 

@@ -17,6 +17,7 @@
 #include <vector>
 
 #include "host/hub/device_api.h"
+#include "host/hub/iothub/asked_bounds.h"
 #include "host/hub/iothub/cloud_messages.h"
 #include "host/hub/iothub/desk.h"
 #include "host/hub/methods.h"
@@ -32,7 +33,8 @@ namespace kante::hub {
 
 class Contract final : public Desk, public DeviceApi {
  public:
-  static constexpr std::uint32_t kAskedMax = 4096;  // What clients ask and have no answer to yet.
+  // Of one request.  What is too long for a twin or an answer is told so; beyond this it is left.
+  static constexpr std::size_t kAskedBytesMax = 256u << 10;
   static constexpr std::size_t kMethodsMax = 2048;  // Calls whose answers clients may still say.
 
   struct Parts {
@@ -124,8 +126,7 @@ class Contract final : public Desk, public DeviceApi {
   std::deque<std::string> rids_;           // The oldest first.
   Twins::Subscription desired_;
   // What clients asked; shared with what still answers.
-  const std::shared_ptr<std::atomic<std::uint32_t>> open_ =
-      std::make_shared<std::atomic<std::uint32_t>>(0);
+  const std::shared_ptr<AskedBounds> open_ = std::make_shared<AskedBounds>(AskedBounds::Bounds());
   std::mutex changed_mutex_;
   std::map<std::string, Changed> changed_;  // By the session's key: however often it changes, once.
   std::uint64_t changes_ = 0;

@@ -44,6 +44,8 @@ class Registered final : public Access {
   std::string removed;
 };
 
+constexpr std::uint32_t kOfOne = AskedBounds::Bounds().of_one;
+
 class ContractTest : public StoreTest {
  protected:
   void SetUp() override {
@@ -169,11 +171,11 @@ TEST_F(ContractTest, ADesiredPatchReachesWhoSubscribed) {
 }
 
 TEST_F(ContractTest, WhatClientsDoAtOnceIsBounded) {
-  for (std::uint32_t i = 0; i < Contract::kAskedMax; ++i)
+  for (std::uint32_t i = 0; i < kOfOne; ++i)
     contract_->take(session_, car_, parseContractTopic("$iothub/twin/GET/?$rid=1"), "")();
   EXPECT_FALSE(contract_->take(session_, car_, parseContractTopic("$iothub/twin/GET/?$rid=1"), ""));
   run();
-  EXPECT_EQ(said().size(), Contract::kAskedMax);
+  EXPECT_EQ(said().size(), kOfOne);
   ask("$iothub/twin/GET/?$rid=2");
   for (int i = 0; i < 1000; ++i)
     contract_->interested(session_, car_->name(), i % 2 == 0 ? 0 : kMethodCalls | kDesiredPatches);
@@ -219,10 +221,34 @@ TEST_F(ContractTest, AMethodGoesDownAndItsAnswerUp) {
   EXPECT_THAT(answers.back(), HasSubstr("404")) << "it left before it answered";
 }
 
+TEST_F(ContractTest, WhoAsksWithoutEndKeepsNobodyElseFromBeingHeard) {
+  const auto topic = parseContractTopic("$iothub/twin/GET/?$rid=1");
+  std::vector<Desk::Request> requests;
+  for (std::uint32_t i = 0; i < kOfOne; ++i)
+    requests.push_back(contract_->take(session_, car_, topic, ""));
+  EXPECT_FALSE(contract_->take(session_, car_, topic, ""));
+  EXPECT_TRUE(contract_->take(session_, std::make_shared<Client>("device/van"), topic, ""));
+}
+
+TEST_F(ContractTest, WhatWaitsIsBoundedInBytes) {
+  const auto topic = parseContractTopic("$iothub/twin/PATCH/properties/reported/?$rid=1");
+  const std::string large(Contract::kAskedBytesMax, 'x');
+  EXPECT_FALSE(contract_->take(session_, car_, topic, large + "x"));
+  std::vector<Desk::Request> requests;
+  const std::size_t fit = AskedBounds::Bounds().bytes / large.size();
+  for (std::size_t i = 0; i < fit; ++i)
+    requests.push_back(contract_->take(
+        session_, std::make_shared<Client>("device/" + std::to_string(i / 100)), topic, large));
+  EXPECT_TRUE(requests.back());
+  EXPECT_FALSE(contract_->take(session_, car_, topic, large));
+  requests.pop_back();
+  EXPECT_TRUE(contract_->take(session_, car_, topic, large));
+}
+
 TEST_F(ContractTest, TooMuchAtOnceIsSaidSo) {
   const auto topic = parseContractTopic("$iothub/twin/GET/?$rid=1");
   std::vector<Desk::Request> requests;
-  for (std::uint32_t i = 0; i < Contract::kAskedMax; ++i)
+  for (std::uint32_t i = 0; i < kOfOne; ++i)
     requests.push_back(contract_->take(session_, car_, topic, ""));
   EXPECT_TRUE(requests.back());
   EXPECT_FALSE(contract_->take(session_, car_, topic, ""));
