@@ -117,6 +117,9 @@ void Connection::welcome(const Admission& admission, std::string_view assigned_i
     return refuseConnect(
         version_, Reason::kNotAuthorized, Refusal::kDenied,
         principal.name() + " may not publish its will to " + std::string(connect.will->topic));
+  if (connect.will && engine_.isOverfull())  // It would stay as long as the client does.
+    return refuseConnect(version_, Reason::kQuotaExceeded, Refusal::kOverflow,
+                         principal.name() + " has a will, and messages fill the memory they may");
   if (!takes(kConnackBytesMax + assigned_id.size()))
     return refuseConnect(version_, Reason::kPacketTooLarge, Refusal::kTooLarge,
                          principal.name() + " takes no packet as large as its CONNACK");

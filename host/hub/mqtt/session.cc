@@ -65,6 +65,9 @@ void Session::publishWill() {
   if (!hasWill()) return;
   const Will will = std::exchange(will_, {});
   recordWill();
+  // Its grants may be others by now.
+  if (!principal_->mayPublish(will.publication->topic()))
+    return engine_.counters().of(Refusal::kDenied).add();
   if (!will.expiry_s) {
     engine_.publishFor(*principal_, will.publication);
     return;
