@@ -82,14 +82,24 @@ void Journal::hand(Effort effort) {
   });
 }
 
+// In batches, of which each is kept or not for itself.
 void Journal::handAll() {
   if (!isOpen()) return;
   auto batch = std::make_unique<SessionStore::Batch>();
   batch->changes = std::exchange(again_, {});
-  for (Change& change : waiting_) batch->changes.push_back(std::move(change));
+  const auto send = [&] {
+    if (batch->changes.empty()) return;
+    store_->write(std::exchange(batch, std::make_unique<SessionStore::Batch>()),
+                  [store = store_](const std::unique_ptr<SessionStore::Batch>& written) {
+                    store->saysLast(*written);
+                  });
+  };
+  for (Change& change : waiting_) {
+    batch->changes.push_back(std::move(change));
+    if (batch->changes.size() >= kLastBatch) send();
+  }
   waiting_.clear();
-  if (!batch->changes.empty())
-    store_->write(std::move(batch), [](const std::unique_ptr<SessionStore::Batch>&) {});
+  send();
 }
 
 std::unique_ptr<SessionStore::Batch> Journal::takeBatch() {

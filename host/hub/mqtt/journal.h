@@ -64,6 +64,8 @@ class Journal {
   Change* waiting(std::uint64_t at);  // Null: it has left, or there is none.
   std::unique_ptr<SessionStore::Batch> takeBatch();
 
+  static constexpr std::size_t kLastBatch = 256;  // Changes.
+
   SessionStore* const store_;
   const std::shared_ptr<Way> way_;  // Shared with the store's thread.
   bool under_way_ = false;

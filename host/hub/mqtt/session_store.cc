@@ -1,6 +1,7 @@
 #include "host/hub/mqtt/session_store.h"
 
 #include <algorithm>
+#include "host/base/log.h"
 
 namespace kante::hub {
 
@@ -68,6 +69,17 @@ void SessionStore::finish(Batch& batch, const Status& status) {
   group_.clear();
   before_.clear();
   squeezed_ = false;
+}
+
+void SessionStore::saysLast(const Batch& batch) const {
+  if (batch.written && batch.kept == Kept::kYes) return;
+  const auto lost =
+      std::count_if(batch.changes.begin(), batch.changes.end(),
+                    [&](const Change& one) { return !batch.written || one.isRefusable(); });
+  log_.warn("hub",
+            "sessions, wills or messages of the end are not kept: the store has no room for "
+            "them or fails",
+            {{"changes", std::to_string(lost)}});
 }
 
 // Entries that never came to the disk need not leave it: while it fails there is one a message.

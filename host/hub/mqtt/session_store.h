@@ -76,6 +76,8 @@ class SessionStore : public std::enable_shared_from_this<SessionStore> {
   // Any thread.  `done` comes on the store's thread, or from here.
   using Done = std::function<void(std::unique_ptr<Batch>)>;
   void write(std::unique_ptr<Batch> batch, Done done);
+  // For the last batches of a process, of which nobody else hears any more: says what was not kept.
+  void saysLast(const Batch& batch) const;
 
   // Sessions that are kept here, by engine: whoever publishes asks.
   std::atomic<std::uint32_t>& keptOn(std::uint32_t engine) { return kept_[engine]; }
