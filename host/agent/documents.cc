@@ -86,19 +86,44 @@ Result<std::unique_ptr<Documents>> Documents::open(Parts parts) {
 
 Documents::~Documents() = default;
 
-void Documents::remember(const DocumentMark& mark) {
+Status Documents::remember(const DocumentMark& mark) {
   Taken& taken = taken_[mark.series];
-  if (mark.counter <= taken.counter) return;
+  if (mark.counter <= taken.counter) return {};
   taken = {mark.counter, mark.digest};
-  const Status put = parts_.taken.put(
-      keyOf(mark.series),
-      writeJson(json::object{
-          {"series", mark.series}, {"counter", mark.counter}, {"digest", mark.digest}}));
-  if (!put) parts_.log.error(kWho, put.error().text);
+  return write(mark.series, taken);
+}
+
+Status Documents::write(const std::string& series, const Taken& taken) {
+  return parts_.taken.put(keyOf(series), writeJson(json::object{{"series", series},
+                                                                {"counter", taken.counter},
+                                                                {"digest", taken.digest}}));
+}
+
+void Documents::rememberBehind(const DocumentMark& mark) {
+  if (const Status put = remember(mark); !put) parts_.log.error(kWho, put.error().text);
+}
+
+void Documents::rememberOnDisk(const DocumentMark& mark, const std::function<void(Status)>& done) {
+  const auto found = taken_.find(mark.series);
+  const auto before = found == taken_.end() ? std::optional<Taken>() : found->second;
+  const auto written = [this, mark, before, done,
+                        alive = std::weak_ptr(alive_)](const Status& status) {
+    if (alive.expired()) return;
+    if (!status && before) {
+      taken_[mark.series] = *before;
+      (void)write(mark.series, *before);
+    } else if (!status) {
+      taken_.erase(mark.series);
+      (void)parts_.taken.erase(keyOf(mark.series));
+    }
+    done(status);
+  };
+  if (const Status put = remember(mark); !put) return written(put);
+  parts_.taken.sync(written);
 }
 
 void Documents::followJournal() {
-  for (const DocumentMark& mark : parts_.agent.marks()) remember(mark);
+  for (const DocumentMark& mark : parts_.agent.marks()) rememberBehind(mark);
 }
 
 bool Documents::wasTaken(const std::string& digest) const {
@@ -315,7 +340,7 @@ void Documents::changed(const Arrival& arrival, const Judged& judged, Result<App
     // Of what the next life of the host begins with, its journal says whether it was taken.
     if (outcome.applied->kind == ApplyOutcome::Kind::kCommitted ||
         outcome.applied->kind == ApplyOutcome::Kind::kUnchanged)
-      remember(judged.mark);
+      rememberBehind(judged.mark);
     if (outcome.applied->kind == ApplyOutcome::Kind::kCommitted) {
       for (auto& [name, parked] : std::exchange(parked_, {}))
         take(std::move(parked), [](const DocumentOutcome&) {});
@@ -335,18 +360,31 @@ void Documents::changed(const Arrival& arrival, const Judged& judged, Result<App
 }
 
 void Documents::setDesired(const Judged& judged, const Done& finished) {
-  const auto replaced = parts_.twins.replaceDesired(judged.document.name, judged.document.content);
+  const std::string& principal = judged.document.name;
+  const std::string before = parts_.twins.desired(principal).json;
+  const auto replaced = parts_.twins.replaceDesired(principal, judged.document.content);
   if (!replaced) return finished(refusal(reasonOf(replaced.error().code), replaced.error()));
-  // After it on disk: what comes again after a crash replaces by the same.
-  remember(judged.mark);
-  finished(done(DocumentOutcome::Kind::kTaken));
+  // Before its counter: what comes again after a crash replaces by the same.
+  parts_.twins.sync([this, judged, finished, before, version = *replaced,
+                     alive = std::weak_ptr(alive_)](const Status& written) {
+    if (alive.expired()) return;
+    if (!written) {
+      // So that the same is written when it comes again.
+      const std::string& principal = judged.document.name;
+      if (parts_.twins.desired(principal).version == version)
+        (void)parts_.twins.replaceDesired(principal, before);
+      return finished(refusal("failed", written.error()));
+    }
+    rememberOnDisk(judged.mark, [finished](const Status& remembered) {
+      finished(remembered ? done(DocumentOutcome::Kind::kTaken)
+                          : refusal("failed", remembered.error()));
+    });
+  });
 }
 
 // Before it is done, on disk: it happens once or never.
 void Documents::command(const Judged& judged, const Done& finished) {
-  remember(judged.mark);
-  parts_.taken.sync([this, judged, finished, alive = std::weak_ptr(alive_)](const Status& written) {
-    if (alive.expired()) return;
+  rememberOnDisk(judged.mark, [this, judged, finished](const Status& written) {
     if (!written) return finished(refusal("failed", written.error()));
     const std::string& whole = judged.document.name;
     const std::size_t slash = whole.rfind('/');

@@ -123,7 +123,11 @@ class Documents {
                const Done& done);
   void setDesired(const Judged& judged, const Done& done);
   void command(const Judged& judged, const Done& done);
-  void remember(const DocumentMark& mark);
+  Status remember(const DocumentMark& mark);
+  Status write(const std::string& series, const Taken& taken);
+  void rememberBehind(const DocumentMark& mark);
+  // `done` when it is on disk; with an error it is as if it had not come.
+  void rememberOnDisk(const DocumentMark& mark, const std::function<void(Status)>& done);
   void followJournal();
   bool wasTaken(const std::string& digest) const;
   void note(const Arrival& arrival, const DocumentOutcome& outcome);

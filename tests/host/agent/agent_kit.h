@@ -135,7 +135,7 @@ class Gateway {
   const Identity& signer;  // One for all gateways: making keys takes its time.
   std::optional<TrustStore> trust;
   FragileMap journal;
-  MemoryMap twin_map;
+  FragileMap twin_map;
   ManualClock clock;
   Log log{Log::Format::kSilent};
   RecordingHost host;

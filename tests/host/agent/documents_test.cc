@@ -151,7 +151,7 @@ class DocumentsTest : public testing::Test {
   test::Gateway gateway_;
   boost::asio::io_context io_;
   Methods methods_{io_};
-  MemoryMap taken_;
+  test::FragileMap taken_;
   ManualClock clock_;
   EventLog events_{clock_};
   TrustStore deployers_ = test::trustIn(theCa());
@@ -423,6 +423,50 @@ TEST_F(DocumentsTest, DesiredPropertiesAreReplaced) {
   EXPECT_EQ(take(other.file()), "invalid");
   other.counter = 4;
   EXPECT_EQ(take(other.file()), "replayed");
+}
+
+TEST_F(DocumentsTest, DesiredPropertiesUseTheirDocumentUpOnceBothAreOnDisk) {
+  const std::string first =
+      Says{DocumentKind::kDesired, 5, R"({"threshold":25})", "module/filter"}.file();
+  const std::string second =
+      Says{DocumentKind::kDesired, 6, R"({"threshold":26})", "module/filter"}.file();
+  for (const std::string& file : {first, second}) {
+    const std::string before = gateway_.twins->desired("module/filter").json;
+    gateway_.twin_map.sync_failures = {true};
+    EXPECT_EQ(take(file), "failed");
+    EXPECT_EQ(gateway_.twins->desired("module/filter").json, before);
+    EXPECT_EQ(documents_->errors().back().text, "the disk fails");
+    taken_.sync_failures = {true};
+    EXPECT_EQ(take(file), "failed");
+    taken_.full = true;
+    EXPECT_EQ(take(file), "failed");
+    taken_.full = false;
+    restart();
+    EXPECT_EQ(take(file), "taken");
+    EXPECT_EQ(take(file), "ignored");
+    restart();
+    EXPECT_EQ(take(file), "ignored");
+  }
+}
+
+TEST_F(DocumentsTest, ACommandThatIsNotOnDiskIsNotCalledAndMayComeAgain) {
+  int calls = 0;
+  const auto module = methods_.add("module/filter", [&](const MethodCall& call) {
+    ++calls;
+    EXPECT_TRUE(methods_.reply(call.id, 200, call.payload));
+  });
+  Says says{DocumentKind::kCommand, 5, "[1]", "module/filter/reset"};
+  says.not_after_s = test::kNow_s + 300;
+  const std::string file = says.file();
+  taken_.sync_failures = {true};
+  EXPECT_EQ(take(file), "failed");
+  io_.run();
+  EXPECT_EQ(calls, 0);
+  io_.restart();
+  EXPECT_EQ(take(file), "waits");
+  io_.run();
+  EXPECT_EQ(calls, 1);
+  EXPECT_EQ(take(file), "ignored");
 }
 
 TEST_F(DocumentsTest, ACommandIsCalledOnceAndOnlyWhileItIsGood) {
