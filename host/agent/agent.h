@@ -213,9 +213,15 @@ class Agent {
   std::string effectiveDocument() const;
   const Layers& layers() const;
   std::vector<std::string> layersInForce() const;  // In the order in which they apply.
-  // Of changes that ended, one way or the other.  One that was cut off, nobody knows why, or that
-  // failed by the gateway's own trouble has not: it may be tried kCutOffMax times.
-  std::vector<DocumentMark> marks() const;
+  // Of changes that ended, one way or the other, the oldest first.  One that was cut off, nobody
+  // knows why, or that failed by the gateway's own trouble has not: it may be tried kCutOffMax
+  // times.
+  struct Ended {
+    DocumentMark mark;
+    bool committed = false;
+    bool is_last = false;  // No other change was tried since.
+  };
+  std::vector<Ended> ended() const;
   static constexpr std::size_t kCutOffMax = 3;
 
  private:

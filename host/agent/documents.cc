@@ -58,6 +58,25 @@ DocumentOutcome done(DocumentOutcome::Kind kind) {
   return out;
 }
 
+// What reports say of the document with this mark.
+DocumentError saidOf(const DocumentMark& mark) {
+  DocumentError said;
+  const std::size_t kind = mark.series.find('\n') + 1;
+  const std::size_t name = mark.series.find('\n', kind) + 1;
+  said.document = mark.digest;
+  said.kind = mark.series.substr(kind, name - 1 - kind);
+  said.name = mark.series.substr(name);
+  said.counter = mark.counter;
+  return said;
+}
+
+json::object toJson(const DocumentError& said) {
+  return {{"document", said.document},
+          {"kind", said.kind},
+          {"name", said.name},
+          {"counter", said.counter}};
+}
+
 std::string titleOf(const Document& document) {
   return std::string(name(document.kind)) + (document.name.empty() ? "" : " " + document.name);
 }
@@ -123,7 +142,15 @@ void Documents::rememberOnDisk(const DocumentMark& mark, const std::function<voi
 }
 
 void Documents::followJournal() {
-  for (const DocumentMark& mark : parts_.agent.marks()) rememberBehind(mark);
+  const DocumentMark* newest = nullptr;
+  const auto all = parts_.agent.ended();
+  for (const Agent::Ended& ended : all) {
+    rememberBehind(ended.mark);
+    if (ended.committed) newest = &ended.mark;
+  }
+  if (newest == nullptr || newest->digest == followed_) return;
+  followed_ = newest->digest;
+  last_ = saidOf(*newest);
 }
 
 bool Documents::wasTaken(const std::string& digest) const {
@@ -156,6 +183,7 @@ void Documents::start() {
 }
 
 void Documents::agentChanged() {
+  followJournal();
   tell();
   nextLater();
 }
@@ -410,13 +438,7 @@ void Documents::note(const Arrival& arrival, const DocumentOutcome& outcome) {
     std::erase_if(errors_, [&](const DocumentError& one) { return one.source == arrival.source; });
     if (outcome.kind == DocumentOutcome::Kind::kTaken && present_) {
       const Document& document = present_->document;
-      last_ = DocumentError{arrival.source,
-                            present_->mark.digest,
-                            name(document.kind),
-                            document.name,
-                            document.counter,
-                            {},
-                            {}};
+      last_ = saidOf(present_->mark);
       Event event;
       event.kind = "document.taken";
       event.subject = "deployment";
@@ -465,16 +487,24 @@ void Documents::noteRefusal(const Arrival& arrival, const DocumentOutcome& outco
 std::string Documents::report() const {
   const DeploymentStatus status = parts_.agent.status();
   json::array errors;
-  if (!status.reason.empty())
-    errors.push_back(json::object{{"reason", name(status.state)}, {"text", status.reason}});
-  for (const DocumentError& one : errors_)
-    errors.push_back(json::object{{"reason", one.reason},
-                                  {"text", one.text},
-                                  {"source", one.source},
-                                  {"document", one.document},
-                                  {"kind", one.kind},
-                                  {"name", one.name},
-                                  {"counter", one.counter}});
+  if (!status.reason.empty()) {
+    json::object error;
+    // Also of one that an earlier life of the host began.
+    const auto ended = parts_.agent.ended();
+    if (status.state == DeploymentState::kRolledBack && !ended.empty() && ended.back().is_last &&
+        !ended.back().committed)
+      error = toJson(saidOf(ended.back().mark));
+    error["reason"] = name(status.state);
+    error["text"] = status.reason;
+    errors.push_back(std::move(error));
+  }
+  for (const DocumentError& one : errors_) {
+    json::object error = toJson(one);
+    error["reason"] = one.reason;
+    error["text"] = one.text;
+    error["source"] = one.source;
+    errors.push_back(std::move(error));
+  }
   json::object layers;
   for (const auto& [name, layer] : parts_.agent.layers()) layers[name] = layer.document;
   json::object tags;
@@ -488,11 +518,7 @@ std::string Documents::report() const {
                    {"errors", std::move(errors)},
                    {"tags", std::move(tags)},
                    {"layers", std::move(layers)}};
-  out["taken"] = last_ ? json::value(json::object{{"document", last_->document},
-                                                  {"kind", last_->kind},
-                                                  {"name", last_->name},
-                                                  {"counter", last_->counter}})
-                       : json::value();
+  out["taken"] = last_ ? json::value(toJson(*last_)) : json::value();
   return writeJson(out);
 }
 

@@ -143,6 +143,7 @@ class Documents {
   std::deque<std::string> said_;
   std::optional<Judged> present_;      // What is being done, as far as it was read.
   std::optional<DocumentError> last_;  // What was taken last; reason and text are empty.
+  std::string followed_;               // Digest of the last that the journal said was committed.
   std::string reported_;
   bool started_ = false;
   bool busy_ = false;

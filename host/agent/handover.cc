@@ -222,6 +222,7 @@ void Agent::State::goBack(const std::shared_ptr<Change>& change, const Error& wh
                            // Now, so that who reads it finds the modules at work.
                            alive->journal.fail(change->n, why, change->again);
                            alive->journal.takenOver();
+                           alive->tell();
                            if (change->cut_short) change->cut_short(outcome);
                            change->applied(outcome);
                          });

@@ -137,15 +137,17 @@ std::vector<std::string> Agent::layersInForce() const {
   return kante::layersInForce(layers(), state_->parts.tags);
 }
 
-std::vector<DocumentMark> Agent::marks() const {
-  std::vector<DocumentMark> marks;
+std::vector<Agent::Ended> Agent::ended() const {
+  std::vector<Ended> ended;
   std::map<std::string, std::size_t> cut_off;
-  for (const auto& [n, entry] : state_->journal.entries()) {
+  const auto& entries = state_->journal.entries();
+  for (const auto& [n, entry] : entries) {
     if (!entry.mark || entry.said.state == Journal::kApplying) continue;
     if (entry.cut_off && ++cut_off[entry.mark->digest] < kCutOffMax) continue;
-    marks.push_back(*entry.mark);
+    ended.push_back(
+        {*entry.mark, entry.said.state == Journal::kCommitted, n == entries.rbegin()->first});
   }
-  return marks;
+  return ended;
 }
 
 }  // namespace kante

@@ -511,12 +511,60 @@ TEST_F(DocumentsTest, ADryRunUsesNothingUp) {
   EXPECT_EQ(take(file), "taken");
 }
 
+TEST_F(DocumentsTest, HowADocumentEndedIsReportedInLaterLivesToo) {
+  const std::string first = set(3, 1).file();
+  ASSERT_EQ(take(first), "taken");
+  restart();
+  EXPECT_EQ(report().at("taken").at("document"), boost::json::value(documentDigest(first)));
+  EXPECT_EQ(report().at("taken").at("kind"), "deployment");
+  gateway_.handover = {[] {}, [] {}, [] {}};
+  for (const bool runs : {true, false}) {
+    restart();
+    gateway_.host.room = ModuleHost::Room::kNextLife;
+    const std::string file = runs ? set(4, 2).file() : set(5, 3).file();
+    EXPECT_EQ(take(file), "taken");
+    gateway_.host.room = ModuleHost::Room::kEnough;
+    if (!runs) gateway_.host.failures.push_back(fail(Errc::kState, "module x crashed"));
+    restart();
+    const auto said = boost::json::parse(reported_.back());
+    EXPECT_EQ(said.at("version"), 4);
+    EXPECT_EQ(said.at("taken").at("counter"), 2);
+    EXPECT_EQ(said.at("errors").as_array().size(), runs ? 0u : 1u);
+    if (runs) continue;
+    EXPECT_EQ(said.at("errors").at(0).at("reason"), "rolled-back");
+    EXPECT_EQ(said.at("errors").at(0).at("document"), boost::json::value(documentDigest(file)));
+    EXPECT_EQ(said.at("errors").at(0).at("counter"), 3);
+  }
+}
+
+TEST_F(DocumentsTest, AnEndThatComesLaterInTheNextLifeIsReportedWhenItComes) {
+  ASSERT_EQ(take(set(3, 1).file()), "taken");
+  gateway_.handover = {[] {}, [] {}, [] {}};
+  restart();
+  gateway_.host.room = ModuleHost::Room::kNextLife;
+  std::string watched = deployment(4);
+  watched.insert(1, R"("health":{"window_s":5},)");
+  const std::string file = Says{DocumentKind::kDeployment, 2, watched}.file();
+  EXPECT_EQ(take(file), "taken");
+  gateway_.host.room = ModuleHost::Room::kEnough;
+  gateway_.host.statuses.resize(1);
+  gateway_.host.statuses[0].name = "x";
+  restart();
+  EXPECT_EQ(report().at("state"), "watching");
+  EXPECT_EQ(report().at("taken").at("counter"), 1);
+  gateway_.host.statuses[0].deaths = 1;
+  gateway_.pass(std::chrono::seconds(1));
+  const auto said = boost::json::parse(reported_.back());
+  EXPECT_EQ(said.at("state"), "rolled-back");
+  EXPECT_EQ(said.at("errors").at(0).at("document"), boost::json::value(documentDigest(file)));
+}
+
 TEST_F(DocumentsTest, EveryChangeOfStateIsReported) {
   EXPECT_EQ(take(set(3, 1).file()), "taken");
   std::vector<std::string> states;
   for (const std::string& text : reported_)
     states.emplace_back(boost::json::parse(text).at("state").as_string());
-  EXPECT_THAT(states, ElementsAre("none", "applying", "committed", "committed"));
+  EXPECT_THAT(states, ElementsAre("none", "applying", "committed"));
   const auto last = boost::json::parse(reported_.back());
   EXPECT_EQ(last.at("id"), "line-4");
   EXPECT_EQ(last.at("version"), 3);
