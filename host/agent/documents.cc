@@ -77,6 +77,20 @@ json::object toJson(const DocumentError& said) {
           {"counter", said.counter}};
 }
 
+bool changesDeployment(DocumentKind kind) {
+  return kind == DocumentKind::kDeployment || kind == DocumentKind::kLayer ||
+         kind == DocumentKind::kMergePatch || kind == DocumentKind::kJsonPatch;
+}
+
+// Before it is judged; what cannot be read changes nothing.
+bool changesDeployment(const Documents::Arrival& arrival) {
+  if (!arrival.kinds.empty()) return changesDeployment(arrival.kinds.front());
+  const auto file = lookAtDocument(arrival.file);
+  if (!file) return false;
+  const auto document = parseDocument(file->payload);
+  return document && changesDeployment(document->kind);
+}
+
 std::string titleOf(const Document& document) {
   return std::string(name(document.kind)) + (document.name.empty() ? "" : " " + document.name);
 }
@@ -161,17 +175,17 @@ bool Documents::wasTaken(const std::string& digest) const {
 // ---- one after the other -----------------------------------------------------------------------
 
 void Documents::take(Arrival arrival, Done done) {
+  Lane& lane = changesDeployment(arrival) ? changes_ : others_;
   const std::size_t bytes = arrival.file.size();
-  if (waiting_.size() >= kWaitingMax || waiting_bytes_ + bytes > kWaitingBytesMax) {
+  const auto waiting = std::make_shared<Waiting>(Waiting{std::move(arrival), std::move(done), {}});
+  if (lane.waiting.size() >= kWaitingMax || lane.bytes + bytes > kWaitingBytesMax) {
     const DocumentOutcome full = refusal(
         "busy", fail(Errc::kLimit, "too many documents wait; send it again when they are done"));
-    const auto present = std::exchange(present_, std::nullopt);
-    note(arrival, full);
-    present_ = present;
-    return done(full);
+    note(*waiting, full);
+    return waiting->done(full);
   }
-  waiting_bytes_ += bytes;
-  waiting_.push_back({std::move(arrival), std::move(done)});
+  lane.bytes += bytes;
+  lane.waiting.push_back(waiting);
   next();
 }
 
@@ -195,17 +209,22 @@ void Documents::nextLater() {
 }
 
 void Documents::next() {
-  if (!started_ || busy_ || waiting_.empty() || parts_.agent.changing()) return;
-  busy_ = true;
-  auto waiting = std::make_shared<Waiting>(std::move(waiting_.front()));
-  waiting_.pop_front();
-  waiting_bytes_ -= waiting->arrival.file.size();
-  present_.reset();
-  process(waiting->arrival,
-          [this, waiting, alive = std::weak_ptr(alive_)](const DocumentOutcome& outcome) {
+  if (!started_) return;
+  next(others_);
+  if (!parts_.agent.changing()) next(changes_);
+}
+
+void Documents::next(Lane& lane) {
+  if (lane.busy || lane.waiting.empty()) return;
+  lane.busy = true;
+  const auto waiting = std::move(lane.waiting.front());
+  lane.waiting.pop_front();
+  lane.bytes -= waiting->arrival.file.size();
+  process(*waiting,
+          [this, &lane, waiting, alive = std::weak_ptr(alive_)](const DocumentOutcome& outcome) {
             if (alive.expired()) return;
-            note(waiting->arrival, outcome);
-            busy_ = false;
+            note(*waiting, outcome);
+            lane.busy = false;
             nextLater();
             if (!outcome.call) return waiting->done(outcome);
             // Its answer may take minutes; others need not wait for it.
@@ -218,14 +237,15 @@ void Documents::next() {
           });
 }
 
-void Documents::process(const Arrival& arrival, const Done& finished) {
+void Documents::process(Waiting& waiting, const Done& finished) {
+  const Arrival& arrival = waiting.arrival;
   followJournal();
   if (wasTaken(documentDigest(arrival.file)))
     return finished(done(DocumentOutcome::Kind::kIgnored));
   Judged judged;
   DocumentOutcome refused;
   const bool good = open(arrival, judged, refused) && check(arrival, judged, refused);
-  if (!judged.mark.digest.empty()) present_ = judged;
+  if (!judged.mark.digest.empty()) waiting.judged = judged;
   if (!good) return finished(refused);
   perform(arrival, judged, finished);
 }
@@ -431,33 +451,35 @@ void Documents::command(const Judged& judged, const Done& finished) {
 
 // ---- telling -----------------------------------------------------------------------------------
 
-void Documents::note(const Arrival& arrival, const DocumentOutcome& outcome) {
+void Documents::note(const Waiting& waiting, const DocumentOutcome& outcome) {
+  const Arrival& arrival = waiting.arrival;
   if (outcome.kind == DocumentOutcome::Kind::kRefused) {
-    noteRefusal(arrival, outcome);
+    noteRefusal(waiting, outcome);
   } else {
     std::erase_if(errors_, [&](const DocumentError& one) { return one.source == arrival.source; });
-    if (outcome.kind == DocumentOutcome::Kind::kTaken && present_) {
-      const Document& document = present_->document;
-      last_ = saidOf(present_->mark);
+    if (outcome.kind == DocumentOutcome::Kind::kTaken && waiting.judged) {
+      const Document& document = waiting.judged->document;
+      last_ = saidOf(waiting.judged->mark);
       Event event;
       event.kind = "document.taken";
       event.subject = "deployment";
-      event.text = "A document was taken from " + present_->who + ": " + titleOf(document);
-      event.fields = {{"document", present_->mark.digest}, {"source", arrival.source}};
+      event.text = "A document was taken from " + waiting.judged->who + ": " + titleOf(document);
+      event.fields = {{"document", waiting.judged->mark.digest}, {"source", arrival.source}};
       parts_.events.add(std::move(event));
     }
   }
   tell();
 }
 
-void Documents::noteRefusal(const Arrival& arrival, const DocumentOutcome& outcome) {
+void Documents::noteRefusal(const Waiting& waiting, const DocumentOutcome& outcome) {
+  const Arrival& arrival = waiting.arrival;
   DocumentError error;
   error.source = arrival.source;
   error.document = documentDigest(arrival.file);
-  if (present_) {
-    error.kind = name(present_->document.kind);
-    error.name = present_->document.name;
-    error.counter = present_->document.counter;
+  if (waiting.judged) {
+    error.kind = name(waiting.judged->document.kind);
+    error.name = waiting.judged->document.name;
+    error.counter = waiting.judged->document.counter;
   }
   error.reason = outcome.reason;
   error.text = outcome.error.text;

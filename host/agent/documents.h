@@ -1,5 +1,7 @@
 // Takes signed documents: judges one after the other by deployer, target, end and counter, and does
 // what it says.  What came of it is in the outcome, in errors(), in the events and in report().
+// What changes the deployment waits while another change is under way, which may be watched for
+// hours; desired properties and commands go past that.
 //
 // A document that was taken is remembered by its digest, and its counter by deployer, kind and
 // name: it is ignored when it comes again, and older ones are refused.  For what changes the
@@ -49,7 +51,7 @@ struct DocumentError {
 
 class Documents {
  public:
-  static constexpr std::size_t kWaitingMax = 128;
+  static constexpr std::size_t kWaitingMax = 128;  // As the next, of changes and of all others.
   static constexpr std::size_t kWaitingBytesMax = 32u << 20;
   static constexpr std::size_t kSeriesMax = 10'000;
   static constexpr std::size_t kErrorsMax = 16;  // The newest.
@@ -88,7 +90,8 @@ class Documents {
     ApplyRequest::Mode mode = ApplyRequest::Mode::kApply;
   };
   using Done = std::function<void(DocumentOutcome)>;
-  // In the order of arrival, once start() was called and no other change is under way.
+  // Once start() was called.  Changes of the deployment in the order of arrival, when no other is
+  // under way; so do all others among themselves, without waiting for that.
   void take(Arrival arrival, Done done);
 
   void start();         // The agent has started.
@@ -98,14 +101,20 @@ class Documents {
   std::string report() const;  // JSON, as it is now.
 
  private:
-  struct Waiting {
-    Arrival arrival;
-    Done done;
-  };
   struct Judged {
     Document document;
     DocumentMark mark;
     std::string who;
+  };
+  struct Waiting {
+    Arrival arrival;
+    Done done;
+    std::optional<Judged> judged;  // As far as it was read.
+  };
+  struct Lane {
+    std::deque<std::shared_ptr<Waiting>> waiting;
+    std::size_t bytes = 0;
+    bool busy = false;
   };
   struct Taken {
     std::uint64_t counter = 0;
@@ -113,8 +122,9 @@ class Documents {
   };
   explicit Documents(Parts parts) : parts_(std::move(parts)) {}
   void next();
+  void next(Lane& lane);
   void nextLater();
-  void process(const Arrival& arrival, const Done& done);
+  void process(Waiting& waiting, const Done& done);
   bool open(const Arrival& arrival, Judged& judged, DocumentOutcome& refused) const;
   bool check(const Arrival& arrival, const Judged& judged, DocumentOutcome& refused) const;
   void perform(const Arrival& arrival, const Judged& judged, const Done& done);
@@ -130,23 +140,20 @@ class Documents {
   void rememberOnDisk(const DocumentMark& mark, const std::function<void(Status)>& done);
   void followJournal();
   bool wasTaken(const std::string& digest) const;
-  void note(const Arrival& arrival, const DocumentOutcome& outcome);
-  void noteRefusal(const Arrival& arrival, const DocumentOutcome& outcome);
+  void note(const Waiting& waiting, const DocumentOutcome& outcome);
+  void noteRefusal(const Waiting& waiting, const DocumentOutcome& outcome);
   void tell();
 
   const Parts parts_;
   std::map<std::string, Taken> taken_;  // By series.
-  std::deque<Waiting> waiting_;
-  std::size_t waiting_bytes_ = 0;
+  Lane changes_, others_;
   std::map<std::string, Arrival> parked_;  // Layers without a base, by name; at most kLayersMax.
   std::deque<DocumentError> errors_;
   std::deque<std::string> said_;
-  std::optional<Judged> present_;      // What is being done, as far as it was read.
   std::optional<DocumentError> last_;  // What was taken last; reason and text are empty.
   std::string followed_;               // Digest of the last that the journal said was committed.
   std::string reported_;
   bool started_ = false;
-  bool busy_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>();  // Answers that come late see it gone.
 };
 

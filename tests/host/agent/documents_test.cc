@@ -383,6 +383,35 @@ TEST_F(DocumentsTest, DocumentsWaitForEachOther) {
   EXPECT_EQ(config(), R"({"period_ms":50})");
 }
 
+TEST_F(DocumentsTest, CommandsAndDesiredPropertiesGoPastADeploymentThatIsWatched) {
+  ASSERT_EQ(take(set(3, 1).file()), "taken");
+  std::string watched = deployment(4);
+  watched.insert(1, R"("health":{"window_s":5},)");
+  EXPECT_EQ(take(Says{DocumentKind::kDeployment, 2, watched}.file()), "waits");
+  EXPECT_EQ(report().at("state"), "watching");
+  EXPECT_EQ(take(layer("munich", 1, period(50)).file()), "waits");
+  // By hand, so that only the document says what it is.
+  EXPECT_EQ(take(Says{DocumentKind::kDesired, 1, R"({"a":1})", "module/x"}.file()), "taken");
+  EXPECT_EQ(gateway_.twins->desired("module/x").json, R"({"a":1})");
+  EXPECT_EQ(report().at("taken").at("kind"), "desired");
+  int calls = 0;
+  const auto module = methods_.add("module/x", [&](const MethodCall& call) {
+    ++calls;
+    EXPECT_TRUE(methods_.reply(call.id, 200, call.payload));
+  });
+  Says says{DocumentKind::kCommand, 5, "[1]", "module/x/reset"};
+  says.not_after_s = test::kNow_s + 300;
+  (void)take(says.file(), {DocumentKind::kCommand}, "module/x/reset");
+  io_.run();
+  EXPECT_EQ(calls, 1);
+  EXPECT_EQ(gateway_.agent->layersInForce(), std::vector<std::string>());
+  gateway_.pass(std::chrono::seconds(6));
+  runPosted();
+  EXPECT_EQ(gateway_.agent->status().version, 4u);
+  gateway_.pass(std::chrono::seconds(6));  // Watched as well.
+  EXPECT_THAT(gateway_.agent->layersInForce(), ElementsAre("munich"));
+}
+
 TEST_F(DocumentsTest, WhatCameDuringAnUpdateThatCameToNothingGoesOn) {
   const std::string file = set(3, 1).file();
   std::string said = "waits";
@@ -403,7 +432,7 @@ TEST_F(DocumentsTest, SoManyWaitAndNoMore) {
   gateway_.host.hold = true;
   EXPECT_EQ(take(set(3, 1).file()), "waits");
   for (std::size_t i = 0; i < Documents::kWaitingMax; ++i)
-    documents_->take({"x", "set"}, [](auto) {});
+    documents_->take({"x", "set", {DocumentKind::kDeployment}}, [](auto) {});
   EXPECT_EQ(take(set(4, 2).file()), "busy");
   gateway_.host.hold = false;
   gateway_.host.release();
@@ -549,6 +578,7 @@ TEST_F(DocumentsTest, AnEndThatComesLaterInTheNextLifeIsReportedWhenItComes) {
   gateway_.host.room = ModuleHost::Room::kEnough;
   gateway_.host.statuses.resize(1);
   gateway_.host.statuses[0].name = "x";
+  gateway_.host.statuses[0].state = ModuleState::kRunning;
   restart();
   EXPECT_EQ(report().at("state"), "watching");
   EXPECT_EQ(report().at("taken").at("counter"), 1);
