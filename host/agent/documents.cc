@@ -210,6 +210,7 @@ void Documents::nextLater() {
 
 void Documents::next() {
   if (!started_) return;
+  unpark();
   next(others_);
   if (!parts_.agent.changing()) next(changes_);
 }
@@ -389,10 +390,6 @@ void Documents::changed(const Arrival& arrival, const Judged& judged, Result<App
     if (outcome.applied->kind == ApplyOutcome::Kind::kCommitted ||
         outcome.applied->kind == ApplyOutcome::Kind::kUnchanged)
       rememberBehind(judged.mark);
-    if (outcome.applied->kind == ApplyOutcome::Kind::kCommitted) {
-      for (auto& [name, parked] : std::exchange(parked_, {}))
-        take(std::move(parked), [](const DocumentOutcome&) {});
-    }
     return finished(std::move(outcome));
   }
   followJournal();
@@ -401,10 +398,24 @@ void Documents::changed(const Arrival& arrival, const Judged& judged, Result<App
   if (judged.document.kind == DocumentKind::kLayer && parts_.agent.document() == "null") {
     // Of what waits at the broker nobody says which comes first.
     reason = "conflict";
-    if (parked_.size() < kLayersMax || parked_.contains(judged.document.name))
-      parked_[judged.document.name] = arrival;
+    park(arrival, judged.document.name);
   }
   finished(refusal(reason, result.error()));
+}
+
+void Documents::park(const Arrival& arrival, const std::string& layer) {
+  if (arrival.mode == ApplyRequest::Mode::kDryRun) return;
+  parked_.erase(layer);
+  std::size_t bytes = arrival.file.size();
+  for (const auto& [name, parked] : parked_) bytes += parked.file.size();
+  if (parked_.size() < kLayersMax && bytes <= kParkedBytesMax) parked_[layer] = arrival;
+}
+
+// Whoever brought the base.
+void Documents::unpark() {
+  if (parked_.empty() || parts_.agent.changing() || parts_.agent.document() == "null") return;
+  for (auto& [name, parked] : std::exchange(parked_, {}))
+    take(std::move(parked), [](const DocumentOutcome&) {});
 }
 
 void Documents::setDesired(const Judged& judged, const Done& finished) {

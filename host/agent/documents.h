@@ -53,6 +53,7 @@ class Documents {
  public:
   static constexpr std::size_t kWaitingMax = 128;  // As the next, of changes and of all others.
   static constexpr std::size_t kWaitingBytesMax = 32u << 20;
+  static constexpr std::size_t kParkedBytesMax = 16u << 20;  // Of layers without a base.
   static constexpr std::size_t kSeriesMax = 10'000;
   static constexpr std::size_t kErrorsMax = 16;  // The newest.
   static constexpr std::size_t kSaidMax = 256;   // Refusals that were told already.
@@ -128,6 +129,8 @@ class Documents {
   bool open(const Arrival& arrival, Judged& judged, DocumentOutcome& refused) const;
   bool check(const Arrival& arrival, const Judged& judged, DocumentOutcome& refused) const;
   void perform(const Arrival& arrival, const Judged& judged, const Done& done);
+  void park(const Arrival& arrival, const std::string& layer);
+  void unpark();
   void changeDeployment(const Arrival& arrival, const Judged& judged, const Done& done);
   void changed(const Arrival& arrival, const Judged& judged, Result<ApplyOutcome> result,
                const Done& done);
@@ -147,7 +150,8 @@ class Documents {
   const Parts parts_;
   std::map<std::string, Taken> taken_;  // By series.
   Lane changes_, others_;
-  std::map<std::string, Arrival> parked_;  // Layers without a base, by name; at most kLayersMax.
+  // Layers that came before any base, by name; at most kLayersMax.  Tried once there is one.
+  std::map<std::string, Arrival> parked_;
   std::deque<DocumentError> errors_;
   std::deque<std::string> said_;
   std::optional<DocumentError> last_;  // What was taken last; reason and text are empty.

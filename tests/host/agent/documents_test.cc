@@ -293,6 +293,36 @@ TEST_F(DocumentsTest, ALayerThatComesBeforeItsBaseWaitsForIt) {
   EXPECT_THAT(documents_->errors(), IsEmpty());
 }
 
+TEST_F(DocumentsTest, ALayerWaitsForABaseThatComesByHandAsWell) {
+  const std::string file = layer("munich", 1, period(50)).file();
+  EXPECT_EQ(take(file), "conflict");
+  EXPECT_EQ(take(layer("dry", 1, period(60, 1)).file(), {}, {}, "set"), "conflict");
+  documents_->take(
+      {layer("dry", 2, period(70, 2)).file(), "local", {}, "", ApplyRequest::Mode::kDryRun},
+      [](const auto&) {});
+  ASSERT_TRUE(gateway_.apply(document(3)));
+  runPosted();
+  EXPECT_EQ(config(), R"({"period_ms":60})") << "a dry run takes no other's place";
+  EXPECT_THAT(gateway_.agent->layersInForce(), ElementsAre("munich", "dry"));
+}
+
+TEST_F(DocumentsTest, OnlySoManyBytesOfLayersWaitForABase) {
+  const std::string much(3u << 20, 'x');
+  for (const char* name : {"a", "b", "c", "d", "e", "f"}) {
+    const std::string content =
+        R"({"schema":"kante.layer/1","content":{"modules":{"x":{"config":{"text":")" + much +
+        R"("}}}}})";
+    EXPECT_EQ(take(layer(name, 1, content).file(), {}, name, name), "conflict");
+  }
+  ASSERT_TRUE(gateway_.apply(document(3)));
+  runPosted();
+  std::map<std::string, std::string> reasons;
+  for (const DocumentError& error : documents_->errors()) reasons[error.source] = error.reason;
+  EXPECT_TRUE(gateway_.agent->layers().contains("a"));
+  EXPECT_EQ(reasons["e"], "limit") << "tried, and too much beside the first";
+  EXPECT_EQ(reasons["f"], "conflict") << "not kept";
+}
+
 TEST_F(DocumentsTest, WhatWasRolledBackIsNotTriedAgainByItself) {
   ASSERT_EQ(take(set(3, 1).file()), "taken");
   gateway_.host.failures.push_back(fail(Errc::kState, "module x crashed at its start"));
