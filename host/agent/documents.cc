@@ -174,7 +174,7 @@ bool Documents::wasTaken(const std::string& digest) const {
 
 // ---- one after the other -----------------------------------------------------------------------
 
-void Documents::take(Arrival arrival, Done done) {
+bool Documents::take(Arrival arrival, Done done) {
   Lane& lane = changesDeployment(arrival) ? changes_ : others_;
   const std::size_t bytes = arrival.file.size();
   const auto waiting = std::make_shared<Waiting>(Waiting{std::move(arrival), std::move(done), {}});
@@ -182,11 +182,13 @@ void Documents::take(Arrival arrival, Done done) {
     const DocumentOutcome full = refusal(
         "busy", fail(Errc::kLimit, "too many documents wait; send it again when they are done"));
     note(*waiting, full);
-    return waiting->done(full);
+    waiting->done(full);
+    return false;
   }
   lane.bytes += bytes;
   lane.waiting.push_back(waiting);
   next();
+  return std::find(lane.waiting.begin(), lane.waiting.end(), waiting) != lane.waiting.end();
 }
 
 void Documents::start() {

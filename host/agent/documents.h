@@ -92,8 +92,8 @@ class Documents {
   };
   using Done = std::function<void(DocumentOutcome)>;
   // Once start() was called.  Changes of the deployment in the order of arrival, when no other is
-  // under way; so do all others among themselves, without waiting for that.
-  void take(Arrival arrival, Done done);
+  // under way; so do all others among themselves, without waiting for that.  True: it waits now.
+  bool take(Arrival arrival, Done done);
 
   void start();         // The agent has started.
   void agentChanged();  // Its status did; what Agent::Parts::changed is for.

@@ -151,14 +151,26 @@ HttpResponse replyTo(const DocumentOutcome& outcome, const Agent& agent) {
 void takeDocument(const ExchangePtr& exchange, Agent& agent, Documents& documents,
                   const std::function<void()>& changed) {
   HttpRequest& request = exchange->request();
+  if (!request.queryValue("base").empty() || !request.if_match.empty())
+    return exchange->respond(errorReply(
+        fail(Errc::kInvalid,
+             "base: a signed document says itself which version it is for; sign it with --base")));
+  if (asked(request, "rebind"))
+    return exchange->respond(errorReply(
+        fail(Errc::kInvalid,
+             "rebind: a signed document names bundles that are in the store already; admit the "
+             "bundle with rebind")));
   Documents::Arrival arrival;
   arrival.file = std::move(request.body);
   arrival.source = "local";
   if (asked(request, "dry_run")) arrival.mode = ApplyRequest::Mode::kDryRun;
-  documents.take(std::move(arrival), [exchange, &agent, changed](const DocumentOutcome& outcome) {
-    changed();
-    exchange->respond(replyTo(outcome, agent));
-  });
+  const bool waits = documents.take(std::move(arrival),
+                                    [exchange, &agent, changed](const DocumentOutcome& outcome) {
+                                      changed();
+                                      exchange->respond(replyTo(outcome, agent));
+                                    });
+  if (waits && request.queryValue("wait") == "0")
+    return exchange->respond(jsonReply(json::object{{"result", "waiting"}}, 202));
   underWay(exchange, agent);
 }
 

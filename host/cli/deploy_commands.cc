@@ -168,6 +168,8 @@ Result<int> report(const HostOptions& options, std::string body) {
     std::fprintf(stderr, "the document is taken\n");
     if (const json::value& payload = member(reply, "payload"); !payload.is_null())
       std::fprintf(stderr, "  %s\n", printable(asText(payload)).c_str());
+  } else if (result == "waiting") {
+    std::fprintf(stderr, "the document waits until another change is over\n");
   } else if (result == "unchanged") {
     std::fprintf(stderr, "%s runs already, nothing changed\n", what.c_str());
   } else if (result == "dry-run") {

@@ -413,6 +413,14 @@ TEST_F(DocumentsTest, DocumentsWaitForEachOther) {
   EXPECT_EQ(config(), R"({"period_ms":50})");
 }
 
+TEST_F(DocumentsTest, WhoBringsADocumentHearsWhetherItWaits) {
+  const auto nothing = [](const DocumentOutcome&) {};
+  gateway_.host.hold = true;
+  EXPECT_FALSE(documents_->take({set(3, 1).file(), "local"}, nothing)) << "it is being applied";
+  EXPECT_TRUE(documents_->take({set(4, 2).file(), "local"}, nothing));
+  EXPECT_FALSE(documents_->take({"hello", "local"}, nothing));
+}
+
 TEST_F(DocumentsTest, CommandsAndDesiredPropertiesGoPastADeploymentThatIsWatched) {
   ASSERT_EQ(take(set(3, 1).file()), "taken");
   std::string watched = deployment(4);
