@@ -177,18 +177,22 @@ bool Documents::wasTaken(const std::string& digest) const {
 bool Documents::take(Arrival arrival, Done done) {
   Lane& lane = changesDeployment(arrival) ? changes_ : others_;
   const std::size_t bytes = arrival.file.size();
-  const auto waiting = std::make_shared<Waiting>(Waiting{std::move(arrival), std::move(done), {}});
   if (lane.waiting.size() >= kWaitingMax || lane.bytes + bytes > kWaitingBytesMax) {
-    const DocumentOutcome full = refusal(
-        "busy", fail(Errc::kLimit, "too many documents wait; send it again when they are done"));
-    note(*waiting, full);
-    waiting->done(full);
+    refuseBusy(std::move(arrival), done);
     return false;
   }
+  const auto waiting = std::make_shared<Waiting>(Waiting{std::move(arrival), std::move(done), {}});
   lane.bytes += bytes;
   lane.waiting.push_back(waiting);
   next();
   return std::find(lane.waiting.begin(), lane.waiting.end(), waiting) != lane.waiting.end();
+}
+
+void Documents::refuseBusy(Arrival arrival, const Done& done) {
+  const DocumentOutcome full = refusal(
+      "busy", fail(Errc::kLimit, "too many documents wait; send it again when they are done"));
+  note({std::move(arrival), {}, {}}, full);
+  done(full);
 }
 
 void Documents::start() {
@@ -484,6 +488,17 @@ void Documents::note(const Waiting& waiting, const DocumentOutcome& outcome) {
   tell();
 }
 
+// Whoever may publish to the gateway writes neither its log nor its events full.
+bool Documents::mayTell() {
+  const std::int64_t now_s = parts_.now().at_s;
+  may_tell_ =
+      std::min(kToldAtOnceMax,
+               may_tell_ + std::max<std::int64_t>(0, now_s - std::exchange(told_at_s_, now_s)));
+  if (may_tell_ == 0) return false;
+  --may_tell_;
+  return true;
+}
+
 void Documents::noteRefusal(const Waiting& waiting, const DocumentOutcome& outcome) {
   const Arrival& arrival = waiting.arrival;
   DocumentError error;
@@ -503,6 +518,10 @@ void Documents::noteRefusal(const Waiting& waiting, const DocumentOutcome& outco
   if (std::find(said_.begin(), said_.end(), mark) != said_.end()) return;
   said_.push_back(mark);
   if (said_.size() > kSaidMax) said_.pop_front();
+  if (!mayTell()) {
+    ++untold_;
+    return;
+  }
   parts_.log.warn(kWho, "a document is refused: " + error.reason + ": " + error.text,
                   {{"source", error.source}, {"document", error.document}});
   Event event;
@@ -516,6 +535,7 @@ void Documents::noteRefusal(const Waiting& waiting, const DocumentOutcome& outco
                   {"source", error.source},
                   {"kind", error.kind},
                   {"name", error.name}};
+  if (untold_ != 0) event.fields.emplace_back("untold", std::to_string(std::exchange(untold_, 0)));
   parts_.events.add(std::move(event));
 }
 

@@ -57,6 +57,8 @@ class Documents {
   static constexpr std::size_t kSeriesMax = 10'000;
   static constexpr std::size_t kErrorsMax = 16;  // The newest.
   static constexpr std::size_t kSaidMax = 256;   // Refusals that were told already.
+  // Of refusals at once as events and in the log; then one a second.
+  static constexpr std::int64_t kToldAtOnceMax = 32;
   static constexpr std::int64_t kCommandSecondsMax = 300;
 
   // All borrowed; they outlive it.
@@ -94,6 +96,9 @@ class Documents {
   // Once start() was called.  Changes of the deployment in the order of arrival, when no other is
   // under way; so do all others among themselves, without waiting for that.  True: it waits now.
   bool take(Arrival arrival, Done done);
+
+  // One whose file was dropped on the way, because too many are on it.
+  void refuseBusy(Arrival arrival, const Done& done);
 
   void start();         // The agent has started.
   void agentChanged();  // Its status did; what Agent::Parts::changed is for.
@@ -145,6 +150,7 @@ class Documents {
   bool wasTaken(const std::string& digest) const;
   void note(const Waiting& waiting, const DocumentOutcome& outcome);
   void noteRefusal(const Waiting& waiting, const DocumentOutcome& outcome);
+  bool mayTell();
   void tell();
 
   const Parts parts_;
@@ -154,6 +160,9 @@ class Documents {
   std::map<std::string, Arrival> parked_;
   std::deque<DocumentError> errors_;
   std::deque<std::string> said_;
+  std::int64_t may_tell_ = kToldAtOnceMax;
+  std::int64_t told_at_s_ = 0;
+  std::uint64_t untold_ = 0;           // Since one was told.
   std::optional<DocumentError> last_;  // What was taken last; reason and text are empty.
   std::string followed_;               // Digest of the last that the journal said was committed.
   std::string reported_;

@@ -74,7 +74,8 @@ void GatewayDocuments::arrived(ArrivedDocument document, DocumentAnswer answer) 
   arrival.file = std::move(document.file);
   arrival.source = std::move(document.source);
   arrival.name = std::move(document.name);
-  documents_->take(std::move(arrival), [answer](const DocumentOutcome& outcome) {
+  const bool dropped = arrival.file.empty();
+  const auto finished = [answer](const DocumentOutcome& outcome) {
     if (outcome.kind == DocumentOutcome::Kind::kTaken)
       return answer(outcome.status, outcome.payload);
     const bool ignored = outcome.kind == DocumentOutcome::Kind::kIgnored;
@@ -82,7 +83,9 @@ void GatewayDocuments::arrived(ArrivedDocument document, DocumentAnswer answer) 
            writeJson(boost::json::object{
                {"reason", ignored ? "replayed" : outcome.reason},
                {"message", ignored ? "it was called already" : outcome.error.text}}));
-  });
+  };
+  if (dropped) return documents_->refuseBusy(std::move(arrival), finished);
+  documents_->take(std::move(arrival), finished);
 }
 
 // Layers whose conditions the tags of this start fulfil, or do not any more, come first.

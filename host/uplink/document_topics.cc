@@ -50,4 +50,22 @@ Result<ArrivedDocument> parseDocumentTopic(std::string_view rest) {
   return document;
 }
 
+DocumentRoom::Admission DocumentRoom::admit(const ArrivedDocument& document) {
+  const std::size_t bytes = document.file.size();
+  if (bytes_.fetch_add(bytes) + bytes <= kBytesMax) return Admission::kWhole;
+  bytes_ -= bytes;
+  ++dropped_;
+  if (without_file_.fetch_add(1) < kDroppedMax) return Admission::kWithoutFile;
+  --without_file_;
+  return Admission::kNo;
+}
+
+void DocumentRoom::arrived(const ArrivedDocument& document) {
+  if (document.file.empty()) {
+    --without_file_;
+  } else {
+    bytes_ -= document.file.size();
+  }
+}
+
 }  // namespace kante

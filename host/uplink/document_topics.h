@@ -2,7 +2,9 @@
 // takes them.
 #pragma once
 
+#include <atomic>
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -20,10 +22,29 @@ inline constexpr std::size_t kDocumentArrivalBytesMax = (std::size_t{4} << 20) +
 struct ArrivedDocument {
   // What its topic is for.
   enum class For { kDeployment, kLayer, kPatch, kDesired, kCommand } use = For::kDeployment;
-  std::string file;
+  std::string file;    // Empty: it was dropped, because there was no room for it.
   std::string source;  // The topic below the gateway's, without the id of a request.
   std::string name;    // The layer, the principal, the principal and '/' and the method; or empty.
   std::string request_id;  // Of a command.
+};
+
+// Bounds what is on its way to who takes documents, in bytes and, without their files, in number.
+// Any thread.
+class DocumentRoom {
+ public:
+  static constexpr std::size_t kBytesMax = 32u << 20;
+  static constexpr std::size_t kDroppedMax = 64;
+  enum class Admission { kWhole, kWithoutFile, kNo };
+
+  Admission admit(const ArrivedDocument& document);
+  // It is there: what admit() said, of the same one.
+  void arrived(const ArrivedDocument& document);
+  std::uint64_t dropped() const { return dropped_; }  // Since start.
+
+ private:
+  std::atomic<std::size_t> bytes_{0};
+  std::atomic<std::size_t> without_file_{0};
+  std::atomic<std::uint64_t> dropped_{0};
 };
 
 // `answer` is for commands: the status of a method and its payload, JSON.

@@ -91,6 +91,7 @@ struct MqttUplink::State final : ClientHandler, std::enable_shared_from_this<Mqt
   const std::string prefix;  // "kante/v1/GATEWAY/"
   DurableQueue* queue = nullptr;
   std::unique_ptr<UplinkClient> client;
+  DocumentRoom document_room;
   Traffic traffic;
   const std::shared_ptr<Oldest> oldest =
       std::make_shared<Oldest>();     // Shared with the store's answer.
@@ -197,9 +198,16 @@ void MqttUplink::State::onDocument(std::string_view rest, const Arrival& arrival
     return;
   }
   document->file = arrival.payload;
-  host.post([weak = weak_from_this(), document = std::move(*document)] {
-    if (const auto self = weak.lock()) self->takeDocument(document);
-  });
+  const auto admitted = document_room.admit(*document);
+  if (admitted == DocumentRoom::Admission::kNo) return;
+  if (admitted == DocumentRoom::Admission::kWithoutFile) document->file.clear();
+  host.post(
+      [weak = weak_from_this(), arrived = std::make_shared<ArrivedDocument>(std::move(*document))] {
+        const auto self = weak.lock();
+        if (self == nullptr) return;
+        self->document_room.arrived(*arrived);
+        self->takeDocument(std::move(*arrived));
+      });
 }
 
 void MqttUplink::State::onPublished(std::uint64_t token, std::uint8_t reason_code) {
@@ -416,6 +424,7 @@ UplinkStatus MqttUplink::status() const {
   status.in_flight = state.forwarder->inFlight();
   status.acknowledged = state.forwarder->acknowledged();
   status.refused = state.forwarder->refused();
+  status.dropped_documents = state.document_room.dropped();
   if (std::string alarm = state.forwarder->alarm(); !alarm.empty()) status.alarm = std::move(alarm);
   status.protocol = state.client->form() == MqttForm::k5 ? "5" : "3.1.1";
   state.forwarder->count();
@@ -484,6 +493,9 @@ void MqttUplink::collect(MetricWriter& metrics) const {
                   static_cast<double>(status.acknowledged));
   metrics.counter("kante_uplink_lost_total", "Messages given up after they had a number", {},
                   static_cast<double>(status.refused));
+  metrics.counter("kante_uplink_dropped_documents_total",
+                  "Signed documents that came while too many waited", {},
+                  static_cast<double>(status.dropped_documents));
   collectCost(status, metrics);
   metrics.gauge("kante_uplink_seq", "The last number given", {}, static_cast<double>(status.seq));
 }

@@ -25,12 +25,13 @@ struct UplinkStatus {
   std::uint64_t backlog_messages = 0;
   std::uint64_t backlog_bytes = 0;
   std::uint64_t in_flight = 0;
-  std::uint64_t acknowledged = 0;  // Since start.
-  std::uint64_t connects = 0;      // Since start.
-  std::uint64_t refused = 0;       // Given up by the broker for good, since start: `…/lost`.
-  std::int64_t oldest_s = -1;      // Age of the oldest that waits; below 0: none, or not known yet.
-  std::int64_t drain_s = -1;       // Until nothing waits, at the present rate; below 0: never.
-  BudgetStatus budget;             // Without limits: none is set.
+  std::uint64_t acknowledged = 0;       // Since start.
+  std::uint64_t connects = 0;           // Since start.
+  std::uint64_t refused = 0;            // Given up by the broker for good, since start: `…/lost`.
+  std::uint64_t dropped_documents = 0;  // Signed, for want of room, since start.
+  std::int64_t oldest_s = -1;  // Age of the oldest that waits; below 0: none, or not known yet.
+  std::int64_t drain_s = -1;   // Until nothing waits, at the present rate; below 0: never.
+  BudgetStatus budget;         // Without limits: none is set.
   TrafficReport traffic;
   // What somebody should look at although the link may be up: the broker refuses what it should
   // take, a certificate ends soon.  Empty: nothing.

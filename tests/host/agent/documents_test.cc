@@ -478,6 +478,27 @@ TEST_F(DocumentsTest, SoManyWaitAndNoMore) {
   EXPECT_EQ(gateway_.agent->status().version, 3u);
 }
 
+TEST_F(DocumentsTest, RefusalsThatComeFastAreToldOneASecond) {
+  const auto told = [this] { return static_cast<std::int64_t>(events_.count()); };
+  for (int i = 0; i < 2 * Documents::kToldAtOnceMax; ++i) take("hello", {}, {}, std::to_string(i));
+  EXPECT_EQ(told(), Documents::kToldAtOnceMax);
+  EXPECT_EQ(documents_->errors().back().reason, "malformed");
+  now_.at_s += 2;
+  for (int i = 0; i < 5; ++i) take("later", {}, {}, "later " + std::to_string(i));
+  EXPECT_EQ(told(), Documents::kToldAtOnceMax + 2);
+  const auto events = events_.since(events_.count() - 2);
+  EXPECT_EQ(events.front().fields.back(), std::pair(std::string("untold"), std::string("32")));
+  EXPECT_EQ(events.back().fields.back().first, "name");
+}
+
+TEST_F(DocumentsTest, OneThatWasDroppedOnItsWayIsRefusedAsBusy) {
+  std::string reason;
+  documents_->refuseBusy({"", "deployment/set"},
+                         [&reason](const DocumentOutcome& outcome) { reason = outcome.reason; });
+  EXPECT_EQ(reason, "busy");
+  EXPECT_EQ(report().at("errors").at(0).at("source"), "deployment/set");
+}
+
 TEST_F(DocumentsTest, DesiredPropertiesAreReplaced) {
   const Says says{DocumentKind::kDesired, 5, R"({"threshold":25})", "module/filter"};
   EXPECT_EQ(take(says.file(), {DocumentKind::kDesired}, "module/filter"), "taken");

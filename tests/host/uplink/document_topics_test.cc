@@ -46,5 +46,22 @@ TEST(DocumentTopicsTest, TwinsAndMethodsComeSignedUnlessTheBrokerIsTrusted) {
   EXPECT_THAT(documentFilters(CommandTrust::kBroker), Not(Contains("methods/+/+/+/+")));
 }
 
+TEST(DocumentRoom, IsFullByBytesAndThenByNumber) {
+  DocumentRoom room;
+  ArrivedDocument large, dropped;
+  large.file.assign(DocumentRoom::kBytesMax, 'x');
+  ArrivedDocument small;
+  small.file = "x";
+  EXPECT_EQ(room.admit(large), DocumentRoom::Admission::kWhole);
+  for (std::size_t i = 0; i < DocumentRoom::kDroppedMax; ++i)
+    EXPECT_EQ(room.admit(small), DocumentRoom::Admission::kWithoutFile);
+  EXPECT_EQ(room.admit(small), DocumentRoom::Admission::kNo);
+  EXPECT_EQ(room.dropped(), DocumentRoom::kDroppedMax + 1);
+  room.arrived(dropped);
+  EXPECT_EQ(room.admit(small), DocumentRoom::Admission::kWithoutFile);
+  room.arrived(large);
+  EXPECT_EQ(room.admit(large), DocumentRoom::Admission::kWhole);
+}
+
 }  // namespace
 }  // namespace kante

@@ -201,6 +201,35 @@ TEST_F(MqttUplinkTest, LogsInWithNameAndPasswordAndSaysWhenTheyAreWrong) {
   EXPECT_TRUE(eventuallyState("connected")) << "the file is read again at each connect";
 }
 
+TEST_F(MqttUplinkTest, BoundsWhatWaitsForTheControlThread) {
+  Mosquitto broker;
+  MqttPeer cloud(broker, {.filters = {"kante/v1/edge-1/state"}});
+  std::size_t whole = 0, without_file = 0;
+  take_document_ = [&](const ArrivedDocument& document, const DocumentAnswer&) {
+    EXPECT_EQ(document.source, "deployment/set");
+    (document.file.empty() ? without_file : whole) += 1;
+  };
+  startUplink(optionsFor(broker.url()));
+  ASSERT_TRUE(cloud.waitForCount(1)) << "sent after the subscriptions";
+  std::promise<void> go_on;
+  boost::asio::post(control_, [&go_on] { go_on.get_future().wait(); });
+  const std::string file(kDocumentArrivalBytesMax, 'x');
+  const std::size_t fit = DocumentRoom::kBytesMax / file.size();
+  for (std::size_t i = 0; i < fit + 2; ++i) cloud.publish("kante/v1/edge-1/deployment/set", file);
+  EXPECT_TRUE(eventually([&] { return uplink_->status().dropped_documents == 2; }));
+  go_on.set_value();
+  onControl([] {});
+  EXPECT_EQ(whole, fit);
+  EXPECT_EQ(without_file, 2u);
+  // There is room again.
+  cloud.publish("kante/v1/edge-1/deployment/set", file);
+  EXPECT_TRUE(eventually([&] {
+    std::size_t now = 0;
+    onControl([&] { now = whole; });
+    return now == fit + 1;
+  }));
+}
+
 TEST_F(MqttUplinkTest, RefusesOptionsThatAreWrongOrUnsafe) {
   const auto refused = [&](MqttUplinkOptions options, const char* part) {
     const auto uplink = make(std::move(options));

@@ -75,6 +75,7 @@ class UplinkTest : public ::testing::Test {
                           methods_.get(),
                           nullptr,
                           wall_.get()};
+    host.document = take_document_;
     return MqttUplink::make(std::move(options), std::move(host));
   }
   void startUplink(MqttUplinkOptions options) {
@@ -169,6 +170,7 @@ class UplinkTest : public ::testing::Test {
   std::unique_ptr<StoreMap> map_;
   std::unique_ptr<Twins> twins_;
   std::unique_ptr<Methods> methods_;
+  TakeDocument take_document_;
   std::unique_ptr<MqttUplink> uplink_;
 };
 
