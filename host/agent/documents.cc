@@ -247,8 +247,11 @@ void Documents::next(Lane& lane) {
 void Documents::process(Waiting& waiting, const Done& finished) {
   const Arrival& arrival = waiting.arrival;
   followJournal();
-  if (wasTaken(documentDigest(arrival.file)))
-    return finished(done(DocumentOutcome::Kind::kIgnored));
+  const std::string digest = documentDigest(arrival.file);
+  if (wasTaken(digest)) return finished(done(DocumentOutcome::Kind::kIgnored));
+  // Nobody shall read of this time what became of it the last time.
+  std::erase_if(errors_,
+                [&](const auto& one) { return !digest.empty() && one.document == digest; });
   Judged judged;
   DocumentOutcome refused;
   const bool good = open(arrival, judged, refused) && check(arrival, judged, refused);
@@ -485,6 +488,8 @@ void Documents::note(const Waiting& waiting, const DocumentOutcome& outcome) {
       parts_.events.add(std::move(event));
     }
   }
+  // Who waits for what becomes of it reads only what is reported after it came.
+  if (outcome.kind != DocumentOutcome::Kind::kTaken) reported_.clear();
   tell();
 }
 

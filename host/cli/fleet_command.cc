@@ -60,19 +60,26 @@ std::string topicOf(const std::string& gateway, const std::string& rest) {
 
 std::map<std::string, Seen> seenIn(const FleetLink::Messages& messages) {
   std::map<std::string, Seen> all;
-  for (const auto& [topic, payload] : messages) {
+  for (const auto& [topic, message] : messages) {
     if (!topic.starts_with(kTopicPrefix)) continue;
     const std::size_t end = topic.find('/', kTopicPrefix.size());
     if (end == std::string::npos) continue;
     const std::string gateway = topic.substr(kTopicPrefix.size(), end - kTopicPrefix.size());
     const std::string rest = topic.substr(end + 1);
     if (!isName(gateway)) continue;
-    auto object = parseJson(payload, kReportBounds);
+    auto object = parseJson(message.payload, kReportBounds);
     if (!object || !object->is_object()) continue;
     if (rest == "deployment/reported") all[gateway].reported = std::move(*object);
     if (rest == "state") all[gateway].state = textOf(*object, "state");
   }
   return all;
+}
+
+json::value reportedBy(const std::string& gateway, const FleetLink::Messages& messages) {
+  const auto found = messages.find(topicOf(gateway, "deployment/reported"));
+  if (found == messages.end()) return {};
+  auto object = parseJson(found->second.payload, kReportBounds);
+  return object && object->is_object() ? std::move(*object) : json::value();
 }
 
 bool hasTarget(const std::string& gateway, const Seen& seen, const std::string& target) {
@@ -204,9 +211,12 @@ Result<MakeLetter> lettersOf(const FleetOptions& options) {
       return fail(Errc::kInvalid,
                   "only deployments and layers stay at the broker; use fleet patch");
     const std::string rest = layer ? "deployment/layer/" + document.name : "deployment/set";
-    return MakeLetter([text, rest](const std::string& gateway, const FleetLink::Messages&) {
-      return Result<Letter>(Letter{topicOf(gateway, rest), text});
-    });
+    return MakeLetter(
+        [text, rest, document](const std::string& gateway,
+                               const FleetLink::Messages& messages) -> Result<Letter> {
+          KANTE_CHECK(checkTarget(document, gateway, reportedBy(gateway, messages)));
+          return Letter{topicOf(gateway, rest), text};
+        });
   }
   Document document;
   KANTE_TRY(content, parseJson(text, kContentBounds));
@@ -243,33 +253,34 @@ Result<MakeLetter> patchedLettersOf(const FleetOptions& options) {
     const auto set = messages.find(topicOf(gateway, "deployment/set"));
     if (set == messages.end())
       return fail(Errc::kNotFound, "nothing is retained on deployment/set; apply a complete one");
-    KANTE_TRY(file, openDocument(set->second, *trust, judgementTime(SystemClock(), buildTimeS())));
-    const auto seen = seenIn(messages);
-    const auto known = seen.find(gateway);
-    KANTE_TRY(document,
-              patchRetained(file.payload, patch, kind,
-                            {gateway, known == seen.end() ? json::value() : known->second.reported,
-                             SystemClock().wallNs() / 1'000'000'000}));
+    KANTE_TRY(file, openDocument(set->second.payload, *trust,
+                                 judgementTime(SystemClock(), buildTimeS())));
+    KANTE_TRY(document, patchRetained(file.payload, patch, kind,
+                                      {gateway, reportedBy(gateway, messages),
+                                       SystemClock().wallNs() / 1'000'000'000}));
     return write(std::move(document), gateway, key);
   });
 }
 
 // ---- in steps ----------------------------------------------------------------------------------
 
-// What a gateway says of the document; empty state: nothing yet.
-Outcome verdict(const FleetLink::Messages& messages, const std::string& gateway,
-                const std::string& digest) {
+// What a gateway says of a document that was sent to it.
+struct Sent {
+  std::string digest;
+  std::uint64_t count = 0;  // Of the messages that had come before.
+};
+
+Outcome verdict(const FleetLink::Messages& messages, const std::string& gateway, const Sent& sent) {
   const auto report = messages.find(topicOf(gateway, "deployment/reported"));
-  if (report == messages.end()) return {};
-  const auto said = parseJson(report->second, kReportBounds);
-  if (!said || !said->is_object()) return {};
-  const json::value& errors = member(*said, "errors");
+  if (report == messages.end() || report->second.number <= sent.count) return {};
+  const json::value said = reportedBy(gateway, messages);
+  const json::value& errors = member(said, "errors");
   if (errors.is_array())
     for (const json::value& error : errors.get_array())
-      if (textOf(error, "document") == digest)
+      if (textOf(error, "document") == sent.digest)
         return {"failed", textOf(error, "reason") + ": " + textOf(error, "text")};
-  const bool taken = textOf(member(*said, "taken"), "document") == digest;
-  if (taken && textOf(*said, "state") == "committed") return {"committed", ""};
+  const bool taken = textOf(member(said, "taken"), "document") == sent.digest;
+  if (taken && textOf(said, "state") == "committed") return {"committed", ""};
   return {};
 }
 
@@ -296,28 +307,29 @@ class Rollout {
 
  private:
   bool batch(const std::vector<std::string>& gateways) {
-    std::map<std::string, std::string> digests;
+    std::map<std::string, Sent> waiting;
     for (const std::string& gateway : gateways) {
-      auto letter = make_(gateway, link_.messages());
+      const auto letter = make_(gateway, link_.messages());
+      const std::uint64_t count = link_.count();
       const Status sent =
           letter ? link_.publish(letter->topic, letter->file) : Status(letter.error());
       if (sent) {
-        digests[gateway] = documentDigest(letter->file);
+        waiting[gateway] = {documentDigest(letter->file), count};
       } else {
         settle(gateway, {"failed", sent.error().text});
       }
     }
     const auto deadline = SteadyClock::now() + std::chrono::seconds(options_.timeout_s);
     link_.waitFor(deadline, [&](const FleetLink::Messages& messages) {
-      std::erase_if(digests, [&](const auto& waiting) {
-        const Outcome now = verdict(messages, waiting.first, waiting.second);
+      std::erase_if(waiting, [&](const auto& one) {
+        const Outcome now = verdict(messages, one.first, one.second);
         if (now.state == "waiting") return false;
-        settle(waiting.first, now);
+        settle(one.first, now);
         return true;
       });
-      return digests.empty();
+      return waiting.empty();
     });
-    for (const auto& [gateway, digest] : digests)
+    for (const auto& [gateway, sent] : waiting)
       settle(gateway, {"pending",
                        "it did not report; what waits for it at the broker it takes "
                        "when it comes"});

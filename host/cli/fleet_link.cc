@@ -78,6 +78,11 @@ FleetLink::Messages FleetLink::messages() const {
   return messages_;
 }
 
+std::uint64_t FleetLink::count() const {
+  const std::lock_guard lock(mutex_);
+  return count_;
+}
+
 bool FleetLink::waitFor(std::chrono::steady_clock::time_point deadline,
                         const std::function<bool(const Messages&)>& done) const {
   std::unique_lock lock(mutex_);
@@ -104,11 +109,12 @@ void FleetLink::onDisconnected(const std::string& reason) {
 void FleetLink::onArrival(const Arrival& arrival) {
   const std::lock_guard lock(mutex_);
   arrived_ = std::chrono::steady_clock::now();
+  ++count_;
   const std::string topic(arrival.topic);
   if (arrival.payload.empty()) {
     messages_.erase(topic);
   } else {
-    messages_[topic] = arrival.payload;
+    messages_[topic] = {std::string(arrival.payload), count_};
   }
   changed_.notify_all();
 }

@@ -25,7 +25,11 @@ struct BrokerOptions {
 // Its members are for one thread; what comes, comes on the client's.
 class FleetLink final : public ClientHandler {
  public:
-  using Messages = std::map<std::string, std::string>;  // By topic; those that are empty are gone.
+  struct Message {
+    std::string payload;
+    std::uint64_t number = 0;  // From 1, as they came.
+  };
+  using Messages = std::map<std::string, Message>;  // By topic; those that are empty are gone.
   static constexpr std::chrono::seconds kConnectMax{20};
   static constexpr std::chrono::seconds kQuiet{1};  // Nothing retained comes any more.
   static constexpr std::chrono::seconds kGatherMax{30};
@@ -38,6 +42,7 @@ class FleetLink final : public ClientHandler {
   // Waits until the broker has it.
   Status publish(const std::string& topic, const std::string& payload);
   Messages messages() const;
+  std::uint64_t count() const;  // The number of the last that came.
   // True once `done` is, which is asked whenever something came.
   bool waitFor(std::chrono::steady_clock::time_point deadline,
                const std::function<bool(const Messages&)>& done) const;
@@ -57,6 +62,7 @@ class FleetLink final : public ClientHandler {
   mutable std::mutex mutex_;  // Around all below.
   mutable std::condition_variable changed_;
   Messages messages_;
+  std::uint64_t count_ = 0;
   std::string reason_;  // Why there is no connection.
   std::chrono::steady_clock::time_point arrived_;
   bool connected_ = false;

@@ -49,6 +49,14 @@ Tags tagsIn(const json::value& reported) {
   return tags;
 }
 
+Status checkTarget(const Document& document, const std::string& gateway,
+                   const json::value& reported) {
+  if (isFor(document, gateway, tagsIn(reported))) return {};
+  return fail(Errc::kConflict, "the document is for " + whose(document) +
+                                   (document.gateway.empty() ? ", which it does not report" : "") +
+                                   "; sign one for it");
+}
+
 Result<Document> patchRetained(std::string_view payload, const json::value& patch,
                                DocumentKind kind, const PatchedGateway& gateway) {
   KANTE_TRY(document, parseDocument(payload));

@@ -1,4 +1,5 @@
-// What `kante fleet patch` signs next: the deployment that is retained for a gateway, patched.
+// What `kante fleet` may send to a gateway, and what `fleet patch` signs next: the deployment that
+// is retained for it, patched.
 //
 // Whoever reaches the broker chooses what is retained there, so a deployer's signature is not
 // enough: an old document, or one for another gateway, would come back under a new counter.
@@ -16,6 +17,10 @@ namespace kante::cli {
 
 // Tags of a gateway by what it reports; none if it reports none.
 Tags tagsIn(const boost::json::value& reported);
+
+// kConflict: what is signed already is for other gateways, by what this one reports.
+Status checkTarget(const Document& document, const std::string& gateway,
+                   const boost::json::value& reported);
 
 struct PatchedGateway {
   std::string id;

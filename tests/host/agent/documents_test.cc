@@ -648,6 +648,28 @@ TEST_F(DocumentsTest, AnEndThatComesLaterInTheNextLifeIsReportedWhenItComes) {
   EXPECT_EQ(said.at("errors").at(0).at("document"), boost::json::value(documentDigest(file)));
 }
 
+TEST_F(DocumentsTest, WhatComesAgainIsReportedAgain) {
+  const std::string file = set(3, 1).file();
+  const std::string bad = Says{DocumentKind::kDeployment, 2, R"({"id":"x"})"}.file();
+  EXPECT_EQ(take(file), "taken");
+  const std::string after = reported_.back();
+  reported_.clear();
+  EXPECT_EQ(take(file), "ignored");
+  EXPECT_THAT(reported_, ElementsAre(after));
+  reported_.clear();
+  EXPECT_EQ(take(bad), "invalid");
+  EXPECT_EQ(take(bad), "invalid");
+  ASSERT_EQ(reported_.size(), 2u);
+  EXPECT_EQ(reported_[0], reported_[1]);
+  const std::string next = set(4, 2).file();
+  gateway_.journal.full = true;
+  EXPECT_EQ(take(next), "failed");
+  gateway_.journal.full = false;
+  gateway_.host.hold = true;
+  EXPECT_EQ(take(next), "waits");
+  EXPECT_EQ(report().at("errors").as_array().size(), 0u) << "of the last time";
+}
+
 TEST_F(DocumentsTest, EveryChangeOfStateIsReported) {
   EXPECT_EQ(take(set(3, 1).file()), "taken");
   std::vector<std::string> states;

@@ -51,6 +51,17 @@ TEST_F(FleetPatchTest, WhatIsRetainedForTheGatewayIsPatchedUnderTheNextVersion) 
             9);
 }
 
+TEST_F(FleetPatchTest, WhatIsSignedAlreadyGoesOnlyToWhomItIsFor) {
+  EXPECT_TRUE(checkTarget(retained_, "edge-1", {}));
+  EXPECT_THAT(checkTarget(retained_, "edge-2", reported_).error().text,
+              HasSubstr("is for gateway edge-1; sign one for it"));
+  retained_.gateway.clear();
+  retained_.tag = "site=muc";
+  EXPECT_TRUE(checkTarget(retained_, "edge-2", reported_));
+  EXPECT_THAT(checkTarget(retained_, "edge-2", {}).error().text,
+              HasSubstr("is for tag site=muc, which it does not report"));
+}
+
 TEST_F(FleetPatchTest, OfOneForATagThatTheGatewayReportsItBecomesItsOwn) {
   retained_.gateway.clear();
   retained_.tag = "site=muc";
