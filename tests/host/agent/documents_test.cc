@@ -3,163 +3,23 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <boost/asio/io_context.hpp>
 #include <boost/json.hpp>
 
-#include "host/base/events.h"
-#include "host/base/json.h"
-#include "host/bundle/document_file.h"
-#include "host/hub/methods.h"
-#include "tests/host/agent/agent_kit.h"
+#include "tests/host/agent/documents_kit.h"
 
 namespace kante {
 namespace {
 
+using test::ann;
 using test::document;
+using test::DocumentsTest;
+using test::makeDeployer;
+using test::Says;
+using test::signedFile;
+using test::theCa;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
-
-constexpr char kDocumentSigning[] = "1.3.6.1.5.5.7.3.36";
-
-test::Identity makeDeployer(const test::Identity& ca, const std::string& name,
-                            std::int64_t not_after_s = test::kNow_s + 100 * test::kDay_s) {
-  test::CertificateOptions options;
-  options.common_name = name;
-  options.issuer = &ca;
-  options.usage = kDocumentSigning;
-  options.not_after_s = not_after_s;
-  return test::makeIdentity(options);
-}
-
-const test::Identity& theCa() {
-  static const test::Identity ca = test::makeCa("deployers");
-  return ca;
-}
-const test::Identity& ann() {
-  static const test::Identity deployer = makeDeployer(theCa(), "ann");
-  return deployer;
-}
-
-std::string fileOf(const std::string& payload, const test::Identity& signer = ann()) {
-  const std::string cms = test::makeCms(payload, signer);
-  return makeFrameStart(FrameKind::kDocument, cms, payload.size()).value() + payload;
-}
-
-// A document for edge-1.
-struct Says {
-  DocumentKind kind = DocumentKind::kDeployment;
-  std::uint64_t counter = 1;
-  std::string content = "{}";
-  std::string name = {};
-  std::uint64_t base = 0;
-  std::string tag = {};
-  std::string gateway = "edge-1";
-  std::int64_t not_after_s = 0;
-
-  std::string payload() const {
-    Document out;
-    out.kind = kind;
-    out.counter = counter;
-    out.content = content;
-    out.name = name;
-    if (base != 0) out.base = base;
-    out.tag = tag;
-    if (tag.empty()) out.gateway = gateway;
-    if (not_after_s != 0) out.not_after_s = not_after_s;
-    return writeDocument(out);
-  }
-  std::string file(const test::Identity& signer = ann()) const { return fileOf(payload(), signer); }
-};
-
-class DocumentsTest : public testing::Test {
- protected:
-  DocumentsTest() {
-    gateway_.tags = {{"site", "muc"}};
-    gateway_.changed = [this] {
-      if (documents_) documents_->agentChanged();
-    };
-    restart();
-    // Bundles that documents name by digest.
-    for (const char* file : {"a.kmod", "b.kmod"}) {
-      const auto bundle = openAt(gateway_.dir.fd(), file, O_RDONLY).value();
-      EXPECT_TRUE(gateway_.agent->admit(bundle.get(), ApplyRequest::Rebind::kNo));
-    }
-  }
-
-  void restart() {
-    documents_.reset();
-    gateway_.restart();
-    (void)gateway_.start();
-    Documents::Parts parts{*gateway_.agent, *gateway_.twins, methods_,     taken_,
-                           gateway_.log,    events_,         deployers_,   [this] { return now_; },
-                           nullptr,         "edge-1",        gateway_.tags};
-    parts.post = [this](std::function<void()> work) { posted_.push_back(std::move(work)); };
-    parts.report = [this](const std::string& text) { reported_.push_back(text); };
-    documents_ = Documents::open(std::move(parts)).value();
-    documents_->start();
-  }
-
-  void runPosted() {
-    while (!posted_.empty()) {
-      const auto work = std::move(posted_.front());
-      posted_.pop_front();
-      work();
-    }
-  }
-
-  // "taken", "ignored", the reason of a refusal, or "waits".
-  std::string take(const std::string& file, std::vector<DocumentKind> kinds = {},
-                   const std::string& name = {}, const std::string& source = "set") {
-    const auto said = std::make_shared<std::string>("waits");
-    documents_->take({file, source, std::move(kinds), name}, [said](const auto& outcome) {
-      *said = outcome.kind == DocumentOutcome::Kind::kTaken     ? "taken"
-              : outcome.kind == DocumentOutcome::Kind::kIgnored ? "ignored"
-                                                                : outcome.reason;
-    });
-    runPosted();
-    return *said;
-  }
-
-  // document() with digests for its bundles.
-  static std::string deployment(int version, const std::string& more_of_x = {}) {
-    std::string text = document(version, more_of_x);
-    for (const auto& [file, id] :
-         {std::pair{"a.kmod", "com.example.a"}, {"b.kmod", "com.example.b"}})
-      text.replace(text.find(file), 6, test::Gateway::digestOf(id, 7, test::kPorts));
-    return text;
-  }
-  static Says set(int version, std::uint64_t counter, const std::string& more_of_x = {}) {
-    return {DocumentKind::kDeployment, counter, deployment(version, more_of_x)};
-  }
-  static Says layer(const std::string& name, std::uint64_t counter, const std::string& content) {
-    return {DocumentKind::kLayer, counter, content, name};
-  }
-  static std::string period(int ms, int priority = 0) {
-    return R"({"schema":"kante.layer/1","priority":)" + std::to_string(priority) +
-           R"(,"content":{"modules":{"x":{"config":{"period_ms":)" + std::to_string(ms) + "}}}}}";
-  }
-  std::string config(const std::string& module = "x") const {
-    for (const ModuleSpec& spec : gateway_.host.targets.back().modules)
-      if (spec.name == module) return spec.config;
-    return "no such module";
-  }
-  boost::json::object report() const {
-    return boost::json::parse(documents_->report()).as_object();
-  }
-
-  test::Gateway gateway_;
-  boost::asio::io_context io_;
-  Methods methods_{io_};
-  test::FragileMap taken_;
-  ManualClock clock_;
-  EventLog events_{clock_};
-  TrustStore deployers_ = test::trustIn(theCa());
-  JudgementTime now_{test::kNow_s, JudgementTime::Clock::kTrusted};
-  std::deque<std::function<void()>> posted_;
-  std::vector<std::string> reported_;
-  std::unique_ptr<Documents> documents_;
-};
 
 TEST_F(DocumentsTest, ADeploymentIsTakenOnceAndItsDeployerIsInTheHistory) {
   const std::string file = set(3, 10).file();
@@ -176,7 +36,7 @@ TEST_F(DocumentsTest, ADeploymentIsTakenOnceAndItsDeployerIsInTheHistory) {
 TEST_F(DocumentsTest, WhatIsRefusedIsRefusedWithItsWord) {
   ASSERT_EQ(take(set(3, 10).file()), "taken");
   EXPECT_EQ(take("hello"), "malformed");
-  EXPECT_EQ(take(fileOf(R"({"schema":"kante.document/1"})")), "malformed");
+  EXPECT_EQ(take(signedFile(R"({"schema":"kante.document/1"})")), "malformed");
   std::string tampered = set(4, 11).file();
   tampered[tampered.size() - 3] ^= 1;
   EXPECT_EQ(take(tampered), "tampered");
@@ -323,86 +183,6 @@ TEST_F(DocumentsTest, OnlySoManyBytesOfLayersWaitForABase) {
   EXPECT_EQ(reasons["f"], "conflict") << "not kept";
 }
 
-TEST_F(DocumentsTest, WhatWasRolledBackIsNotTriedAgainByItself) {
-  ASSERT_EQ(take(set(3, 1).file()), "taken");
-  gateway_.host.failures.push_back(fail(Errc::kState, "module x crashed at its start"));
-  const std::string bad = set(4, 2).file();
-  EXPECT_EQ(take(bad), "rolled-back");
-  EXPECT_EQ(take(bad), "ignored");
-  restart();
-  EXPECT_EQ(take(bad), "ignored");
-  EXPECT_EQ(take(set(4, 3).file()), "taken");
-}
-
-TEST_F(DocumentsTest, WhatACrashCutOffIsTriedAgain) {
-  ASSERT_EQ(take(set(3, 1).file()), "taken");
-  const std::string file = set(4, 2).file();
-  for (std::size_t i = 0; i < Agent::kCutOffMax; ++i) {
-    gateway_.host.hold = true;
-    EXPECT_EQ(take(file), "waits");
-    gateway_.host.hold = false;
-    restart();
-    EXPECT_EQ(gateway_.agent->status().version, 3u);
-  }
-  EXPECT_EQ(take(file), "ignored");  // It may be what ends the process.
-  EXPECT_EQ(take(set(4, 3).file()), "taken");
-}
-
-TEST_F(DocumentsTest, WhatTheGatewayCouldNotDoIsTriedAgain) {
-  ASSERT_EQ(take(set(3, 1).file()), "taken");
-  gateway_.journal.full = true;  // Not begun.
-  EXPECT_EQ(take(set(4, 2).file()), "failed");
-  gateway_.journal.full = false;
-  gateway_.journal.sync_failures = {true};
-  EXPECT_EQ(take(set(4, 2).file()), "failed");
-  gateway_.journal.sync_failures = {false, true};  // Not committed.
-  EXPECT_EQ(take(set(4, 2).file()), "failed");
-  EXPECT_EQ(gateway_.agent->status().version, 3u);
-  EXPECT_EQ(take(set(4, 2).file()), "taken");
-
-  gateway_.host.its_turn = ModuleHost::Turn::kTaken;
-  const std::string file = set(5, 3).file();
-  for (std::size_t i = 0; i < Agent::kCutOffMax; ++i)
-    EXPECT_EQ(take(file), i + 1 < Agent::kCutOffMax ? "busy" : "rolled-back");
-  EXPECT_EQ(take(file), "ignored") << "not for ever";
-  gateway_.host.its_turn = ModuleHost::Turn::kOver;
-  EXPECT_EQ(take(set(5, 4).file()), "busy");
-  gateway_.host.its_turn = ModuleHost::Turn::kFree;
-  restart();
-  EXPECT_EQ(take(set(5, 4).file()), "taken");
-}
-
-TEST_F(DocumentsTest, WhatAPowerCutEndedInTheNextLifeIsTriedAgainUnlessAModuleDidIt) {
-  ASSERT_EQ(take(set(3, 1).file()), "taken");
-  gateway_.handover = {[] {}, [] {}, [] {}};
-  restart();
-  for (const char* end : {"", "module x brought it down: SIGSEGV"}) {
-    const std::string file = set(4, *end == '\0' ? 2 : 3).file();
-    gateway_.host.room = ModuleHost::Room::kNextLife;
-    EXPECT_EQ(take(file), "taken");
-    gateway_.host.room = ModuleHost::Room::kEnough;
-    gateway_.host.hold = true;
-    restart();  // Tries it, and is cut off.
-    gateway_.host.hold = false;
-    gateway_.last_end = end;
-    restart();
-    EXPECT_EQ(gateway_.agent->status().version, 3u);
-    EXPECT_THAT(gateway_.agent->status().reason, HasSubstr("while it was being started"));
-    if (*end != '\0') {
-      EXPECT_THAT(gateway_.agent->status().reason, HasSubstr(end));
-      EXPECT_EQ(take(file), "ignored");
-    } else {
-      gateway_.host.room = ModuleHost::Room::kNextLife;
-      EXPECT_EQ(take(file), "taken");
-      gateway_.host.hold = true;
-      gateway_.host.room = ModuleHost::Room::kEnough;
-      restart();
-      gateway_.host.hold = false;
-      restart();
-    }
-  }
-}
-
 TEST_F(DocumentsTest, DocumentsWaitForEachOther) {
   gateway_.host.hold = true;
   EXPECT_EQ(take(set(3, 1).file()), "waits");
@@ -513,50 +293,6 @@ TEST_F(DocumentsTest, DesiredPropertiesAreReplaced) {
   EXPECT_EQ(take(other.file()), "replayed");
 }
 
-TEST_F(DocumentsTest, DesiredPropertiesUseTheirDocumentUpOnceBothAreOnDisk) {
-  const std::string first =
-      Says{DocumentKind::kDesired, 5, R"({"threshold":25})", "module/filter"}.file();
-  const std::string second =
-      Says{DocumentKind::kDesired, 6, R"({"threshold":26})", "module/filter"}.file();
-  for (const std::string& file : {first, second}) {
-    const std::string before = gateway_.twins->desired("module/filter").json;
-    gateway_.twin_map.sync_failures = {true};
-    EXPECT_EQ(take(file), "failed");
-    EXPECT_EQ(gateway_.twins->desired("module/filter").json, before);
-    EXPECT_EQ(documents_->errors().back().text, "the disk fails");
-    taken_.sync_failures = {true};
-    EXPECT_EQ(take(file), "failed");
-    taken_.full = true;
-    EXPECT_EQ(take(file), "failed");
-    taken_.full = false;
-    restart();
-    EXPECT_EQ(take(file), "taken");
-    EXPECT_EQ(take(file), "ignored");
-    restart();
-    EXPECT_EQ(take(file), "ignored");
-  }
-}
-
-TEST_F(DocumentsTest, ACommandThatIsNotOnDiskIsNotCalledAndMayComeAgain) {
-  int calls = 0;
-  const auto module = methods_.add("module/filter", [&](const MethodCall& call) {
-    ++calls;
-    EXPECT_TRUE(methods_.reply(call.id, 200, call.payload));
-  });
-  Says says{DocumentKind::kCommand, 5, "[1]", "module/filter/reset"};
-  says.not_after_s = test::kNow_s + 300;
-  const std::string file = says.file();
-  taken_.sync_failures = {true};
-  EXPECT_EQ(take(file), "failed");
-  io_.run();
-  EXPECT_EQ(calls, 0);
-  io_.restart();
-  EXPECT_EQ(take(file), "waits");
-  io_.run();
-  EXPECT_EQ(calls, 1);
-  EXPECT_EQ(take(file), "ignored");
-}
-
 TEST_F(DocumentsTest, ACommandIsCalledOnceAndOnlyWhileItIsGood) {
   int calls = 0;
   const auto module = methods_.add("module/filter", [&](const MethodCall& call) {
@@ -597,91 +333,6 @@ TEST_F(DocumentsTest, ADryRunUsesNothingUp) {
   EXPECT_THAT(outcome.applied->plan, testing::Contains(HasSubstr("start x")));
   EXPECT_EQ(gateway_.agent->status().version, 0u);
   EXPECT_EQ(take(file), "taken");
-}
-
-TEST_F(DocumentsTest, HowADocumentEndedIsReportedInLaterLivesToo) {
-  const std::string first = set(3, 1).file();
-  ASSERT_EQ(take(first), "taken");
-  restart();
-  EXPECT_EQ(report().at("taken").at("document"), boost::json::value(documentDigest(first)));
-  EXPECT_EQ(report().at("taken").at("kind"), "deployment");
-  gateway_.handover = {[] {}, [] {}, [] {}};
-  for (const bool runs : {true, false}) {
-    restart();
-    gateway_.host.room = ModuleHost::Room::kNextLife;
-    const std::string file = runs ? set(4, 2).file() : set(5, 3).file();
-    EXPECT_EQ(take(file), "taken");
-    gateway_.host.room = ModuleHost::Room::kEnough;
-    if (!runs) gateway_.host.failures.push_back(fail(Errc::kState, "module x crashed"));
-    restart();
-    const auto said = boost::json::parse(reported_.back());
-    EXPECT_EQ(said.at("version"), 4);
-    EXPECT_EQ(said.at("taken").at("counter"), 2);
-    EXPECT_EQ(said.at("errors").as_array().size(), runs ? 0u : 1u);
-    if (runs) continue;
-    EXPECT_EQ(said.at("errors").at(0).at("reason"), "rolled-back");
-    EXPECT_EQ(said.at("errors").at(0).at("document"), boost::json::value(documentDigest(file)));
-    EXPECT_EQ(said.at("errors").at(0).at("counter"), 3);
-  }
-}
-
-TEST_F(DocumentsTest, AnEndThatComesLaterInTheNextLifeIsReportedWhenItComes) {
-  ASSERT_EQ(take(set(3, 1).file()), "taken");
-  gateway_.handover = {[] {}, [] {}, [] {}};
-  restart();
-  gateway_.host.room = ModuleHost::Room::kNextLife;
-  std::string watched = deployment(4);
-  watched.insert(1, R"("health":{"window_s":5},)");
-  const std::string file = Says{DocumentKind::kDeployment, 2, watched}.file();
-  EXPECT_EQ(take(file), "taken");
-  gateway_.host.room = ModuleHost::Room::kEnough;
-  gateway_.host.statuses.resize(1);
-  gateway_.host.statuses[0].name = "x";
-  gateway_.host.statuses[0].state = ModuleState::kRunning;
-  restart();
-  EXPECT_EQ(report().at("state"), "watching");
-  EXPECT_EQ(report().at("taken").at("counter"), 1);
-  gateway_.host.statuses[0].deaths = 1;
-  gateway_.pass(std::chrono::seconds(1));
-  const auto said = boost::json::parse(reported_.back());
-  EXPECT_EQ(said.at("state"), "rolled-back");
-  EXPECT_EQ(said.at("errors").at(0).at("document"), boost::json::value(documentDigest(file)));
-}
-
-TEST_F(DocumentsTest, WhatComesAgainIsReportedAgain) {
-  const std::string file = set(3, 1).file();
-  const std::string bad = Says{DocumentKind::kDeployment, 2, R"({"id":"x"})"}.file();
-  EXPECT_EQ(take(file), "taken");
-  const std::string after = reported_.back();
-  reported_.clear();
-  EXPECT_EQ(take(file), "ignored");
-  EXPECT_THAT(reported_, ElementsAre(after));
-  reported_.clear();
-  EXPECT_EQ(take(bad), "invalid");
-  EXPECT_EQ(take(bad), "invalid");
-  ASSERT_EQ(reported_.size(), 2u);
-  EXPECT_EQ(reported_[0], reported_[1]);
-  const std::string next = set(4, 2).file();
-  gateway_.journal.full = true;
-  EXPECT_EQ(take(next), "failed");
-  gateway_.journal.full = false;
-  gateway_.host.hold = true;
-  EXPECT_EQ(take(next), "waits");
-  EXPECT_EQ(report().at("errors").as_array().size(), 0u) << "of the last time";
-}
-
-TEST_F(DocumentsTest, EveryChangeOfStateIsReported) {
-  EXPECT_EQ(take(set(3, 1).file()), "taken");
-  std::vector<std::string> states;
-  for (const std::string& text : reported_)
-    states.emplace_back(boost::json::parse(text).at("state").as_string());
-  EXPECT_THAT(states, ElementsAre("none", "applying", "committed"));
-  const auto last = boost::json::parse(reported_.back());
-  EXPECT_EQ(last.at("id"), "line-4");
-  EXPECT_EQ(last.at("version"), 3);
-  EXPECT_EQ(last.at("tags").at("site"), "muc");
-  EXPECT_EQ(last.at("taken").at("counter"), 1);
-  EXPECT_THAT(last.at("digest").as_string().c_str(), HasSubstr("sha256:"));
 }
 
 }  // namespace
