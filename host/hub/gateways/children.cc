@@ -169,22 +169,10 @@ void Children::said(Said said) {
 
 void Children::hears(const SessionRef& session, const std::string& gateway,
                      std::uint8_t interests) {
-  const std::lock_guard lock(changed_mutex_);
-  const bool first = changed_.empty();
-  changed_[session.key] = {++changes_, session, gateway, interests};
-  if (first) post([this] { takeChanged(); });
-}
-
-void Children::takeChanged() {
-  std::vector<Changed> all;
-  {
-    const std::lock_guard lock(changed_mutex_);
-    for (auto& [key, one] : changed_) all.push_back(std::move(one));
-    changed_.clear();
-  }
-  std::sort(all.begin(), all.end(),
-            [](const Changed& a, const Changed& b) { return a.order < b.order; });
-  for (const Changed& one : all) listen(one.session, one.gateway, one.interests);
+  if (!changed_.put(session, gateway, interests)) return;
+  post([this] {
+    for (const auto& one : changed_.takeAll()) listen(one.session, one.who, one.interests);
+  });
 }
 
 void Children::take(const Said& said) {

@@ -13,7 +13,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <set>
 #include <string>
 #include <vector>
@@ -21,6 +20,7 @@
 #include "host/hub/gateways/gateway_desk.h"
 #include "host/hub/gateways/whereabouts.h"
 #include "host/hub/iothub/cloud_messages.h"
+#include "host/hub/iothub/interest_changes.h"
 #include "host/hub/methods.h"
 #include "host/hub/mqtt/publication.h"
 #include "host/hub/twins.h"
@@ -124,7 +124,6 @@ class Children final : public GatewayDesk {
   void answerSaid(const Said& said);
   void answered(std::map<std::string, Call>::iterator at);
   void cloudSaid(const Said& said);
-  void takeChanged();
   void listen(const SessionRef& session, const std::string& gateway, std::uint8_t interests);
   // The one that came last of those that hear of it; null: none.
   const SessionRef* sessionOf(const std::string& gateway, std::uint8_t interest) const;
@@ -157,15 +156,7 @@ class Children final : public GatewayDesk {
   // What is said and not looked at; shared with what is on its way.
   const std::shared_ptr<std::atomic<std::uint32_t>> open_ =
       std::make_shared<std::atomic<std::uint32_t>>(0);
-  struct Changed {
-    std::uint64_t order = 0;
-    SessionRef session;
-    std::string gateway;
-    std::uint8_t interests = 0;
-  };
-  std::mutex changed_mutex_;
-  std::map<std::string, Changed> changed_;  // By the session's key: however often it changes, once.
-  std::uint64_t changes_ = 0;
+  InterestChanges changed_;
 };
 
 }  // namespace kante::hub

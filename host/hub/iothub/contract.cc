@@ -117,22 +117,10 @@ void Contract::interested(const SessionRef& session, const std::string& principa
                           std::uint8_t interests) {
   if (principal.starts_with(kGatewayPrefix) && parts_.gateways != nullptr)
     return parts_.gateways->hears(session, principal.substr(kGatewayPrefix.size()), interests);
-  const std::lock_guard lock(changed_mutex_);
-  const bool first = changed_.empty();
-  changed_[session.key] = {++changes_, session, principal, interests};
-  if (first) post([this] { takeChanged(); });
-}
-
-void Contract::takeChanged() {
-  std::vector<Changed> all;
-  {
-    const std::lock_guard lock(changed_mutex_);
-    for (auto& [key, one] : changed_) all.push_back(std::move(one));
-    changed_.clear();
-  }
-  std::sort(all.begin(), all.end(),
-            [](const Changed& a, const Changed& b) { return a.order < b.order; });
-  for (const Changed& one : all) listen(one.session, one.principal, one.interests);
+  if (!changed_.put(session, principal, interests)) return;
+  post([this] {
+    for (const auto& one : changed_.takeAll()) listen(one.session, one.who, one.interests);
+  });
 }
 
 void Contract::answer(const Asked& asked) {

@@ -12,7 +12,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <mutex>
 #include <string>
 #include <vector>
 
@@ -20,6 +19,7 @@
 #include "host/hub/iothub/asked_bounds.h"
 #include "host/hub/iothub/cloud_messages.h"
 #include "host/hub/iothub/desk.h"
+#include "host/hub/iothub/interest_changes.h"
 #include "host/hub/methods.h"
 #include "host/hub/mqtt/publication.h"
 #include "host/hub/twins.h"
@@ -90,13 +90,6 @@ class Contract final : public Desk, public DeviceApi {
     SessionRef cloud;  // Who gets cloud-to-device messages; number 0: nobody.
   };
   struct Asked;
-  // What a session hears of now, and the last change of all that is not looked at yet.
-  struct Changed {
-    std::uint64_t order = 0;
-    SessionRef session;
-    std::string principal;
-    std::uint8_t interests = 0;
-  };
   struct OpenCall {
     std::uint64_t call = 0;
     std::string principal;
@@ -108,7 +101,6 @@ class Contract final : public Desk, public DeviceApi {
   void getTwin(const Asked& asked);
   void report(const Asked& asked);
   void methodAnswered(const Asked& asked);
-  void takeChanged();
   void listen(const SessionRef& session, const std::string& principal, std::uint8_t interests);
   void serve(const std::string& principal, Here& here);
   void call(const std::string& principal, const MethodCall& call);
@@ -127,9 +119,7 @@ class Contract final : public Desk, public DeviceApi {
   Twins::Subscription desired_;
   // What clients asked; shared with what still answers.
   const std::shared_ptr<AskedBounds> open_ = std::make_shared<AskedBounds>(AskedBounds::Bounds());
-  std::mutex changed_mutex_;
-  std::map<std::string, Changed> changed_;  // By the session's key: however often it changes, once.
-  std::uint64_t changes_ = 0;
+  InterestChanges changed_;
   std::uint64_t methods_ = 0;
   std::uint64_t patches_ = 0;
 };
