@@ -250,6 +250,16 @@ std::vector<std::string> Twins::principals() const {
   return out;
 }
 
+std::vector<std::string> Twins::principalsOf(const std::string& place) const {
+  std::vector<std::string> out;
+  if (state_->twins.contains(place)) out.push_back(place);
+  const std::string below = place + "/";
+  for (auto at = state_->twins.lower_bound(below);
+       at != state_->twins.end() && at->first.starts_with(below); ++at)
+    out.push_back(at->first);
+  return out;
+}
+
 std::vector<std::string> Twins::damaged() const { return state_->damaged; }
 
 Result<std::uint64_t> Twins::patchDesired(const std::string& principal, std::string_view patch) {

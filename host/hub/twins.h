@@ -49,6 +49,8 @@ class Twins {
   TwinSection desired(const std::string& principal) const;
   TwinSection reported(const std::string& principal) const;
   std::vector<std::string> principals() const;
+  // Of those, `place` and what is below it: "device/ID", "device/ID/module/NAME".
+  std::vector<std::string> principalsOf(const std::string& place) const;
   // Whose record the store had and open() could not read; they begin anew.  For the log.
   std::vector<std::string> damaged() const;
 

@@ -47,14 +47,7 @@ void tell(const GatewayDesk::Said& said, Kept kept) {
 
 Children::Children(Parts parts)
     : parts_(std::move(parts)), alive_(std::make_shared<Children*>(this)), timer_(parts_.control) {
-  KeyValue& store = parts_.store.keyValue();
-  whereabouts_ = std::make_unique<Whereabouts>(
-      [this, &store](const std::string& place, const std::string& gateway) {
-        std::optional<std::string> value;
-        if (!gateway.empty()) value = gateway;
-        store.apply({{Whereabouts::kArea, place, std::move(value)}}, [](const Status&) {});
-        post([this, place, gateway] { moved(place, gateway); });
-      });
+  whereabouts_ = std::make_unique<Whereabouts>([this] { post([this] { takeMoved(); }); });
 }
 
 Children::~Children() {
@@ -274,16 +267,37 @@ void Children::listen(const SessionRef& session, const std::string& gateway,
   }
 }
 
-void Children::moved(const std::string& place, const std::string& gateway) {
-  if (place.starts_with("device/")) {
-    for (auto& [id, child] : children_)
-      if (id != gateway && child.served.erase(place) != 0 && cloud_ != nullptr)
-        cloud_->unlisten(place);
-    if (sessionOf(gateway, kCloudBelow) != nullptr) serveDevice(gateway, place);
-  }
-  for (const std::string& principal : parts_.twins.principals())
-    if (!gateway.empty() && placeOf(principal) == place)
+void Children::takeMoved() {
+  const std::map<std::string, std::string> moved = whereabouts_->takeMoved();
+  keepMoved(moved);
+  for (const auto& [place, gateway] : moved) {
+    if (place.starts_with("device/")) {
+      for (auto& [id, child] : children_)
+        if (id != gateway && child.served.erase(place) != 0 && cloud_ != nullptr)
+          cloud_->unlisten(place);
+      if (sessionOf(gateway, kCloudBelow) != nullptr) serveDevice(gateway, place);
+    }
+    if (sessionOf(gateway, kTwinsBelow) == nullptr) continue;
+    for (const std::string& principal : parts_.twins.principalsOf(place))
       sayDesired(gateway, principal, parts_.twins.desired(principal));
+  }
+}
+
+void Children::keepMoved(const std::map<std::string, std::string>& moved) {
+  std::vector<KeyValue::Write> rows;
+  const auto write = [&] {
+    parts_.store.keyValue().apply(std::exchange(rows, {}), [&log = parts_.log](const Status& kept) {
+      if (!kept)
+        log.error("hub", "where devices below are is not kept; after a restart it is learned again",
+                  {{"why", kept.error().text}});
+    });
+  };
+  for (const auto& [place, gateway] : moved) {
+    rows.push_back({Whereabouts::kArea, place,
+                    gateway.empty() ? std::nullopt : std::optional<std::string>(gateway)});
+    if (rows.size() == kRowsTogether) write();
+  }
+  if (!rows.empty()) write();
 }
 
 // ---- down

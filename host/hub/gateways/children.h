@@ -50,6 +50,7 @@ class Children final : public GatewayDesk {
   static constexpr std::size_t kAnswerBytesMax = 512u << 10;
   static constexpr std::size_t kSaidBytesMax = 256u << 10;
   static constexpr std::int64_t kCloudNs = 60'000'000'000;  // For a message to be stored below.
+  static constexpr std::size_t kRowsTogether = 1000;        // Of whereabouts, in one transaction.
   static constexpr char kArea[] = "hub/gateways";
 
   struct Parts {
@@ -116,7 +117,8 @@ class Children final : public GatewayDesk {
   explicit Children(Parts parts);
   Status load();
   void post(std::function<void()> task);
-  void moved(const std::string& place, const std::string& gateway);
+  void takeMoved();
+  void keepMoved(const std::map<std::string, std::string>& moved);
   void take(const Said& said);
   void stateSaid(const Said& said);
   void lostSaid(const Said& said);

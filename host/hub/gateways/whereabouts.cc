@@ -1,5 +1,7 @@
 #include "host/hub/gateways/whereabouts.h"
 
+#include <utility>
+
 #include "host/hub/gateways/gateway_topic.h"
 
 namespace kante::hub {
@@ -20,9 +22,27 @@ Whereabouts::Places::iterator Whereabouts::erase(Places::iterator at) {
   return places_.erase(at);
 }
 
+bool Whereabouts::note(const std::string& place) {
+  changes_.fetch_add(1, std::memory_order_release);
+  const bool first = moved_.empty();
+  moved_.insert(place);
+  return first;
+}
+
+std::map<std::string, std::string> Whereabouts::takeMoved() {
+  std::map<std::string, std::string> out;
+  const std::lock_guard lock(mutex_);
+  for (const std::string& place : std::exchange(moved_, {})) {
+    const auto at = places_.find(place);
+    out[place] = at == places_.end() ? std::string() : at->second.gateway;
+  }
+  return out;
+}
+
 Status Whereabouts::speaks(const std::string& gateway, std::string_view principal) {
   const std::string place(placeOf(principal));
   if (place.empty() || isOf(place, gateway)) return {};
+  bool wake = false;
   {
     const std::lock_guard lock(mutex_);
     const auto at = places_.find(place);
@@ -40,9 +60,9 @@ Status Whereabouts::speaks(const std::string& gateway, std::string_view principa
                                     " devices behind gateway/" + gateway +
                                     " already; kante device add … --parent lets one in besides");
     put(place, {gateway, false});
-    changes_.fetch_add(1, std::memory_order_release);
+    wake = note(place);
   }
-  moved_(place, gateway);
+  if (wake) wake_();
   return {};
 }
 
@@ -62,16 +82,17 @@ std::vector<std::string> Whereabouts::devicesBehind(std::string_view gateway) co
 }
 
 void Whereabouts::pin(const std::string& place, const std::string& gateway) {
+  bool wake = false;
   {
     const std::lock_guard lock(mutex_);
     put(place, {gateway, true});
-    changes_.fetch_add(1, std::memory_order_release);
+    wake = note(place);
   }
-  moved_(place, gateway);
+  if (wake) wake_();
 }
 
 void Whereabouts::forget(const std::string& place) {
-  std::vector<std::string> gone;
+  bool wake = false;
   {
     const std::lock_guard lock(mutex_);
     for (auto at = places_.begin(); at != places_.end();) {
@@ -80,12 +101,11 @@ void Whereabouts::forget(const std::string& place) {
         ++at;
         continue;
       }
-      gone.push_back(at->first);
+      wake = note(at->first) || wake;
       at = erase(at);
     }
-    changes_.fetch_add(1, std::memory_order_release);
   }
-  for (const std::string& one : gone) moved_(one, {});
+  if (wake) wake_();
 }
 
 }  // namespace kante::hub

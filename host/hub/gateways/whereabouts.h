@@ -10,6 +10,7 @@
 #include <functional>
 #include <map>
 #include <mutex>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,10 +25,9 @@ class Whereabouts {
   static constexpr std::size_t kLearnedMax = 10'000;  // From one gateway.
   static constexpr char kArea[] = "hub/whereabouts";
 
-  // `moved`: on whatever thread, without the lock: "device/ID" or "gateway/ID" is now behind that
-  // gateway, which is to be kept; empty: behind none.
-  using Moved = std::function<void(const std::string& place, const std::string& gateway)>;
-  explicit Whereabouts(Moved moved) : moved_(std::move(moved)) {}
+  // `wake`: on whatever thread, without the lock, when the first place has moved since takeMoved(),
+  // which is to be called.
+  explicit Whereabouts(std::function<void()> wake) : wake_(std::move(wake)) {}
 
   // What an earlier life learned.
   void load(const std::string& place, const std::string& gateway);
@@ -38,6 +38,9 @@ class Whereabouts {
   std::string of(std::string_view principal) const;
   // Devices ("device/ID") behind it.
   std::vector<std::string> devicesBehind(std::string_view gateway) const;
+  // "device/ID" and "gateway/ID" that moved, however often, and behind which gateway each is now,
+  // which is to be kept; empty: behind none.
+  std::map<std::string, std::string> takeMoved();
   // Rises whenever something moved.
   std::uint64_t changes() const { return changes_.load(std::memory_order_acquire); }
 
@@ -54,10 +57,13 @@ class Whereabouts {
   using Places = std::map<std::string, Place, std::less<>>;
   void put(const std::string& place, Place now);
   Places::iterator erase(Places::iterator at);
+  // True: somebody is to be woken.
+  bool note(const std::string& place);
 
-  const Moved moved_;
+  const std::function<void()> wake_;
   mutable std::mutex mutex_;
   Places places_;
+  std::set<std::string> moved_;
   std::map<std::string, std::size_t> learned_;  // How many that are not pinned, by gateway.
   std::atomic<std::uint64_t> changes_{1};
 };

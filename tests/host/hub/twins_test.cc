@@ -313,6 +313,13 @@ TEST(Twins, AWholeSectionThatEqualsTheTriedOneIsWhatComesBack) {
   EXPECT_EQ(twins->desired(kWho).json, R"({"t":25})");
 }
 
+TEST_F(TwinsTest, ThoseOfADeviceAreItsOwnAndItsModules) {
+  for (const char* who : {"device/x", "device/x-1", "device/x/module/m", "device/xy", "device/w"})
+    ASSERT_TRUE(twins_->patchReported(who, "{}"));
+  EXPECT_THAT(twins_->principalsOf("device/x"),
+              testing::ElementsAre("device/x", "device/x/module/m"));
+}
+
 TEST(Twins, TheirNumberIsBounded) {
   MemoryMap map;
   auto twins = std::move(*Twins::open(map));

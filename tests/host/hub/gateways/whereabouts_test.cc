@@ -7,13 +7,13 @@ namespace {
 
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::Pair;
 
 class WhereaboutsTest : public ::testing::Test {
  protected:
-  std::vector<std::string> moved_;
-  Whereabouts where_{[this](const std::string& place, const std::string& gateway) {
-    moved_.push_back(place + " " + gateway);
-  }};
+  int woken_ = 0;
+  Whereabouts where_{[this] { ++woken_; }};
 };
 
 TEST_F(WhereaboutsTest, LearnsFromWhoSpeaksAndSaysWhatMoved) {
@@ -26,7 +26,7 @@ TEST_F(WhereaboutsTest, LearnsFromWhoSpeaksAndSaysWhatMoved) {
   EXPECT_TRUE(where_.speaks("b", "device/x"));
   EXPECT_NE(where_.changes(), before);
   EXPECT_EQ(where_.of("device/x"), "b");
-  EXPECT_THAT(moved_, ElementsAre("device/x a", "device/x b"));
+  EXPECT_THAT(where_.takeMoved(), ElementsAre(Pair("device/x", "b")));
 }
 
 TEST_F(WhereaboutsTest, AGatewayIsNotBehindItself) {
@@ -56,6 +56,20 @@ TEST_F(WhereaboutsTest, ForgetsAllThatWasLearnedOfAGateway) {
   EXPECT_EQ(where_.of("device/x"), "");
   EXPECT_EQ(where_.of("device/pinned"), "a");
   EXPECT_EQ(where_.of("device/y"), "b");
+}
+
+TEST_F(WhereaboutsTest, WakesOnceForAllThatMoves) {
+  EXPECT_TRUE(where_.speaks("a", "device/x"));
+  EXPECT_TRUE(where_.speaks("a", "device/y"));
+  where_.pin("device/z", "b");
+  where_.forget("device/y");
+  EXPECT_EQ(woken_, 1);
+  EXPECT_THAT(where_.takeMoved(),
+              ElementsAre(Pair("device/x", "a"), Pair("device/y", ""), Pair("device/z", "b")));
+  EXPECT_THAT(where_.takeMoved(), IsEmpty());
+  where_.forget("gateway/a");
+  EXPECT_EQ(woken_, 2);
+  EXPECT_THAT(where_.takeMoved(), ElementsAre(Pair("device/x", "")));
 }
 
 TEST_F(WhereaboutsTest, OneGatewayDoesNotTakeTheRoomOfOthers) {
