@@ -108,6 +108,7 @@ void Children::report(const char* kind, const std::string& gateway, const std::s
 }
 
 void Children::forget(const std::string& gateway) {
+  whereabouts_->left("gateway/" + gateway);  // Its session's end finds nothing of it any more.
   dropDevices(gateway);
   children_.erase(gateway);
   whereabouts_->forget("gateway/" + gateway);
@@ -253,6 +254,11 @@ void Children::listen(const SessionRef& session, const std::string& gateway,
   if (interests != 0) child.listeners.push_back({session, interests});
   child.last_seen_ns = parts_.clock.wallNs();
   if (was != !child.listeners.empty()) {
+    // What others said of where it is counts no more.
+    if (was)
+      whereabouts_->left("gateway/" + gateway);
+    else
+      whereabouts_->arrived("gateway/" + gateway);
     report(was ? "gateway.disconnected" : "gateway.connected", gateway,
            "Gateway " + gateway + (was ? " is no longer connected" : " is connected"));
     keep(gateway, [](const Status&) {});
@@ -270,17 +276,38 @@ void Children::listen(const SessionRef& session, const std::string& gateway,
 void Children::takeMoved() {
   const std::map<std::string, std::string> moved = whereabouts_->takeMoved();
   keepMoved(moved);
-  for (const auto& [place, gateway] : moved) {
-    if (place.starts_with("device/")) {
-      for (auto& [id, child] : children_)
-        if (id != gateway && child.served.erase(place) != 0 && cloud_ != nullptr)
-          cloud_->unlisten(place);
-      if (sessionOf(gateway, kCloudBelow) != nullptr) serveDevice(gateway, place);
-    }
+  takeBack(moved);
+  for (const auto& [place, learned] : moved) {
+    const std::string gateway = whereabouts_->of(place);
+    if (place.starts_with("device/") && sessionOf(gateway, kCloudBelow) != nullptr)
+      serveDevice(gateway, place);
     if (sessionOf(gateway, kTwinsBelow) == nullptr) continue;
     for (const std::string& principal : parts_.twins.principalsOf(place))
       sayDesired(gateway, principal, parts_.twins.desired(principal));
   }
+}
+
+void Children::arrived(const std::string& device) {
+  whereabouts_->arrived(device);
+  takeBack({{device, {}}});
+}
+
+// What an earlier gateway of these devices has and did not settle comes again, to whoever listens
+// then.
+void Children::takeBack(const std::map<std::string, std::string>& moved) {
+  bool any = false;
+  for (const auto& [device, gateway] : moved) {
+    for (auto& [id, child] : children_) {
+      if (id == gateway || child.served.erase(device) == 0) continue;
+      any = true;
+      if (cloud_ != nullptr) cloud_->unlisten(device);
+    }
+  }
+  if (!any) return;
+  std::erase_if(handed_, [&](const auto& one) {
+    const auto at = moved.find(one.second.device);
+    return at != moved.end() && at->second != one.second.gateway;
+  });
 }
 
 void Children::keepMoved(const std::map<std::string, std::string>& moved) {
@@ -423,7 +450,7 @@ void Children::handOut(const std::string& gateway, const std::string& device,
     return receipt->settled();
   }
   const std::string id = formatId(message.view().id());
-  handed_[gateway + "/" + id] = {gateway, std::move(receipt), parts_.clock.bootNs()};
+  handed_[gateway + "/" + id] = {gateway, device, std::move(receipt), parts_.clock.bootNs()};
   say(*to, gateway, "c2d/" + encodeLevels(device) + "/" + id, message.view().body(), "kante-bag",
       bag);
 }

@@ -87,6 +87,8 @@ class Children final : public GatewayDesk {
     return whereabouts_->speaks(gateway, principal);
   }
   std::uint64_t changes() const override { return whereabouts_->changes(); }
+  void arrived(const std::string& device) override;
+  void left(const std::string& device) override { whereabouts_->left(device); }
   void hears(const SessionRef& session, const std::string& gateway,
              std::uint8_t interests) override;
 
@@ -110,6 +112,7 @@ class Children final : public GatewayDesk {
   };
   struct Handed {
     std::string gateway;
+    std::string device;
     std::shared_ptr<Receipt> receipt;
     std::int64_t since_ns = 0;
   };
@@ -138,6 +141,7 @@ class Children final : public GatewayDesk {
   void serveDevices(const std::string& gateway);
   void serveDevice(const std::string& gateway, const std::string& device);
   void dropDevices(const std::string& gateway);
+  void takeBack(const std::map<std::string, std::string>& moved);
   void handOut(const std::string& gateway, const std::string& device, const MessageRef& message,
                std::shared_ptr<Receipt> receipt);
   void tickLater();

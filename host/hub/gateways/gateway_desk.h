@@ -39,6 +39,10 @@ class GatewayDesk {
   virtual Status speaks(const std::string& gateway, std::string_view principal) = 0;
   // Rises when what speaks() said may be another now.
   virtual std::uint64_t changes() const = 0;
+  // A device hears of something here itself: until it left, nothing of it is any gateway's.
+  // Control thread.
+  virtual void arrived(const std::string& device) = 0;
+  virtual void left(const std::string& device) = 0;
   // Whenever it changes what a connected session hears of (HearsAsGateway); 0: nothing any more.
   virtual void hears(const SessionRef& session, const std::string& gateway,
                      std::uint8_t interests) = 0;

@@ -51,6 +51,10 @@ Status Whereabouts::speaks(const std::string& gateway, std::string_view principa
       return fail(Errc::kDenied, "gateway/" + gateway + " may not speak for " + place +
                                      ": that is behind gateway/" + at->second.gateway +
                                      ", as kante device add … --parent says");
+    if (const auto here = here_.find(place); here != here_.end()) {
+      here->second = true;
+      return {};
+    }
     if (at == places_.end() && places_.size() >= kMax)
       return fail(Errc::kLimit,
                   "there are " + std::to_string(kMax) + " devices behind gateways already");
@@ -66,9 +70,38 @@ Status Whereabouts::speaks(const std::string& gateway, std::string_view principa
   return {};
 }
 
+void Whereabouts::arrived(const std::string& place) {
+  bool wake = false;
+  {
+    const std::lock_guard lock(mutex_);
+    here_.try_emplace(place, false);
+    const auto at = places_.find(place);
+    if (at == places_.end()) return;
+    if (!at->second.pinned) erase(at);
+    wake = note(place);
+  }
+  if (wake) wake_();
+}
+
+// Who spoke for it is asked again, and a pinned one is where it was.
+void Whereabouts::left(const std::string& place) {
+  bool wake = false;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto here = here_.find(place);
+    if (here == here_.end()) return;
+    const bool spoken = here->second;
+    here_.erase(here);
+    if (!spoken && !places_.contains(place)) return;
+    wake = note(place);
+  }
+  if (wake) wake_();
+}
+
 std::string Whereabouts::of(std::string_view principal) const {
   const std::lock_guard lock(mutex_);
   const auto at = places_.find(placeOf(principal));
+  if (at != places_.end() && here_.contains(at->first)) return {};
   return at == places_.end() ? std::string() : at->second.gateway;
 }
 
@@ -77,7 +110,7 @@ std::vector<std::string> Whereabouts::devicesBehind(std::string_view gateway) co
   const std::lock_guard lock(mutex_);
   for (auto at = places_.lower_bound("device/");
        at != places_.end() && at->first.starts_with("device/"); ++at)
-    if (at->second.gateway == gateway) out.push_back(at->first);
+    if (at->second.gateway == gateway && !here_.contains(at->first)) out.push_back(at->first);
   return out;
 }
 

@@ -1,4 +1,5 @@
 // Behind which gateway a device, or a gateway, is: learned from what gateways speak for, or pinned.
+// Who is connected here is behind none meanwhile, whatever gateways say.
 //
 // Any thread: whoever takes telemetry asks once for each sender, and again after something moved
 // (changes()), so the lock is off the way of messages.  What is learned is written behind.  Bounded
@@ -34,15 +35,20 @@ class Whereabouts {
   // `gateway` speaks for the principal: it is behind it from now on.  kDenied: it is pinned behind
   // another one; kLimit: there are kMax, or kLearnedMax of that gateway.
   Status speaks(const std::string& gateway, std::string_view principal);
-  // The id of the gateway; empty: behind none that is known.
+  // The id of the gateway; empty: behind none that is known, or here.
   std::string of(std::string_view principal) const;
-  // Devices ("device/ID") behind it.
+  // Devices ("device/ID") behind it and not here.
   std::vector<std::string> devicesBehind(std::string_view gateway) const;
   // "device/ID" and "gateway/ID" that moved, however often, and behind which gateway each is now,
   // which is to be kept; empty: behind none.
   std::map<std::string, std::string> takeMoved();
   // Rises whenever something moved.
   std::uint64_t changes() const { return changes_.load(std::memory_order_acquire); }
+
+  // It is connected here, until left(): what was learned of it is forgotten, and nothing is
+  // learned.
+  void arrived(const std::string& place);
+  void left(const std::string& place);
 
   // Only that gateway may speak for it.
   void pin(const std::string& place, const std::string& gateway);
@@ -63,6 +69,7 @@ class Whereabouts {
   const std::function<void()> wake_;
   mutable std::mutex mutex_;
   Places places_;
+  std::map<std::string, bool, std::less<>> here_;  // Whether a gateway spoke for it meanwhile.
   std::set<std::string> moved_;
   std::map<std::string, std::size_t> learned_;  // How many that are not pinned, by gateway.
   std::atomic<std::uint64_t> changes_{1};

@@ -196,10 +196,17 @@ void Contract::desiredChanged(const Twins::Change& change) {
 void Contract::listen(const SessionRef& session, const std::string& principal,
                       std::uint8_t interests) {
   Here& here = here_[principal];
+  const bool was = !here.listeners.empty();
   std::erase_if(here.listeners, [&](const Listener& one) { return one.session == session; });
   if (interests != 0) here.listeners.push_back({session, interests});
+  const bool is = !here.listeners.empty();
+  // One at a time takes what is for a device: a gateway below, or its sessions here.
+  GatewayDesk* const gateways =
+      was == is || deviceOf(principal).empty() ? nullptr : parts_.gateways;
+  if (gateways != nullptr && is) gateways->arrived(principal);
   serve(principal, here);
-  if (here.listeners.empty()) here_.erase(principal);
+  if (!is) here_.erase(principal);
+  if (gateways != nullptr && !is) gateways->left(principal);
 }
 
 // Of several sessions the one that came last answers for the principal.

@@ -40,6 +40,8 @@ struct WhereDesk final : hub::GatewayDesk {
     return where.speaks(gateway, principal);
   }
   std::uint64_t changes() const override { return where.changes(); }
+  void arrived(const std::string& device) override { where.arrived(device); }
+  void left(const std::string& device) override { where.left(device); }
   void hears(const hub::SessionRef&, const std::string&, std::uint8_t) override {}
   hub::Whereabouts where{[] {}};
   int asked = 0;
@@ -171,6 +173,16 @@ TEST_F(FromBelowTest, AsksAgainWhereADeviceIsOnlyWhenSomethingMoved) {
   const auto refused = publish("device/car", 7);
   EXPECT_EQ(refused.reason, Reason::kNotAuthorized);
   EXPECT_THAT(refused.why, HasSubstr("--parent"));
+}
+
+TEST_F(FromBelowTest, WhatADeviceSaysThatIsHereItselfIsTakenAndMovesItOnlyOnceItLeft) {
+  routes({"FROM /messages/* INTO $upstream"});
+  desk_.arrived("device/car");
+  EXPECT_EQ(publish("device/car", 1).taken, Taken::kTaken);
+  EXPECT_EQ(desk_.where.of("device/car"), "");
+  desk_.left("device/car");
+  EXPECT_EQ(publish("device/car", 2).taken, Taken::kTaken);
+  EXPECT_EQ(desk_.where.of("device/car"), "leaf");
 }
 
 TEST_F(FromBelowTest, AGatewayWithTooManyDevicesBehindItTriesAgain) {

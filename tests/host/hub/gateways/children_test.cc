@@ -81,6 +81,13 @@ class ChildrenTest : public StoreTest {
     EXPECT_TRUE(until([&] { return *kept >= 0; }));
     return static_cast<Kept>(kept->load());
   }
+  void sendTo(const std::string& device) {
+    DeviceMessage message;
+    message.body = "hello";
+    bool stored = false;
+    cloud_->send(device, message, [&](const Status& status) { stored = status.has_value(); });
+    ASSERT_TRUE(until([&] { return stored; }));
+  }
   std::vector<std::string> said() { return std::exchange(said_, {}); }
   void invoke(const std::string& target) {
     answer_.clear();
@@ -197,6 +204,48 @@ TEST_F(ChildrenTest, AMessageForADeviceStaysUntilTheGatewayBelowHasIt) {
   (void)say(Kind::kCloud, "", id, R"({"status":200})");
   DurableQueue* queue = *store_->find("device/x");
   EXPECT_TRUE(until([&] { return queue == nullptr || queue->messages() == 0; }));
+}
+
+TEST_F(ChildrenTest, WhatIsForADeviceThatIsHereNoGatewayTakes) {
+  ASSERT_TRUE(children_->speaks("leaf", "device/x"));
+  listen(kAll);
+  sendTo("device/x");
+  ASSERT_TRUE(until([&] { return !said().empty(); }));
+  std::vector<std::string> got;
+  children_->arrived("device/x");
+  cloud_->listen("device/x", [&](const MessageRef& message, std::shared_ptr<Receipt> receipt) {
+    got.emplace_back(message.view().body());
+    receipt->settled();
+  });
+  ASSERT_TRUE(until([&] { return got.size() == 1; })) << "what the gateway had comes here";
+  ASSERT_TRUE(children_->speaks("leaf", "device/x"));
+  ASSERT_TRUE(twins_->patchDesired("device/x", R"({"secret":1})"));
+  sendTo("device/x");
+  ASSERT_TRUE(until([&] { return got.size() == 2; }));
+  listen(0);
+  listen(kAll);
+  sendTo("device/x");
+  ASSERT_TRUE(until([&] { return got.size() == 3; })) << "the gateway's end is not its end";
+  EXPECT_THAT(said(), IsEmpty());
+  cloud_->unlisten("device/x");
+  children_->left("device/x");
+  ASSERT_TRUE(children_->speaks("leaf", "device/x"));
+  sendTo("device/x");
+  ASSERT_TRUE(until([&] { return said_.size() == 2; }));
+  EXPECT_THAT(said(), ElementsAre(HasSubstr("twin/device/x"), HasSubstr("c2d/device/x/")));
+}
+
+TEST_F(ChildrenTest, AGatewayThatIsConnectedHereIsBehindNoOther) {
+  ASSERT_TRUE(children_->speaks("mid", "gateway/leaf/module/m"));
+  children_->hears({0, 9, "mid"}, "mid", kAll);
+  listen(kAll);
+  ASSERT_TRUE(children_->speaks("mid", "gateway/leaf/module/m"));
+  invoke("gateway/leaf/module/m");
+  EXPECT_THAT(said(), ElementsAre(HasSubstr("s kante/v1/leaf/methods/module/m/reset/")));
+  listen(0);
+  ASSERT_TRUE(children_->speaks("mid", "gateway/leaf/module/m"));
+  invoke("gateway/leaf/module/m");
+  EXPECT_THAT(said(), ElementsAre(HasSubstr("mid kante/v1/mid/methods/gateway/leaf/module/m/")));
 }
 
 TEST_F(ChildrenTest, IsKnownWithItsLossesAfterARestart) {

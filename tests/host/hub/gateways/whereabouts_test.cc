@@ -58,6 +58,27 @@ TEST_F(WhereaboutsTest, ForgetsAllThatWasLearnedOfAGateway) {
   EXPECT_EQ(where_.of("device/y"), "b");
 }
 
+TEST_F(WhereaboutsTest, WhoIsHereIsBehindNobody) {
+  EXPECT_TRUE(where_.speaks("a", "device/x"));
+  where_.pin("device/pinned", "a");
+  (void)where_.takeMoved();
+  where_.arrived("device/x");
+  where_.arrived("device/pinned");
+  EXPECT_THAT(where_.takeMoved(), ElementsAre(Pair("device/pinned", "a"), Pair("device/x", "")));
+  EXPECT_TRUE(where_.speaks("a", "device/x"));
+  EXPECT_EQ(where_.of("device/x"), "");
+  EXPECT_EQ(where_.of("device/pinned"), "");
+  EXPECT_THAT(where_.devicesBehind("a"), IsEmpty());
+  EXPECT_FALSE(where_.speaks("b", "device/pinned"));
+  const std::uint64_t before = where_.changes();
+  where_.left("device/x");
+  EXPECT_NE(where_.changes(), before) << "who spoke is asked again";
+  where_.left("device/pinned");
+  EXPECT_EQ(where_.of("device/pinned"), "a");
+  EXPECT_TRUE(where_.speaks("a", "device/x"));
+  EXPECT_EQ(where_.of("device/x"), "a");
+}
+
 TEST_F(WhereaboutsTest, WakesOnceForAllThatMoves) {
   EXPECT_TRUE(where_.speaks("a", "device/x"));
   EXPECT_TRUE(where_.speaks("a", "device/y"));

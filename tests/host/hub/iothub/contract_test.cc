@@ -6,6 +6,7 @@
 #include <boost/asio/io_context.hpp>
 
 #include "host/base/durable_map.h"
+#include "host/hub/gateways/gateway_desk.h"
 #include "tests/host/store/store_fixture.h"
 #include "tests/support/eventually.h"
 
@@ -46,6 +47,18 @@ class Registered final : public Access {
 
 constexpr std::uint32_t kOfOne = AskedBounds::Bounds().of_one;
 
+// What is told of devices that are here.
+struct HereDesk final : GatewayDesk {
+  std::shared_ptr<void> enter() override { return nullptr; }
+  void said(Said) override {}
+  Status speaks(const std::string&, std::string_view) override { return {}; }
+  std::uint64_t changes() const override { return 0; }
+  void arrived(const std::string& device) override { told.push_back("arrived " + device); }
+  void left(const std::string& device) override { told.push_back("left " + device); }
+  void hears(const SessionRef&, const std::string&, std::uint8_t) override {}
+  std::vector<std::string> told;
+};
+
 class ContractTest : public StoreTest {
  protected:
   void SetUp() override {
@@ -66,7 +79,8 @@ class ContractTest : public StoreTest {
          [this](const std::string& principal, DeviceMessage message, DeviceApi::Done done) {
            sent_.push_back(principal + " " + message.body);
            done({});
-         }});
+         },
+         &gateways_});
     ASSERT_TRUE(opened) << opened.error().text;
     contract_ = std::move(*opened);
   }
@@ -117,6 +131,7 @@ class ContractTest : public StoreTest {
   std::unique_ptr<Twins> twins_;
   Methods methods_{io_};
   Registered access_;
+  HereDesk gateways_;
   std::vector<std::string> said_;
   std::vector<PublicationRef> publications_;
   std::vector<std::string> sent_;
@@ -135,6 +150,19 @@ TEST_F(ContractTest, ATwinIsGotAndReported) {
   ask("$iothub/twin/PATCH/properties/reported/?", R"({"quiet":1})");
   EXPECT_THAT(said(), IsEmpty()) << "nobody asked for an answer";
   EXPECT_EQ(twins_->reported("device/car").version, 2u);
+}
+
+TEST_F(ContractTest, ADeviceIsHereWhileAnyOfItsSessionsHearsOfSomething) {
+  listen(kCloudMessages);
+  contract_->interested({0, 8, "t"}, "device/car", kDesiredPatches);
+  contract_->interested({0, 9, "u"}, "device/car/module/m", kMethodCalls);
+  run();
+  EXPECT_THAT(gateways_.told, ElementsAre("arrived device/car"));
+  listen(0);
+  EXPECT_EQ(gateways_.told.size(), 1u);
+  contract_->interested({0, 8, "t"}, "device/car", 0);
+  run();
+  EXPECT_THAT(gateways_.told, ElementsAre("arrived device/car", "left device/car"));
 }
 
 TEST_F(ContractTest, AReportThatBreaksARuleIs400AndOneThatIsNotGranted403) {
