@@ -103,7 +103,7 @@ Result<std::unique_ptr<GatewayHub>> GatewayHub::make(const Config& config, const
   };
   KANTE_TRY(children,
             hub::Children::open({parts.control, parts.log, parts.events, parts.clock.clock(),
-                                 parts.twins, parts.methods, parts.store, deliver}));
+                                 parts.twins, parts.methods, parts.store, *out->access_, deliver}));
   out->children_ = std::move(children);
   KANTE_TRY(routings, parts.modules.serveTopics(out->children_.get()));
   KANTE_TRY(contract,
@@ -193,6 +193,8 @@ void GatewayHub::follow(const Registry::Change& change) {
   } else if (change.what == Registry::What::kRemoved) {
     if (who.kind() == PrincipalName::Kind::kGateway) children_->forget(who.id());
     if (who.kind() == PrincipalName::Kind::kDevice) children_->whereabouts().forget(who.name());
+  } else if (who.kind() == PrincipalName::Kind::kGateway) {
+    children_->reconsider(who.id());
   }
 }
 

@@ -84,6 +84,8 @@ class Access {
   // The same identity as it is now, after its grants changed; null: it is gone, and its sessions
   // with it.
   virtual std::shared_ptr<const Principal> current(const Principal& principal) const = 0;
+  // Who is registered by that name, without a session; null: nobody, or disabled.
+  virtual std::shared_ptr<const Principal> find(std::string_view /*name*/) const { return {}; }
 };
 
 }  // namespace kante::hub

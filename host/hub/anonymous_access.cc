@@ -37,4 +37,8 @@ std::shared_ptr<const Principal> AnonymousAccess::current(const Principal& princ
   return registered_ == nullptr ? nullptr : registered_->current(principal);
 }
 
+std::shared_ptr<const Principal> AnonymousAccess::find(std::string_view name) const {
+  return registered_ == nullptr ? nullptr : registered_->find(name);
+}
+
 }  // namespace kante::hub

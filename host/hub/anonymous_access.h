@@ -17,6 +17,7 @@ class AnonymousAccess final : public Access {
     return registered_ == nullptr ? Admission{} : registered_->verify(credentials);
   }
   std::shared_ptr<const Principal> current(const Principal& principal) const override;
+  std::shared_ptr<const Principal> find(std::string_view name) const override;
 
  private:
   const From from_;

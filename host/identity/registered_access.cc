@@ -241,6 +241,15 @@ std::shared_ptr<const hub::Principal> RegisteredAccess::current(
                                       before->isOfContract());
 }
 
+std::shared_ptr<const hub::Principal> RegisteredAccess::find(std::string_view name) const {
+  const auto principal = PrincipalName::parse(name);
+  if (!principal) return nullptr;
+  const Registry::Found found = registry_.lookUp(*principal);
+  if (!found.enabled()) return nullptr;
+  return std::make_shared<Registered>(*principal, principal->nameAt(gateway_id_), *found.identity,
+                                      false);
+}
+
 // Also for those who are not registered, so that how long it takes tells nobody who is.
 RegisteredAccess::Verdict RegisteredAccess::judge(const PrincipalName& principal,
                                                   const Registry::Found& found,

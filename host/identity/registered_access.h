@@ -33,6 +33,7 @@ class RegisteredAccess final : public hub::Access {
   hub::Admission authenticate(const hub::Credentials& credentials) const override;
   hub::Admission verify(const hub::RequestCredentials& credentials) const override;
   std::shared_ptr<const hub::Principal> current(const hub::Principal& principal) const override;
+  std::shared_ptr<const hub::Principal> find(std::string_view name) const override;
 
   void collect(MetricWriter& metrics) const;  // Control thread.
 

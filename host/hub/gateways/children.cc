@@ -73,6 +73,8 @@ Result<std::unique_ptr<Children>> Children::open(Parts parts) {
 Status Children::load() {
   KANTE_TRY(places, parts_.store.keyValue().scan(Whereabouts::kArea));
   for (const auto& [place, gateway] : places) whereabouts_->load(place, gateway);
+  // Grants may have changed at the end of an earlier life.
+  judgeMoved({places.begin(), places.end()});
   KANTE_TRY(rows, parts_.store.keyValue().scan(kArea));
   for (const auto& [id, text] : rows) {
     Child& child = children_[id];
@@ -105,6 +107,17 @@ void Children::report(const char* kind, const std::string& gateway, const std::s
   event.subject = "gateway/" + gateway;
   event.text = text;
   parts_.events.add(std::move(event));
+}
+
+std::shared_ptr<const Principal> Children::registered(const std::string& gateway) const {
+  return parts_.access.find("gateway/" + gateway);
+}
+
+void Children::reconsider(const std::string& gateway) {
+  const auto who = registered(gateway);
+  whereabouts_->judge(gateway, [&](const std::string&, const std::string& principal) {
+    return who != nullptr && who->mayActFor(principal);
+  });
 }
 
 void Children::forget(const std::string& gateway) {
@@ -170,6 +183,15 @@ void Children::hears(const SessionRef& session, const std::string& gateway,
 }
 
 void Children::take(const Said& said) {
+  const auto who = registered(said.gateway);
+  const bool may =
+      who != nullptr && (said.principal.empty() || isOf(said.principal, said.gateway) ||
+                         who->mayActFor(said.principal));
+  if (!may) {
+    parts_.log.info("hub", "what a gateway below said is dropped: by now it may not say it",
+                    {{"gateway", said.gateway}, {"principal", said.principal}});
+    return tell(said, Kept::kFailed);
+  }
   switch (said.kind) {
     case GatewayTopic::Kind::kState: return stateSaid(said);
     case GatewayTopic::Kind::kLost: return lostSaid(said);
@@ -243,6 +265,9 @@ const SessionRef* Children::sessionOf(const std::string& gateway, std::uint8_t i
 
 void Children::listen(const SessionRef& session, const std::string& gateway,
                       std::uint8_t interests) {
+  // What it said and heard at its end is looked at when it may be gone already.
+  const bool known = children_.contains(gateway);
+  if (!known && (interests == 0 || registered(gateway) == nullptr)) return;
   Child& child = children_[gateway];
   const bool was = !child.listeners.empty();
   std::uint8_t before = 0;
@@ -275,6 +300,7 @@ void Children::listen(const SessionRef& session, const std::string& gateway,
 
 void Children::takeMoved() {
   const std::map<std::string, std::string> moved = whereabouts_->takeMoved();
+  judgeMoved(moved);
   keepMoved(moved);
   takeBack(moved);
   for (const auto& [place, learned] : moved) {
@@ -284,6 +310,18 @@ void Children::takeMoved() {
     if (sessionOf(gateway, kTwinsBelow) == nullptr) continue;
     for (const std::string& principal : parts_.twins.principalsOf(place))
       sayDesired(gateway, principal, parts_.twins.desired(principal));
+  }
+}
+
+// Shards ask with the grants that a session had a moment ago.
+void Children::judgeMoved(const std::map<std::string, std::string>& moved) {
+  std::map<std::string, std::shared_ptr<const Principal>> speakers;
+  for (const auto& [place, gateway] : moved) {
+    whereabouts_->judgePlace(place, [&](const std::string& from, const std::string& principal) {
+      const auto [at, first] = speakers.try_emplace(from);
+      if (first) at->second = registered(from);
+      return at->second != nullptr && at->second->mayActFor(principal);
+    });
   }
 }
 

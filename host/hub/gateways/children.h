@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "host/hub/access.h"
 #include "host/hub/gateways/gateway_desk.h"
 #include "host/hub/gateways/whereabouts.h"
 #include "host/hub/iothub/cloud_messages.h"
@@ -61,6 +62,7 @@ class Children final : public GatewayDesk {
     Twins& twins;
     Methods& methods;
     Store& store;
+    const Access& access;  // Who was removed or disabled meanwhile says nothing any more.
     // Any thread.
     std::function<void(const SessionRef&, const PublicationRef&)> deliver;
   };
@@ -74,6 +76,8 @@ class Children final : public GatewayDesk {
   void serve(CloudMessages* cloud) { cloud_ = cloud; }
   // Whether it is a gateway below, or behind one.
   bool knows(const std::string& principal) const { return !gatewayOf(principal).empty(); }
+  // What it may do has changed, or whether it may do anything.
+  void reconsider(const std::string& gateway);
   // "gateway/ID" is registered no more.
   void forget(const std::string& gateway);
 
@@ -133,6 +137,8 @@ class Children final : public GatewayDesk {
   // The one that came last of those that hear of it; null: none.
   const SessionRef* sessionOf(const std::string& gateway, std::uint8_t interest) const;
   std::string gatewayOf(std::string_view principal) const;
+  std::shared_ptr<const Principal> registered(const std::string& gateway) const;
+  void judgeMoved(const std::map<std::string, std::string>& moved);
   void keep(const std::string& gateway, std::function<void(Status)> done);
   void sayDesired(const std::string& gateway, const std::string& principal,
                   const TwinSection& section);

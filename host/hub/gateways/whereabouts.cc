@@ -8,7 +8,7 @@ namespace kante::hub {
 
 void Whereabouts::load(const std::string& place, const std::string& gateway) {
   const std::lock_guard lock(mutex_);
-  if (places_.size() < kMax && !places_.contains(place)) put(place, {gateway, false});
+  if (places_.size() < kMax && !places_.contains(place)) put(place, {gateway, false, place});
 }
 
 void Whereabouts::put(const std::string& place, Place now) {
@@ -63,7 +63,7 @@ Status Whereabouts::speaks(const std::string& gateway, std::string_view principa
       return fail(Errc::kLimit, "there are " + std::to_string(kLearnedMax) +
                                     " devices behind gateway/" + gateway +
                                     " already; kante device add … --parent lets one in besides");
-    put(place, {gateway, false});
+    put(place, {gateway, false, std::string(principal)});
     wake = note(place);
   }
   if (wake) wake_();
@@ -118,19 +118,44 @@ void Whereabouts::pin(const std::string& place, const std::string& gateway) {
   bool wake = false;
   {
     const std::lock_guard lock(mutex_);
-    put(place, {gateway, true});
+    put(place, {gateway, true, {}});
     wake = note(place);
   }
   if (wake) wake_();
 }
 
 void Whereabouts::forget(const std::string& place) {
+  forgetIf([&](const std::string& name, const Place& one) {
+    return name == place || (!one.pinned && place == "gateway/" + one.gateway);
+  });
+}
+
+void Whereabouts::judge(const std::string& gateway, const MaySpeak& may_speak) {
+  forgetIf([&](const std::string&, const Place& one) {
+    return !one.pinned && one.gateway == gateway && !may_speak(gateway, one.by);
+  });
+}
+
+void Whereabouts::judgePlace(const std::string& place, const MaySpeak& may_speak) {
+  bool wake = false;
+  {
+    const std::lock_guard lock(mutex_);
+    const auto at = places_.find(place);
+    if (at == places_.end() || at->second.pinned || may_speak(at->second.gateway, at->second.by))
+      return;
+    wake = note(place);
+    erase(at);
+  }
+  if (wake) wake_();
+}
+
+void Whereabouts::forgetIf(
+    const std::function<bool(const std::string& place, const Place&)>& gone) {
   bool wake = false;
   {
     const std::lock_guard lock(mutex_);
     for (auto at = places_.begin(); at != places_.end();) {
-      const bool behind = !at->second.pinned && place == "gateway/" + at->second.gateway;
-      if (at->first != place && !behind) {
+      if (!gone(at->first, at->second)) {
         ++at;
         continue;
       }

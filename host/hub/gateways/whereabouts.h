@@ -52,6 +52,10 @@ class Whereabouts {
 
   // Only that gateway may speak for it.
   void pin(const std::string& place, const std::string& gateway);
+  // What was learned from that gateway is forgotten unless it may speak for who it was learned by.
+  using MaySpeak = std::function<bool(const std::string& gateway, const std::string& principal)>;
+  void judge(const std::string& gateway, const MaySpeak& may_speak);
+  void judgePlace(const std::string& place, const MaySpeak& may_speak);
   // It, or all that is behind that gateway ("gateway/ID"), is not there any more.
   void forget(const std::string& place);
 
@@ -59,10 +63,12 @@ class Whereabouts {
   struct Place {
     std::string gateway;
     bool pinned = false;
+    std::string by;  // For whom the gateway spoke; as far as is known.
   };
   using Places = std::map<std::string, Place, std::less<>>;
   void put(const std::string& place, Place now);
   Places::iterator erase(Places::iterator at);
+  void forgetIf(const std::function<bool(const std::string& place, const Place&)>& gone);
   // True: somebody is to be woken.
   bool note(const std::string& place);
 

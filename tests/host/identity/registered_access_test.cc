@@ -214,7 +214,11 @@ TEST_F(RegisteredAccessTest, SessionsFollowTheirIdentity) {
   ASSERT_NE(now, nullptr);
   EXPECT_TRUE(now->mayPublish("factory/a"));
   EXPECT_FALSE(now->mayPublish("devices/car-7/messages/events/"));
+  ASSERT_NE(access->find("device/car-7"), nullptr);
+  EXPECT_EQ(access->find("device/car-7")->name(), "device/car-7");
+  EXPECT_EQ(access->find("device/nobody"), nullptr);
   ASSERT_TRUE(registry->setState(car, Identity::State::kDisabled));
+  EXPECT_EQ(access->find("device/car-7"), nullptr);
   EXPECT_EQ(access->current(*device.principal), nullptr);
   EXPECT_EQ(access->current(*module.principal), nullptr);
   EXPECT_EQ(refusal(connect(kIot, token("car-7", resource))), "disabled");

@@ -22,6 +22,30 @@ using Kind = GatewayTopic::Kind;
 
 constexpr std::uint8_t kAll = kTwinsBelow | kMethodsBelow | kCloudBelow;
 
+class Gateway final : public Principal {
+ public:
+  explicit Gateway(std::string forbidden) : forbidden_(std::move(forbidden)) {}
+  const std::string& name() const override { return name_; }
+  bool mayPublish(std::string_view) const override { return true; }
+  bool maySubscribe(std::string_view) const override { return true; }
+  bool mayActFor(std::string_view place) const override { return place != forbidden_; }
+
+ private:
+  const std::string name_ = "gateway/any";
+  const std::string forbidden_;
+};
+
+class Gateways final : public Access {
+ public:
+  Admission authenticate(const Credentials&) const override { return {}; }
+  std::shared_ptr<const Principal> current(const Principal&) const override { return {}; }
+  std::shared_ptr<const Principal> find(std::string_view name) const override {
+    if (name == removed) return nullptr;
+    return std::make_shared<Gateway>(forbidden);
+  }
+  std::string removed, forbidden;
+};
+
 class ChildrenTest : public StoreTest {
  protected:
   void SetUp() override {
@@ -40,7 +64,7 @@ class ChildrenTest : public StoreTest {
   void reopen() {
     end();
     auto opened =
-        Children::open({io_, log_, events_, clock_, *twins_, methods_, *store_,
+        Children::open({io_, log_, events_, clock_, *twins_, methods_, *store_, access_,
                         [this](const SessionRef& session, const PublicationRef& publication) {
                           said_.push_back(session.key + " " + std::string(publication->topic()) +
                                           " " + std::string(publication->payload()));
@@ -112,6 +136,7 @@ class ChildrenTest : public StoreTest {
   EventLog events_{clock_};
   std::unique_ptr<Twins> twins_;
   Methods methods_{io_};
+  Gateways access_;
   std::vector<std::string> said_;
   std::string answer_;
   std::unique_ptr<Children> children_;
@@ -270,6 +295,60 @@ TEST_F(ChildrenTest, IsKnownWithItsLossesAfterARestart) {
   children_->forget("leaf");
   EXPECT_FALSE(children_->knows("device/x"));
   EXPECT_THAT(children_->status(), IsEmpty());
+}
+
+TEST_F(ChildrenTest, WhatAGatewayMayNoLongerSpeakForIsNotBehindItAnyMore) {
+  ASSERT_TRUE(children_->speaks("leaf", "device/x"));
+  ASSERT_TRUE(children_->speaks("leaf", "device/y"));
+  children_->whereabouts().pin("device/pinned", "leaf");
+  listen(kAll);
+  access_.forbidden = "device/x";
+  children_->reconsider("leaf");
+  run();
+  EXPECT_FALSE(children_->knows("device/x"));
+  EXPECT_TRUE(children_->knows("device/y"));
+  ASSERT_TRUE(twins_->patchDesired("device/x", R"({"a":1})"));
+  sendTo("device/x");
+  sendTo("device/y");
+  ASSERT_TRUE(until([&] { return !said_.empty(); }));
+  EXPECT_THAT(said(), ElementsAre(HasSubstr("c2d/device/y/")));
+  ASSERT_TRUE(children_->speaks("leaf", "device/x")) << "by the grants that the session had";
+  run();
+  EXPECT_FALSE(children_->knows("device/x"));
+  EXPECT_EQ(say(Kind::kReported, "device/x", "", R"({"v":1})"), Kept::kFailed);
+  access_.forbidden = "device/z";
+  ASSERT_TRUE(children_->speaks("leaf", "device/x"));
+  run();
+  access_.forbidden = "device/x";
+  reopen();
+  EXPECT_FALSE(children_->knows("device/x")) << "the end of a life came in between";
+  EXPECT_TRUE(children_->knows("device/y"));
+  run();
+  access_.forbidden.clear();
+  reopen();
+  EXPECT_FALSE(children_->knows("device/x")) << "nor is it kept";
+  children_->whereabouts().pin("device/pinned", "leaf");
+  access_.removed = "gateway/leaf";  // Or disabled.
+  children_->reconsider("leaf");
+  EXPECT_FALSE(children_->knows("device/y"));
+  EXPECT_TRUE(children_->knows("device/pinned")) << "the operator's word stands";
+}
+
+TEST_F(ChildrenTest, AGatewayThatWasRemovedDoesNotComeBack) {
+  listen(kAll);
+  access_.removed = "gateway/leaf";
+  children_->forget("leaf");
+  EXPECT_EQ(say(Kind::kReported, "device/x", "", R"({"v":1})"), Kept::kFailed);
+  EXPECT_EQ(twins_->reported("device/x").version, 0u);
+  (void)say(Kind::kState, "", "", R"({"version":"1"})");
+  (void)say(Kind::kLost, "", "", R"({"epoch":"ab","seq":5})");
+  listen(kAll);
+  EXPECT_THAT(children_->status(), IsEmpty());
+  access_.removed.clear();
+  listen(0);
+  EXPECT_THAT(children_->status(), IsEmpty()) << "nor by its session's end, when it is added again";
+  listen(kAll);
+  EXPECT_EQ(children_->status().size(), 1u);
 }
 
 TEST_F(ChildrenTest, LetsInNoMoreThanItLooksAt) {
