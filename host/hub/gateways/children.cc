@@ -14,6 +14,7 @@
 #include "host/base/metrics.h"
 #include "host/hub/gateways/child_message.h"
 #include "host/hub/iothub/property_bag.h"
+#include "host/hub/twin_rules.h"
 #include "host/mqtt/write.h"
 
 namespace kante::hub {
@@ -125,6 +126,10 @@ void Children::forget(const std::string& gateway) {
   dropDevices(gateway);
   children_.erase(gateway);
   whereabouts_->forget("gateway/" + gateway);
+  for (const std::string& principal : parts_.twins.principalsOf("gateway/" + gateway))
+    if (const Status removed = parts_.twins.remove(principal); !removed)
+      parts_.log.error("hub", "a twin of a gateway that was removed stays",
+                       {{"principal", principal}, {"why", removed.error().text}});
   parts_.store.keyValue().apply(
       {{kArea, gateway, std::nullopt}, {kTakenArea, gateway, std::nullopt}}, [](const Status&) {});
 }
@@ -230,25 +235,43 @@ void Children::lostSaid(const Said& said) {
   });
 }
 
-void Children::reportedSaid(const Said& said) {
+// They count in the bound of all twins, and nobody registers the modules of who is below.
+Status Children::roomForTwin(const std::string& principal) const {
+  const auto there = parts_.twins.principalsOf(std::string(placeOf(principal)));
+  if (there.size() < kTwinsOfOneMax ||
+      std::find(there.begin(), there.end(), principal) != there.end())
+    return {};
+  return fail(Errc::kLimit, "there are " + std::to_string(kTwinsOfOneMax) + " twins of " +
+                                std::string(placeOf(principal)) + " already");
+}
+
+Status Children::takeReported(const Said& said) {
   auto section = parseJsonObject(said.payload, kBounds);
-  Status changed;
-  if (section) {
-    section->erase("$version");
-    const auto version = parts_.twins.replaceReported(said.principal, writeJson(*section));
-    if (!version) changed = version.error();
-  } else {
-    changed = section.error();
+  if (!section) return fail(Errc::kInvalid, section.error().text);
+  section->erase("$version");
+  const std::string text = writeJson(*section);
+  if (const Status right = checkTwinSection(text); !right)
+    return fail(Errc::kInvalid, right.error().text);
+  KANTE_CHECK(roomForTwin(said.principal));
+  KANTE_TRY(version, parts_.twins.replaceReported(said.principal, text));
+  (void)version;
+  return {};
+}
+
+void Children::reportedSaid(const Said& said) {
+  if (const Status taken = takeReported(said); !taken) {
+    parts_.log.warn(
+        "hub", "reported properties of a gateway below are left",
+        {{"gateway", said.gateway}, {"principal", said.principal}, {"why", taken.error().text}});
+    switch (taken.error().code) {
+      case Errc::kInvalid: return tell(said, Kept::kYes);  // It would be whenever it came again.
+      case Errc::kLimit: return tell(said, Kept::kNoRoom);
+      default: return tell(said, Kept::kFailed);
+    }
   }
-  if (changed) {
-    return parts_.twins.sync([kept = said.kept](const Status& synced) {
-      if (kept) kept(synced ? Kept::kYes : Kept::kFailed);
-    });
-  }
-  parts_.log.warn(
-      "hub", "reported properties of a gateway below are left",
-      {{"gateway", said.gateway}, {"principal", said.principal}, {"why", changed.error().text}});
-  tell(said, Kept::kYes);
+  parts_.twins.sync([kept = said.kept](const Status& synced) {
+    if (kept) kept(synced ? Kept::kYes : Kept::kFailed);
+  });
 }
 
 // ---- who is there

@@ -51,6 +51,7 @@ class Children final : public GatewayDesk {
   static constexpr std::size_t kAnswerBytesMax = 512u << 10;
   static constexpr std::size_t kSaidBytesMax = 256u << 10;
   static constexpr std::int64_t kCloudNs = 60'000'000'000;  // For a message to be stored below.
+  static constexpr std::size_t kTwinsOfOneMax = 1000;       // Of who is below, and its modules.
   static constexpr std::size_t kRowsTogether = 1000;        // Of whereabouts, in one transaction.
   static constexpr char kArea[] = "hub/gateways";
 
@@ -130,6 +131,8 @@ class Children final : public GatewayDesk {
   void stateSaid(const Said& said);
   void lostSaid(const Said& said);
   void reportedSaid(const Said& said);
+  Status takeReported(const Said& said);
+  Status roomForTwin(const std::string& principal) const;
   void answerSaid(const Said& said);
   void answered(std::map<std::string, Call>::iterator at);
   void cloudSaid(const Said& said);

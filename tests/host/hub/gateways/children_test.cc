@@ -46,6 +46,18 @@ class Gateways final : public Access {
   std::string removed, forbidden;
 };
 
+struct BreakableMap final : DurableMap {
+  Result<std::map<std::string, std::string>> readAll() override { return map.readAll(); }
+  Status put(const std::string& key, const std::string& value) override {
+    if (broken) return fail(*broken, "the disk fails, or is full");
+    return map.put(key, value);
+  }
+  Status erase(const std::string& key) override { return map.erase(key); }
+  void sync(std::function<void(Status)> done) override { map.sync(std::move(done)); }
+  MemoryMap map;
+  std::optional<Errc> broken;
+};
+
 class ChildrenTest : public StoreTest {
  protected:
   void SetUp() override {
@@ -132,7 +144,7 @@ class ChildrenTest : public StoreTest {
   }
 
   boost::asio::io_context io_;
-  MemoryMap map_;
+  BreakableMap map_;
   EventLog events_{clock_};
   std::unique_ptr<Twins> twins_;
   Methods methods_{io_};
@@ -168,6 +180,33 @@ TEST_F(ChildrenTest, TakesReportedPropertiesAsTheyStand) {
   EXPECT_EQ(twins_->reported("device/x").json, R"({"v":2})");
   EXPECT_EQ(say(Kind::kReported, "device/x", "", "no JSON"), Kept::kYes);
   EXPECT_EQ(twins_->reported("device/x").json, R"({"v":2})");
+}
+
+TEST_F(ChildrenTest, ReportedPropertiesThatCannotBeKeptAreNotAnsweredAsKept) {
+  map_.broken = Errc::kIo;
+  EXPECT_EQ(say(Kind::kReported, "device/x", "", R"({"v":1})"), Kept::kFailed);
+  map_.broken = Errc::kLimit;
+  EXPECT_EQ(say(Kind::kReported, "device/x", "", R"({"v":1})"), Kept::kNoRoom);
+  const std::string long_one(Twins::kStringBytesMax + 1, 'x');
+  EXPECT_EQ(say(Kind::kReported, "device/x", "", R"({"v":")" + long_one + R"("})"), Kept::kYes)
+      << "it is wrong whenever it comes again";
+  EXPECT_EQ(twins_->reported("device/x").version, 0u);
+}
+
+TEST_F(ChildrenTest, TwinsOfWhoIsBelowAreBoundedAndGoWithTheGateway) {
+  for (const char* place : {"gateway/leaf", "gateway/lower", "device/x"}) {
+    const std::string module = std::string(place) + "/module/m";
+    for (std::size_t i = 0; i < Children::kTwinsOfOneMax; ++i)
+      ASSERT_TRUE(twins_->patchReported(module + std::to_string(i), "{}"));
+    EXPECT_EQ(say(Kind::kReported, module + "ore", "", R"({"v":1})"), Kept::kNoRoom);
+    EXPECT_EQ(say(Kind::kReported, module + "7", "", R"({"v":1})"), Kept::kYes);
+  }
+  children_->forget("leaf");
+  EXPECT_THAT(twins_->principalsOf("gateway/leaf"), IsEmpty());
+  EXPECT_EQ(say(Kind::kReported, "gateway/leaf/module/more", "", R"({"v":1})"), Kept::kYes);
+  for (std::size_t i = twins_->principals().size(); i < Twins::kPrincipalsMax; ++i)
+    ASSERT_TRUE(twins_->patchReported("device/other-" + std::to_string(i), "{}"));
+  EXPECT_EQ(say(Kind::kReported, "device/more", "", R"({"v":1})"), Kept::kNoRoom);
 }
 
 TEST_F(ChildrenTest, CallsGoDownAndTheirAnswersComeBack) {
