@@ -95,16 +95,17 @@ Status BrokerCommands::desired(const DownTopic& topic, const std::string& payloa
     return fail(Errc::kInvalid, "desired properties need a $version above 0");
   }
   std::uint64_t& applied = versions_[topic.principal];
-  if (version == applied) return {};  // Retained, and seen before the link was lost.
   // A gateway above says what is in force, in order; one that began anew counts from 1.
-  if (version < applied && !host_.send_to) {
+  const bool above = static_cast<bool>(host_.send_to);
+  if (version == applied && !above) return {};  // Retained, and seen before the link was lost.
+  if (version < applied && !above) {
     return fail(Errc::kConflict, "$version " + std::to_string(version) + " is older than the " +
                                      std::to_string(applied) + " that is applied");
   }
   section.erase(kVersion);
   const auto changed = host_.twins.replaceDesired(topic.principal, json::serialize(section));
   if (changed.has_error()) return changed.error();
-  applied = version;
+  if (std::exchange(applied, version) == version) return {};
   std::vector<KeyValue::Write> writes;
   writes.push_back({kArea, topic.principal, std::to_string(version)});
   host_.store.apply(std::move(writes), [](const Status&) {});

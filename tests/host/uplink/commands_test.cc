@@ -118,6 +118,21 @@ TEST_F(CommandsTest, ALongAnswerComesInParts) {
   EXPECT_TRUE((parts[0].payload + parts[1].payload).ends_with("x\"}"));
 }
 
+// Which began anew, and has come as far with something else.
+TEST_F(CommandsTest, WhatAGatewayAboveSaysCountsUnderTheSameVersionToo) {
+  onControl([&] {
+    BrokerCommands::Host host{*twins_, *methods_, store_->keyValue(), log_,
+                              [](std::vector<BrokerCommands::Outgoing>) {}};
+    host.send_to = [](const std::string&, hub::DeviceMessage, std::function<void(Status)>) {};
+    const auto commands = std::move(*BrokerCommands::make(std::move(host)));
+    commands->arrived({"twin/module/filter/desired", R"({"threshold":25,"$version":7})"});
+    commands->arrived({"twin/module/filter/desired", R"({"threshold":25,"$version":7})"});
+    EXPECT_EQ(twins_->desired("module/filter").version, 1u);
+    commands->arrived({"twin/module/filter/desired", R"({"threshold":26,"$version":7})"});
+    EXPECT_EQ(twins_->desired("module/filter").json, R"({"threshold":26})");
+  });
+}
+
 TEST_F(CommandsTest, WithoutTheOperatorsWordTheBrokerCommandsNothing) {
   cloud_.publish("kante/v1/edge-1/twin/module/filter/desired", R"({"threshold":25,"$version":7})",
                  true);
