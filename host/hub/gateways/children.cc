@@ -166,15 +166,6 @@ void Children::collect(MetricWriter& metrics) const {
 
 // ---- from the shards
 
-std::shared_ptr<void> Children::enter() {
-  if (open_->fetch_add(1, std::memory_order_relaxed) >= kSaidMax) {
-    open_->fetch_sub(1, std::memory_order_relaxed);
-    return nullptr;
-  }
-  return {static_cast<void*>(this),
-          [count = open_](void*) { count->fetch_sub(1, std::memory_order_relaxed); }};
-}
-
 void Children::said(Said said) {
   post([this, said = std::move(said)] { take(said); });
 }

@@ -2,11 +2,10 @@
 // goes down to them: desired properties, direct methods, and cloud-to-device messages, which stay
 // in the store here until the gateway below has them in its own.
 //
-// What the shards say is posted, bounded by kSaidMax.  A gateway is known from its first session
+// What the shards say is posted, bounded by kSaid.  A gateway is known from its first session
 // on, also over restarts, until it is removed.
 #pragma once
 
-#include <atomic>
 #include <boost/asio/steady_timer.hpp>
 #include <cstdint>
 #include <deque>
@@ -20,6 +19,7 @@
 #include "host/hub/access.h"
 #include "host/hub/gateways/gateway_desk.h"
 #include "host/hub/gateways/whereabouts.h"
+#include "host/hub/iothub/asked_bounds.h"
 #include "host/hub/iothub/cloud_messages.h"
 #include "host/hub/iothub/interest_changes.h"
 #include "host/hub/methods.h"
@@ -46,10 +46,12 @@ struct ChildStatus {
 
 class Children final : public GatewayDesk {
  public:
-  static constexpr std::uint32_t kSaidMax = 4096;  // Said and not looked at yet.
-  static constexpr std::size_t kCallsMax = 2048;   // Calls whose answers may still come.
+  static constexpr std::size_t kCallsMax = 2048;  // Calls whose answers may still come.
   static constexpr std::size_t kAnswerBytesMax = 512u << 10;
   static constexpr std::size_t kSaidBytesMax = 256u << 10;
+  // A quarter at most is of one gateway, so that none of them keeps the others out.
+  static constexpr AskedBounds::Bounds kSaid{4096, 64u << 20, 1024, 16u << 20};
+  static constexpr std::size_t kReportedBytesMax = Twins::kSectionBytesMax + 64;  // With $version.
   static constexpr std::int64_t kCloudNs = 60'000'000'000;  // For a message to be stored below.
   static constexpr std::size_t kTwinsOfOneMax = 1000;       // Of who is below, and its modules.
   static constexpr std::size_t kRowsTogether = 1000;        // Of whereabouts, in one transaction.
@@ -86,7 +88,9 @@ class Children final : public GatewayDesk {
   void collect(MetricWriter& metrics) const;
 
   // ---- GatewayDesk ----
-  std::shared_ptr<void> enter() override;
+  std::shared_ptr<void> enter(const std::string& gateway, std::size_t bytes) override {
+    return room_->enter(gateway, bytes);
+  }
   void said(Said said) override;
   Status speaks(const std::string& gateway, std::string_view principal) override {
     return whereabouts_->speaks(gateway, principal);
@@ -168,9 +172,7 @@ class Children final : public GatewayDesk {
   std::map<std::string, Handed> handed_;
   Twins::Subscription desired_;
   boost::asio::steady_timer timer_;
-  // What is said and not looked at; shared with what is on its way.
-  const std::shared_ptr<std::atomic<std::uint32_t>> open_ =
-      std::make_shared<std::atomic<std::uint32_t>>(0);
+  const std::shared_ptr<AskedBounds> room_ = std::make_shared<AskedBounds>(kSaid);
   InterestChanges changed_;
 };
 

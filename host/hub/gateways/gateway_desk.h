@@ -2,6 +2,7 @@
 // below say at kante/v1/ID/…, but for telemetry, which routes take, and what they hear of.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <string>
@@ -31,8 +32,8 @@ class GatewayDesk {
     std::function<void(Kept)> kept;
     std::shared_ptr<void> entered;  // Counts it until it is done.
   };
-  // For one more; null: too much is said at once.
-  virtual std::shared_ptr<void> enter() = 0;
+  // For one more of so many bytes; null: too much is said at once.
+  virtual std::shared_ptr<void> enter(const std::string& gateway, std::size_t bytes) = 0;
   virtual void said(Said said) = 0;
   // Whether that gateway is where the principal is; from now on it is.
   // Any thread.

@@ -1,5 +1,6 @@
-// How much clients may have asked that nobody has looked at yet: in number and bytes, of all and of
-// each, so that one who asks without end keeps nobody else from being heard.  Any thread.
+// How much clients, and gateways below, may have asked that nobody has looked at yet: in number and
+// bytes, of all and of each, so that one who asks without end keeps nobody else from being heard.
+// Any thread.
 #pragma once
 
 #include <cstdint>
@@ -16,38 +17,46 @@ class AskedBounds : public std::enable_shared_from_this<AskedBounds> {
     std::uint32_t number = 4096;
     std::uint64_t bytes = 64u << 20;
     std::uint32_t of_one = 256;
+    std::uint64_t bytes_of_one = 16u << 20;
   };
   explicit AskedBounds(const Bounds& bounds) : bounds_(bounds) {}
 
   // Counts it until the last copy is gone; null: too much is asked already.
   std::shared_ptr<void> enter(const std::string& who, std::uint64_t bytes) {
     const std::lock_guard lock(mutex_);
-    std::uint32_t& of_one = each_[who];
-    if (number_ >= bounds_.number || bytes_ + bytes > bounds_.bytes || of_one >= bounds_.of_one) {
-      if (of_one == 0) each_.erase(who);
+    Taken& own = each_[who];
+    if (all_.number >= bounds_.number || all_.bytes + bytes > bounds_.bytes ||
+        own.number >= bounds_.of_one || own.bytes + bytes > bounds_.bytes_of_one) {
+      if (own.number == 0) each_.erase(who);
       return nullptr;
     }
-    ++number_;
-    ++of_one;
-    bytes_ += bytes;
+    for (Taken* taken : {&all_, &own}) {
+      ++taken->number;
+      taken->bytes += bytes;
+    }
     return {static_cast<void*>(this),
             [self = shared_from_this(), who, bytes](void*) { self->leave(who, bytes); }};
   }
 
  private:
+  struct Taken {
+    std::uint32_t number = 0;
+    std::uint64_t bytes = 0;
+  };
   void leave(const std::string& who, std::uint64_t bytes) {
     const std::lock_guard lock(mutex_);
-    --number_;
-    bytes_ -= bytes;
     const auto at = each_.find(who);
-    if (--at->second == 0) each_.erase(at);
+    for (Taken* taken : {&all_, &at->second}) {
+      --taken->number;
+      taken->bytes -= bytes;
+    }
+    if (at->second.number == 0) each_.erase(at);
   }
 
   const Bounds bounds_;
   std::mutex mutex_;
-  std::uint32_t number_ = 0;
-  std::uint64_t bytes_ = 0;
-  std::map<std::string, std::uint32_t> each_;
+  Taken all_;
+  std::map<std::string, Taken> each_;
 };
 
 }  // namespace kante::hub

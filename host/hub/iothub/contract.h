@@ -6,7 +6,6 @@
 // those of the whole gateway, so an operator, a module and the cloud reach a device the same way.
 #pragma once
 
-#include <atomic>
 #include <cstdint>
 #include <deque>
 #include <functional>

@@ -23,6 +23,10 @@ bool Connection::readGatewaySaid(const mqtt::Publish& publish, const GatewayTopi
     return refuse(Reason::kImplementationSpecific, "says with QoS 2 what has QoS 1 at most");
   if (publish.payload.size() > Children::kSaidBytesMax)
     return refuse(Reason::kPayloadFormatInvalid, "says more than 256 KiB at once");
+  if (topic.kind == GatewayTopic::Kind::kReported &&
+      publish.payload.size() > Children::kReportedBytesMax)
+    return refuse(Reason::kPayloadFormatInvalid,
+                  "reports more than the 32 KiB that properties may have");
   if (topic.kind == GatewayTopic::Kind::kReported) {
     const auto principal = decodePrincipal(topic.rest);
     if (!principal)
@@ -62,7 +66,8 @@ bool Connection::askGateways(const mqtt::Publish& publish, const GatewayTopic& t
   said.gateway = gateway;
   said.kind = topic.kind;
   if (!readGatewaySaid(publish, topic, said)) return true;
-  said.entered = desk.enter();
+  said.entered = desk.enter(
+      gateway, said.payload.size() + said.principal.size() + said.id.size() + said.part.size());
   if (said.entered == nullptr) {
     refusePublish(publish, Reason::kQuotaExceeded, "says too much at once");
     return true;

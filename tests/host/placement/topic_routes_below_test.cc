@@ -33,7 +33,7 @@ struct OriginSink final : DurableSink {
 };
 
 struct WhereDesk final : hub::GatewayDesk {
-  std::shared_ptr<void> enter() override { return nullptr; }
+  std::shared_ptr<void> enter(const std::string&, std::size_t) override { return nullptr; }
   void said(Said) override {}
   Status speaks(const std::string& gateway, std::string_view principal) override {
     ++asked;

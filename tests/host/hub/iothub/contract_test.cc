@@ -49,7 +49,7 @@ constexpr std::uint32_t kOfOne = AskedBounds::Bounds().of_one;
 
 // What is told of devices that are here.
 struct HereDesk final : GatewayDesk {
-  std::shared_ptr<void> enter() override { return nullptr; }
+  std::shared_ptr<void> enter(const std::string&, std::size_t) override { return nullptr; }
   void said(Said) override {}
   Status speaks(const std::string&, std::string_view) override { return {}; }
   std::uint64_t changes() const override { return 0; }
@@ -266,7 +266,7 @@ TEST_F(ContractTest, WhatWaitsIsBoundedInBytes) {
   const std::size_t fit = AskedBounds::Bounds().bytes / large.size();
   for (std::size_t i = 0; i < fit; ++i)
     requests.push_back(contract_->take(
-        session_, std::make_shared<Client>("device/" + std::to_string(i / 100)), topic, large));
+        session_, std::make_shared<Client>("device/" + std::to_string(i / 50)), topic, large));
   EXPECT_TRUE(requests.back());
   EXPECT_FALSE(contract_->take(session_, car_, topic, large));
   requests.pop_back();

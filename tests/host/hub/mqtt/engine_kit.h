@@ -46,6 +46,9 @@ class TestPrincipal final : public Principal {
     return topic != no_receive;
   }
 
+  bool mayActFor(std::string_view) const override { return acts; }
+
+  bool acts = false;
   std::vector<std::string> no_publish;
   std::vector<std::string> no_subscribe;
   std::string no_receive;
@@ -58,10 +61,11 @@ class TestPrincipal final : public Principal {
 // Users with passwords; nobody else comes in.
 class TestAccess final : public Access {
  public:
-  TestPrincipal& user(const std::string& name, const std::string& password = "secret") {
+  TestPrincipal& user(const std::string& name, const std::string& password = "secret",
+                      const std::string& kind = "device/") {
     auto& [known, principal] = users_[name];
     known = password;
-    if (!principal) principal = std::make_shared<TestPrincipal>("device/" + name);
+    if (!principal) principal = std::make_shared<TestPrincipal>(kind + name);
     return *principal;
   }
   void remove(const std::string& name) { users_.erase(name); }
