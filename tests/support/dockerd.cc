@@ -176,4 +176,11 @@ void Dockerd::makeImage(const std::string& name) const {
   docker({"import", directory_ + "/image.tar", name});
 }
 
+Dockerd& sharedDockerd() {
+  static Dockerd dockerd;
+  if (!dockerd.running()) dockerd.start();
+  if (!fs::exists(dockerd.directory() + "/image.tar")) dockerd.makeImage("kante-test:1");
+  return dockerd;
+}
+
 }  // namespace kante::testing

@@ -24,6 +24,7 @@ class Dockerd {
   void start();  // Returns when it answers; ends the test program when it never does.
   void stop();   // SIGTERM.
   void kill();   // SIGKILL, and its containerd dies with it.
+  bool running() const { return pid_ > 0; }
   std::string socket() const { return directory_ + "/d.sock"; }
   const std::string& directory() const { return directory_; }
   std::string log() const;
@@ -40,5 +41,8 @@ class Dockerd {
   std::string directory_;
   pid_t pid_ = -1;
 };
+
+// One for all tests of a program, with the image kante-test:1; runs again if a test killed it.
+Dockerd& sharedDockerd();
 
 }  // namespace kante::testing
