@@ -36,7 +36,7 @@ struct Head {
   std::uint64_t payload_bytes = 0;
 };
 
-Result<Head> parseHead(FrameKind kind, std::string_view start, std::uint64_t file_bytes) {
+Result<Head> readHead(FrameKind kind, std::string_view start) {
   const std::string name = what(kind);
   if (start.size() < kFrameHeadBytes) {
     return fail(Errc::kCorrupt, "not a " + name + ": shorter than its head of 56 bytes");
@@ -58,7 +58,13 @@ Result<Head> parseHead(FrameKind kind, std::string_view start, std::uint64_t fil
     return fail(Errc::kLimit, name + " payload is longer than " +
                                   std::to_string(payloadBytesMax(kind)) + " bytes");
   }
-  const std::uint64_t whole = kFrameHeadBytes + signature_bytes + payload_bytes;
+  return Head{static_cast<std::size_t>(signature_bytes), payload_bytes};
+}
+
+Result<Head> parseHead(FrameKind kind, std::string_view start, std::uint64_t file_bytes) {
+  KANTE_TRY(head, readHead(kind, start));
+  const std::string name = what(kind);
+  const std::uint64_t whole = kFrameHeadBytes + head.signature_bytes + head.payload_bytes;
   if (file_bytes < whole) {
     return fail(Errc::kCorrupt, name + " is truncated: " + std::to_string(file_bytes) + " of " +
                                     std::to_string(whole) + " bytes");
@@ -67,7 +73,7 @@ Result<Head> parseHead(FrameKind kind, std::string_view start, std::uint64_t fil
     return fail(Errc::kCorrupt,
                 name + " has " + std::to_string(file_bytes - whole) + " bytes after its payload");
   }
-  return Head{static_cast<std::size_t>(signature_bytes), payload_bytes};
+  return head;
 }
 
 Result<std::string> readStart(int fd, std::size_t count) {
@@ -85,6 +91,11 @@ Result<std::string> readStart(int fd, std::size_t count) {
 }
 
 }  // namespace
+
+Result<std::uint64_t> frameBytes(FrameKind kind, std::string_view start) {
+  KANTE_TRY(head, readHead(kind, start));
+  return kFrameHeadBytes + head.signature_bytes + head.payload_bytes;
+}
 
 Result<SignedFrame> parseFrame(FrameKind kind, std::string_view start, std::uint64_t file_bytes) {
   KANTE_TRY(head, parseHead(kind, start, file_bytes));

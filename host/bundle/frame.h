@@ -31,7 +31,10 @@ inline constexpr std::uint64_t kDocumentPayloadBytesMax = std::uint64_t{4} << 20
 // whole file. Fails with kCorrupt for anything that is not exactly one frame.
 Result<SignedFrame> parseFrame(FrameKind kind, std::string_view start, std::uint64_t file_bytes);
 
-// The same for an open regular file, reading only head and signature.
+// How many bytes the whole file has, by its first kFrameHeadBytes.
+Result<std::uint64_t> frameBytes(FrameKind kind, std::string_view start);
+
+// parseFrame() of an open regular file, reading only head and signature.
 Result<SignedFrame> readFrame(FrameKind kind, int fd);
 
 // Head and signature, to be followed by the payload.

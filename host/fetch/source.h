@@ -1,0 +1,26 @@
+// Where a bundle may be had: one text of "from" in a deployment.
+//
+//   https://HOST/…    http://… of this machine only
+//   file:///PATH      a stick, a share, a folder
+#pragma once
+
+#include <string>
+#include <string_view>
+
+#include "host/base/result.h"
+
+namespace kante {
+
+inline constexpr std::size_t kFetchSourceBytesMax = 2048;
+
+struct FetchSource {
+  enum class Kind { kHttp, kFile };
+  Kind kind = Kind::kHttp;
+  std::string target;  // The URL, or an absolute path.
+  std::string shown;   // For people: without user, password and query, which may be secrets.
+};
+
+// kInvalid, with a sentence that says what is expected.
+Result<FetchSource> parseFetchSource(std::string_view text);
+
+}  // namespace kante
