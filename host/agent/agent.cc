@@ -31,6 +31,7 @@ std::string titleOf(const std::string& id, std::uint64_t version) {
 const char* name(DeploymentState state) {
   switch (state) {
     case DeploymentState::kNone: return "none";
+    case DeploymentState::kFetching: return "fetching";
     case DeploymentState::kApplying: return "applying";
     case DeploymentState::kWatching: return "watching";
     case DeploymentState::kCommitted: return "committed";
@@ -84,6 +85,9 @@ bool Agent::State::isRunning(const ResolvedDeployment& next) const {
 }
 
 Error Agent::State::underWay() const {
+  if (fetching)
+    return fail(Errc::kState, titleOf(status.id, status.version) +
+                                  " waits for a bundle; wait for that, or roll it back");
   if (!watched) return fail(Errc::kState, "another change is under way");
   const std::int64_t left_ns = status.watched_until_boot_ns - parts.clock.bootNs();
   return fail(Errc::kState, titleOf(status.id, status.version) + " is watched for another " +
@@ -382,6 +386,7 @@ void Agent::patch(PatchKind kind, ApplyRequest request, Applied applied) {
 
 void Agent::rollback(std::uint64_t n, const std::string& who, Applied applied) {
   State& state = *state_;
+  if (state.fetching && n == 0) return state.stopFetching(who, std::move(applied));
   if (state.watched && n == 0) return state.cutShort(who, std::move(applied));
   if (state.changing) return applied(state.underWay());
   const Journal::Entry* back = n == 0 ? state.journal.beforeCurrent() : state.journal.find(n);
@@ -447,7 +452,11 @@ void Agent::updateIsOver() {
 
 bool Agent::wasHandedOver() const { return state_->journal.handover().has_value(); }
 
-DeploymentStatus Agent::status() const { return state_->status; }
+DeploymentStatus Agent::status() const {
+  DeploymentStatus status = state_->status;
+  if (state_->fetching) status.fetching = state_->parts.fetcher->progress();
+  return status;
+}
 
 bool Agent::changing() const { return state_->changing; }
 

@@ -1,7 +1,8 @@
 // The agent: knows what should run, makes it run, and remembers it.
 //
-// apply() takes a document through parse → resolve (admission of bundles) → stage in the journal →
-// ModuleHost::apply → watch (observe.cc) → commit; a failure at any step leaves what ran before, on
+// apply() takes a document through parse → fetch of the bundles that are not here (fetching.cc) →
+// resolve (admission of bundles) → stage in the journal → ModuleHost::apply → watch (observe.cc) →
+// commit; a failure at any step leaves what ran before, on
 // disk and in memory, or brings it back.
 // start() brings the committed deployment up again.  A deployment that needs more libraries than
 // this process may still load is handed over to its next life (docs/deployment.md).  Control thread
@@ -20,6 +21,7 @@
 
 #include "host/agent/layers.h"
 #include "host/base/result.h"
+#include "host/fetch/fetcher.h"
 #include "host/placement/module_spec.h"
 
 namespace kante {
@@ -40,6 +42,7 @@ enum class Topics { kServed, kAbsent };
 
 enum class DeploymentState {
   kNone,      // Nothing was ever committed.
+  kFetching,  // Bundles of the next one come; the one before runs, and nothing has changed yet.
   kApplying,  // A change is on its way; the one before still runs.
   kWatching,  // The new one runs, and is committed if it still runs well at the end of its window.
   kCommitted,
@@ -47,16 +50,17 @@ enum class DeploymentState {
   kFailed,      // The committed deployment could not be started; see reason.
 };
 const char* name(
-    DeploymentState state);  // "none", "applying", "watching", "committed", "rolled-back", "failed"
+    DeploymentState state);  // "none", "fetching", "applying", "watching", "committed", "rolled-back", "failed"
 
 // What runs, or should: id and version of the committed deployment (of the new one while
-// kApplying and kWatching).
+// kFetching, kApplying and kWatching).
 struct DeploymentStatus {
   std::string id;
   std::uint64_t version = 0;
   DeploymentState state = DeploymentState::kNone;
   std::string reason;
   std::int64_t watched_until_boot_ns = 0;  // While kWatching.
+  FetchProgress fetching = {};             // While kFetching.
 };
 
 struct HistoryEntry {
@@ -92,6 +96,8 @@ struct ApplyRequest {
   // When `applied` is told of one that is watched.
   enum class Answer { kWhenItHolds, kWhenItRuns };
   Answer answer = Answer::kWhenItHolds;
+  // How long bundles are fetched that are not here.
+  Fetcher::Patience patience = Fetcher::Patience::kFewTries;
   std::optional<std::uint64_t> base;  // The version that must be deployed, else kConflict.
   std::optional<DocumentMark> mark;   // Journalled with the change.
 };
@@ -147,6 +153,7 @@ class Agent {
     using Task = std::function<void()>;
     std::function<std::shared_ptr<void>(std::chrono::milliseconds, Task task)> later = nullptr;
     std::function<bool()> uplink_connected = nullptr;  // Null: there is none.
+    Fetcher* fetcher = nullptr;                        // Null: every bundle has to be here.
   };
 
   static Result<std::unique_ptr<Agent>> open(Parts parts);
@@ -176,9 +183,13 @@ class Agent {
   // because the gateway's tags are others now.
   void recompose(Applied applied);
   // The committed deployment of entry n, or the one before the current (n = 0), exactly as it was,
-  // its version included.  While a deployment is watched (n = 0): back to the one before it at
-  // once.
+  // its version included.  While a deployment is fetched or watched (n = 0): back to the one before
+  // it at once.
   void rollback(std::uint64_t n, const std::string& who, Applied applied);
+
+  // Ends a deployment whose bundles are still fetched, with kCancelled and `why`; nothing in any
+  // other state.
+  void giveUpFetching(const std::string& why);
 
   // Runs the module there although its deployment says otherwise, its state carried over; nothing:
   // where the deployment says.  Kept until the deployment changes the module's bundle or placement.

@@ -4,6 +4,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "host/agent/agent.h"
@@ -51,6 +52,19 @@ struct Agent::State : std::enable_shared_from_this<Agent::State> {
     std::shared_ptr<void> timer;
   };
 
+  // One whose bundles are not all here; `changing` is set.
+  struct Fetching {
+    Deployment base;
+    Layers layers;
+    std::string layer;
+    ApplyRequest request;
+    Applied applied;
+    // With the pointer to who needs it.
+    std::vector<std::pair<WantedBundle, std::string>> missing;  // The next one last.
+    DeploymentStatus before;
+    std::shared_ptr<void> running;
+  };
+
   State(Parts given, Journal opened) : parts(std::move(given)), journal(std::move(opened)) {}
 
   Result<ResolvedDeployment> resolve(const Deployment& deployment, const ApplyRequest* request);
@@ -76,7 +90,10 @@ struct Agent::State : std::enable_shared_from_this<Agent::State> {
   };
   Result<Resolution> resolveWith(const Deployment& base, const Layers& layers,
                                  const ApplyRequest& request);
+  // Fetches what is missing, then proceeds.
   void propose(const Deployment& base, Layers layers, const std::string& layer,
+               const ApplyRequest& request, Applied applied);
+  void proceed(const Deployment& base, Layers layers, const std::string& layer,
                const ApplyRequest& request, Applied applied);
   void switchTo(const std::shared_ptr<Change>& change);
   // The module host takes no order now.
@@ -97,6 +114,15 @@ struct Agent::State : std::enable_shared_from_this<Agent::State> {
             std::function<void(Status)> done);
   void startCommitted(const Journal::Handover* handed, const std::string& rolled_back,
                       Applied applied);
+
+  // fetching.cc
+  std::vector<std::pair<WantedBundle, std::string>> missingOf(const Deployment& base,
+                                                              const Layers& layers,
+                                                              const ApplyRequest& request) const;
+  void fetchNext();
+  void fetched(Result<FileDescriptor> file);
+  void endFetching(const Error& why);
+  void stopFetching(const std::string& who, Applied applied);
 
   // observe.cc
   void watch(const std::shared_ptr<Change>& change, const ApplyReport& report);
@@ -120,9 +146,10 @@ struct Agent::State : std::enable_shared_from_this<Agent::State> {
   std::optional<ResolvedDeployment> current;  // What the module host was told last and took.
   DeploymentStatus status;
   bool changing = false;
-  std::unique_ptr<Watched> watched;  // While kWatching.
-  std::shared_ptr<void> free_timer;  // Of whenFree().
-  std::vector<std::string> fresh;    // Admitted, and in no kept deployment yet; the oldest first.
+  std::unique_ptr<Fetching> fetching;  // While kFetching.
+  std::unique_ptr<Watched> watched;    // While kWatching.
+  std::shared_ptr<void> free_timer;    // Of whenFree().
+  std::vector<std::string> fresh;      // Admitted, and in no kept deployment yet; the oldest first.
   static constexpr std::size_t kFreshMax = 64;
 };
 

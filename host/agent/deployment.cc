@@ -120,6 +120,20 @@ Status refuseWhatNobodyHas(const Members& module) {
   return {};
 }
 
+Status readFrom(const Members& module, ModuleEntry& entry) {
+  KANTE_TRY(from, module.texts("from"));
+  if (from.size() > kFetchSourcesMax)
+    return module.fail("from", "at most " + std::to_string(kFetchSourcesMax) + " places",
+                       Errc::kLimit);
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    auto source = parseFetchSource(from[i]);
+    if (!source)
+      return failAt(jsonPointer(module.at("from"), i), Errc::kInvalid, source.error().text);
+    entry.from.push_back(std::move(*source));
+  }
+  return {};
+}
+
 Result<std::string> readBundle(const Members& module) {
   if (!module.has("bundle"))
     return module.fail("bundle", "missing; name a file, or the digest of a bundle in the store");
@@ -129,11 +143,6 @@ Result<std::string> readBundle(const Members& module) {
   if (bundle.empty() || bundle.size() > kBundlePathBytesMax)
     return module.fail("bundle",
                        "a path has 1 to " + std::to_string(kBundlePathBytesMax) + " bytes");
-  KANTE_TRY(from, module.texts("from"));
-  for (std::size_t i = 0; i < from.size(); ++i)
-    if (!from[i].starts_with("https://") && from[i] != "uplink:")
-      return failAt(jsonPointer(module.at("from"), i), Errc::kInvalid,
-                    "expected \"https://…\" or \"uplink:\"");
   return bundle;
 }
 
@@ -179,6 +188,7 @@ Result<ModuleEntry> readModule(const json::value& value, const std::string& poin
   KANTE_CHECK(refuseWhatNobodyHas(module));
   KANTE_TRY(bundle, readBundle(module));
   entry.bundle = std::move(bundle);
+  KANTE_CHECK(readFrom(module, entry));
   KANTE_TRY(config, module.object("config"));
   if (config != nullptr) entry.config = writeJson(*config, MemberOrder::kSorted);
   KANTE_TRY(desired, module.object("desired"));

@@ -12,6 +12,7 @@
 
 #include "host/agent/device_grants.h"
 #include "host/base/result.h"
+#include "host/fetch/source.h"
 #include "host/placement/module_spec.h"
 
 namespace kante {
@@ -21,6 +22,7 @@ inline constexpr std::size_t kDeploymentDepthMax = 32;
 inline constexpr std::size_t kModulesMax = 512;
 inline constexpr std::size_t kBundlePathBytesMax = 4096;
 inline constexpr std::size_t kMethodGrantsMax = 256;  // Of one module.
+inline constexpr std::size_t kFetchSourcesMax = 16;   // Of one module.
 inline constexpr std::uint32_t kMemoryMbMin = 8;      // The runner and libc need as much.
 inline constexpr std::uint32_t kLimitMbMax = 1u << 20;
 inline constexpr std::uint32_t kCpuPercentMax = 6400;
@@ -30,6 +32,7 @@ inline constexpr std::uint32_t kWindowMaxS = 86'400;
 
 struct ModuleEntry {
   std::string bundle;  // As written: a path relative to the document, or "sha256:" and 64 digits.
+  std::vector<FetchSource> from;  // Where a bundle that is named by digest may be had.
   Placement placement = Placement::kSandbox;
   ModuleLimits limits;
   std::optional<Execution> execution;  // Absent: as the manifest says.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <boost/json.hpp>
+#include <utility>
 
 #include "host/base/encoding.h"
 #include "host/base/events.h"
@@ -16,7 +17,6 @@ namespace {
 
 namespace json = boost::json;
 
-constexpr char kWho[] = "documents";
 constexpr char kTakenPrefix[] = "taken/";
 constexpr JsonBounds kTakenBounds{8192, 4};
 
@@ -34,6 +34,7 @@ const char* reasonOf(Errc code) {
     case Errc::kInvalid: return "invalid";
     case Errc::kLimit: return "limit";
     case Errc::kState: return "busy";
+    case Errc::kCancelled: return "given-up";
     case Errc::kUnsupported: return "unsupported";
     default: return "failed";
   }
@@ -58,25 +59,6 @@ DocumentOutcome done(DocumentOutcome::Kind kind) {
   return out;
 }
 
-// What reports say of the document with this mark.
-DocumentError saidOf(const DocumentMark& mark) {
-  DocumentError said;
-  const std::size_t kind = mark.series.find('\n') + 1;
-  const std::size_t name = mark.series.find('\n', kind) + 1;
-  said.document = mark.digest;
-  said.kind = mark.series.substr(kind, name - 1 - kind);
-  said.name = mark.series.substr(name);
-  said.counter = mark.counter;
-  return said;
-}
-
-json::object toJson(const DocumentError& said) {
-  return {{"document", said.document},
-          {"kind", said.kind},
-          {"name", said.name},
-          {"counter", said.counter}};
-}
-
 bool changesDeployment(DocumentKind kind) {
   return kind == DocumentKind::kDeployment || kind == DocumentKind::kLayer ||
          kind == DocumentKind::kMergePatch || kind == DocumentKind::kJsonPatch;
@@ -91,10 +73,6 @@ bool changesDeployment(const Documents::Arrival& arrival) {
   return document && changesDeployment(document->kind);
 }
 
-std::string titleOf(const Document& document) {
-  return std::string(name(document.kind)) + (document.name.empty() ? "" : " " + document.name);
-}
-
 }  // namespace
 
 Result<std::unique_ptr<Documents>> Documents::open(Parts parts) {
@@ -107,7 +85,7 @@ Result<std::unique_ptr<Documents>> Documents::open(Parts parts) {
     const auto* digest = object ? object->if_contains("digest") : nullptr;
     if (series == nullptr || !series->is_string() || counter == nullptr || !counter->is_number() ||
         digest == nullptr || !digest->is_string()) {
-      documents->parts_.log.error(kWho, "which document was taken last cannot be read: " + key);
+      documents->parts_.log.error(kLogName, "which document was taken last cannot be read: " + key);
       continue;
     }
     documents->taken_[series->get_string().c_str()] = {counter->to_number<std::uint64_t>(),
@@ -133,7 +111,7 @@ Status Documents::write(const std::string& series, const Taken& taken) {
 }
 
 void Documents::rememberBehind(const DocumentMark& mark) {
-  if (const Status put = remember(mark); !put) parts_.log.error(kWho, put.error().text);
+  if (const Status put = remember(mark); !put) parts_.log.error(kLogName, put.error().text);
 }
 
 void Documents::rememberOnDisk(const DocumentMark& mark, const std::function<void(Status)>& done) {
@@ -218,13 +196,32 @@ void Documents::next() {
   if (!started_) return;
   unpark();
   next(others_);
-  if (!parts_.agent.changing()) next(changes_);
+  if (!parts_.agent.changing()) return next(changes_);
+  supersede();
+}
+
+// A newer one does not wait until the bundles of an older one are here: they may never be.
+void Documents::supersede() {
+  const auto current = changes_.current;
+  if (!current || !current->judged || parts_.agent.status().state != DeploymentState::kFetching)
+    return;
+  const DocumentMark& mark = current->judged->mark;
+  for (const auto& waiting : changes_.waiting) {
+    if (std::exchange(waiting->compared_with, mark.digest) == mark.digest) continue;
+    Judged judged;
+    DocumentOutcome refused;
+    if (!open(waiting->arrival, judged, refused) || !check(waiting->arrival, judged, refused) ||
+        judged.mark.series != mark.series || judged.mark.counter <= mark.counter)
+      continue;
+    return parts_.agent.giveUpFetching("a newer one came before its bundles");
+  }
 }
 
 void Documents::next(Lane& lane) {
   if (lane.busy || lane.waiting.empty()) return;
   lane.busy = true;
   const auto waiting = std::move(lane.waiting.front());
+  lane.current = waiting;
   lane.waiting.pop_front();
   lane.bytes -= waiting->arrival.file.size();
   process(*waiting,
@@ -232,6 +229,7 @@ void Documents::next(Lane& lane) {
             if (alive.expired()) return;
             note(*waiting, outcome);
             lane.busy = false;
+            lane.current = nullptr;
             nextLater();
             if (!outcome.call) return waiting->done(outcome);
             // Its answer may take minutes; others need not wait for it.
@@ -366,6 +364,7 @@ void Documents::changeDeployment(const Arrival& arrival, const Judged& judged,
   request.who = judged.who;
   request.mode = arrival.mode;
   request.base = document.base;
+  request.patience = arrival.patience;
   request.mark = judged.mark;
   const auto applied = [this, arrival, judged, finished,
                         alive = std::weak_ptr(alive_)](Result<ApplyOutcome> result) {
@@ -404,6 +403,8 @@ void Documents::changed(const Arrival& arrival, const Judged& judged, Result<App
   followJournal();
   const bool tried = wasTaken(judged.mark.digest);
   const char* reason = tried ? "rolled-back" : reasonOf(result.error().code);
+  // Not again at the next connect: somebody did not want it.
+  if (result.error().code == Errc::kCancelled) rememberBehind(judged.mark);
   if (judged.document.kind == DocumentKind::kLayer && parts_.agent.document() == "null") {
     // Of what waits at the broker nobody says which comes first.
     reason = "conflict";
@@ -467,127 +468,6 @@ void Documents::command(const Judged& judged, const Done& finished) {
     };
     finished(std::move(outcome));
   });
-}
-
-// ---- telling -----------------------------------------------------------------------------------
-
-void Documents::note(const Waiting& waiting, const DocumentOutcome& outcome) {
-  const Arrival& arrival = waiting.arrival;
-  if (outcome.kind == DocumentOutcome::Kind::kRefused) {
-    noteRefusal(waiting, outcome);
-  } else {
-    std::erase_if(errors_, [&](const DocumentError& one) { return one.source == arrival.source; });
-    if (outcome.kind == DocumentOutcome::Kind::kTaken && waiting.judged) {
-      const Document& document = waiting.judged->document;
-      last_ = saidOf(waiting.judged->mark);
-      Event event;
-      event.kind = "document.taken";
-      event.subject = "deployment";
-      event.text = "A document was taken from " + waiting.judged->who + ": " + titleOf(document);
-      event.fields = {{"document", waiting.judged->mark.digest}, {"source", arrival.source}};
-      parts_.events.add(std::move(event));
-    }
-  }
-  // Who waits for what becomes of it reads only what is reported after it came.
-  if (outcome.kind != DocumentOutcome::Kind::kTaken) reported_.clear();
-  tell();
-}
-
-// Whoever may publish to the gateway writes neither its log nor its events full.
-bool Documents::mayTell() {
-  const std::int64_t now_s = parts_.now().at_s;
-  may_tell_ =
-      std::min(kToldAtOnceMax,
-               may_tell_ + std::max<std::int64_t>(0, now_s - std::exchange(told_at_s_, now_s)));
-  if (may_tell_ == 0) return false;
-  --may_tell_;
-  return true;
-}
-
-void Documents::noteRefusal(const Waiting& waiting, const DocumentOutcome& outcome) {
-  const Arrival& arrival = waiting.arrival;
-  DocumentError error;
-  error.source = arrival.source;
-  error.document = documentDigest(arrival.file);
-  if (waiting.judged) {
-    error.kind = name(waiting.judged->document.kind);
-    error.name = waiting.judged->document.name;
-    error.counter = waiting.judged->document.counter;
-  }
-  error.reason = outcome.reason;
-  error.text = outcome.error.text;
-  std::erase_if(errors_, [&](const DocumentError& one) { return one.source == arrival.source; });
-  errors_.push_back(error);
-  if (errors_.size() > kErrorsMax) errors_.pop_front();
-  const std::string mark = error.source + "\n" + error.document + "\n" + error.reason;
-  if (std::find(said_.begin(), said_.end(), mark) != said_.end()) return;
-  said_.push_back(mark);
-  if (said_.size() > kSaidMax) said_.pop_front();
-  if (!mayTell()) {
-    ++untold_;
-    return;
-  }
-  parts_.log.warn(kWho, "a document is refused: " + error.reason + ": " + error.text,
-                  {{"source", error.source}, {"document", error.document}});
-  Event event;
-  event.level = EventLevel::kWarn;
-  event.kind = "document.refused";
-  event.subject = "deployment";
-  event.text =
-      "A document from " + error.source + " is refused, " + error.reason + ": " + error.text;
-  event.fields = {{"reason", error.reason},
-                  {"document", error.document},
-                  {"source", error.source},
-                  {"kind", error.kind},
-                  {"name", error.name}};
-  if (untold_ != 0) event.fields.emplace_back("untold", std::to_string(std::exchange(untold_, 0)));
-  parts_.events.add(std::move(event));
-}
-
-std::string Documents::report() const {
-  const DeploymentStatus status = parts_.agent.status();
-  json::array errors;
-  if (!status.reason.empty()) {
-    json::object error;
-    // Also of one that an earlier life of the host began.
-    const auto ended = parts_.agent.ended();
-    if (status.state == DeploymentState::kRolledBack && !ended.empty() && ended.back().is_last &&
-        !ended.back().committed)
-      error = toJson(saidOf(ended.back().mark));
-    error["reason"] = name(status.state);
-    error["text"] = status.reason;
-    errors.push_back(std::move(error));
-  }
-  for (const DocumentError& one : errors_) {
-    json::object error = toJson(one);
-    error["reason"] = one.reason;
-    error["text"] = one.text;
-    error["source"] = one.source;
-    errors.push_back(std::move(error));
-  }
-  json::object layers;
-  for (const auto& [name, layer] : parts_.agent.layers()) layers[name] = layer.document;
-  json::object tags;
-  for (const auto& [key, value] : parts_.tags) tags[key] = value;
-  const std::string document = parts_.agent.effectiveDocument();
-  json::object out{{"id", status.id.empty() ? json::value() : json::value(status.id)},
-                   {"version", status.version},
-                   {"digest", document == "null" ? "" : "sha256:" + toHex(sha256(document))},
-                   {"state", name(status.state)},
-                   {"progress", parts_.progress ? parts_.progress() : 0},
-                   {"errors", std::move(errors)},
-                   {"tags", std::move(tags)},
-                   {"layers", std::move(layers)}};
-  out["taken"] = last_ ? json::value(toJson(*last_)) : json::value();
-  return writeJson(out);
-}
-
-void Documents::tell() {
-  if (!started_ || !parts_.report) return;
-  std::string now = report();
-  if (now == reported_) return;
-  reported_ = std::move(now);
-  parts_.report(reported_);
 }
 
 }  // namespace kante

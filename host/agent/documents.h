@@ -30,7 +30,7 @@ class Methods;
 struct DocumentOutcome {
   enum class Kind { kTaken, kIgnored, kRefused } kind = Kind::kRefused;
   // kRefused: a word: malformed, tampered, untrusted, expired, wrong-target, replayed, conflict,
-  // downgrade, not-found, invalid, limit, busy, unsupported, rolled-back, failed.
+  // downgrade, not-found, invalid, limit, busy, given-up, unsupported, rolled-back, failed.
   std::string reason;
   Error error;                          // The same as a sentence.
   std::optional<ApplyOutcome> applied;  // Of what changes the deployment.
@@ -60,6 +60,7 @@ class Documents {
   // Of refusals at once as events and in the log; then one a second.
   static constexpr std::int64_t kToldAtOnceMax = 32;
   static constexpr std::int64_t kCommandSecondsMax = 300;
+  static constexpr char kLogName[] = "documents";
 
   // All borrowed; they outlive it.
   struct Parts {
@@ -91,6 +92,8 @@ class Documents {
     std::vector<DocumentKind> kinds = {};
     std::string name = {};
     ApplyRequest::Mode mode = ApplyRequest::Mode::kApply;
+    // How long bundles are fetched for it.
+    Fetcher::Patience patience = Fetcher::Patience::kUntilCancelled;
   };
   using Done = std::function<void(DocumentOutcome)>;
   // Once start() was called.  Changes of the deployment in the order of arrival, when no other is
@@ -116,11 +119,13 @@ class Documents {
     Arrival arrival;
     Done done;
     std::optional<Judged> judged;  // As far as it was read.
+    std::string compared_with;     // The digest of what it did not take the place of.
   };
   struct Lane {
     std::deque<std::shared_ptr<Waiting>> waiting;
     std::size_t bytes = 0;
     bool busy = false;
+    std::shared_ptr<Waiting> current;  // While busy.
   };
   struct Taken {
     std::uint64_t counter = 0;
@@ -130,6 +135,7 @@ class Documents {
   void next();
   void next(Lane& lane);
   void nextLater();
+  void supersede();
   void process(Waiting& waiting, const Done& done);
   bool open(const Arrival& arrival, Judged& judged, DocumentOutcome& refused) const;
   bool check(const Arrival& arrival, const Judged& judged, DocumentOutcome& refused) const;
@@ -148,6 +154,8 @@ class Documents {
   void rememberOnDisk(const DocumentMark& mark, const std::function<void(Status)>& done);
   void followJournal();
   bool wasTaken(const std::string& digest) const;
+  // What reports say of the document with this mark.
+  static DocumentError saidOf(const DocumentMark& mark);
   void note(const Waiting& waiting, const DocumentOutcome& outcome);
   void noteRefusal(const Waiting& waiting, const DocumentOutcome& outcome);
   bool mayTell();

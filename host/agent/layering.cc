@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "host/agent/agent_state.h"
+#include "host/base/log.h"
 
 namespace kante {
 namespace {
@@ -46,6 +47,20 @@ Result<Agent::State::Resolution> Agent::State::resolveWith(const Deployment& bas
 }
 
 void Agent::State::propose(const Deployment& base, Layers layers, const std::string& layer,
+                           const ApplyRequest& request, Applied applied) {
+  auto missing = missingOf(base, layers, request);
+  if (missing.empty()) return proceed(base, std::move(layers), layer, request, std::move(applied));
+  fetching = std::make_unique<Fetching>(Fetching{base, std::move(layers), layer, request,
+                                                 std::move(applied), std::move(missing), status,
+                                                 nullptr});
+  changing = true;
+  status = {base.id, base.version, DeploymentState::kFetching, {}};
+  parts.log.info(kAgentLog, "fetching " + titleOf(base.id, base.version), {{"who", request.who}});
+  tell();
+  fetchNext();
+}
+
+void Agent::State::proceed(const Deployment& base, Layers layers, const std::string& layer,
                            const ApplyRequest& request, Applied applied) {
   auto resolution = resolveWith(base, layers, request);
   if (!resolution) return applied(resolution.error());

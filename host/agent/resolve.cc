@@ -58,9 +58,8 @@ class Resolver {
       auto found = from_.bundles.find(name);
       if (!found && found.error().code == Errc::kNotFound)
         return fail(Errc::kNotFound,
-                    name +
-                        " is not in the store; upload the bundle (fetching it from afar is not "
-                        "part of this build)");
+                    name + " is not in the store; upload the bundle, or say in \"from\" where it "
+                           "may be had");
       return found;
     }
     if (!from_.policy)

@@ -163,6 +163,7 @@ void takeDocument(const ExchangePtr& exchange, Agent& agent, Documents& document
   Documents::Arrival arrival;
   arrival.file = std::move(request.body);
   arrival.source = "local";
+  arrival.patience = Fetcher::Patience::kFewTries;  // Somebody stands by.
   if (asked(request, "dry_run")) arrival.mode = ApplyRequest::Mode::kDryRun;
   const bool waits = documents.take(std::move(arrival),
                                     [exchange, &agent, changed](const DocumentOutcome& outcome) {

@@ -16,7 +16,8 @@ unsigned statusOf(Errc code) {
     case Errc::kLimit: return 429;
     case Errc::kState:
     case Errc::kConflict:
-    case Errc::kDowngrade: return 409;
+    case Errc::kDowngrade:
+    case Errc::kCancelled: return 409;
     case Errc::kCorrupt: return 422;
     case Errc::kIo: return 500;
     case Errc::kTimeout: return 504;

@@ -159,6 +159,14 @@ json::object clockJson(const StatusParts& parts) {
           {"synchronised", now.synchronised}};
 }
 
+json::object fetchingJson(const FetchProgress& now) {
+  return {{"bundle", now.digest},
+          {"source", textOrNull(now.source)},
+          {"bytes", now.bytes},
+          {"of", now.of},
+          {"problem", textOrNull(now.problem)}};
+}
+
 json::object deploymentJson(const StatusParts& parts) {
   const DeploymentStatus deployment = parts.agent.status();
   std::string reason = deployment.reason;
@@ -182,6 +190,7 @@ json::object deploymentJson(const StatusParts& parts) {
                    {"reason", textOrNull(reason)},
                    {"layers", json::array(layers.begin(), layers.end())},
                    {"refused", std::move(refused)}};
+  if (deployment.state == DeploymentState::kFetching) out["fetching"] = fetchingJson(deployment.fetching);
   if (deployment.state == DeploymentState::kWatching) {
     const std::int64_t left_ns =
         std::max<std::int64_t>(deployment.watched_until_boot_ns - parts.clock.bootNs(), 0);

@@ -24,6 +24,7 @@ const char* name(Errc code) {
     case Errc::kExpired: return "expired";
     case Errc::kRevoked: return "revoked";
     case Errc::kDowngrade: return "downgrade";
+    case Errc::kCancelled: return "cancelled";
   }
   return "unknown";
 }

@@ -31,6 +31,7 @@ enum class Errc {
   kExpired = 13,      // A certificate or token outlived its time.
   kRevoked = 14,      // A certificate was revoked.
   kDowngrade = 15,    // A counter or version would go back.
+  kCancelled = 16,    // Somebody ended it, or asked for something newer.
 };
 
 const char* name(Errc code);

@@ -9,12 +9,14 @@
 #include <iostream>
 #include <iterator>
 #include <map>
+#include <memory>
 #include <thread>
 
 #include "host/base/fd.h"
 #include "host/base/json.h"
 #include "host/bundle/document_file.h"
 #include "host/cli/command.h"
+#include "host/cli/fetch_view.h"
 #include "host/cli/host_command.h"
 #include "host/cli/json_view.h"
 #include "host/cli/output.h"
@@ -197,6 +199,11 @@ void sayWindow(const std::string& text, const Change& change) {
                printable(window_s).c_str());
 }
 
+std::unique_ptr<FetchView> viewOf(const HostOptions& options, const Change& change) {
+  if (change.dry_run || change.no_wait) return nullptr;
+  return std::make_unique<FetchView>(options);
+}
+
 Result<int> apply(const HostOptions& options, const Change& change) {
   KANTE_TRY(text, readDocument(change.file));
   sayWindow(text, change);
@@ -204,8 +211,10 @@ Result<int> apply(const HostOptions& options, const Change& change) {
   const bool is_signed = text.starts_with("KANTEDC1");
   const auto document = is_signed ? Result<std::string>(text) : withUploads(client, text, change);
   if (!document) return within(change.file, document.error());
+  std::unique_ptr<FetchView> view = viewOf(options, change);
   const auto body = client.send("PUT", "/v1/deployment" + change.query(), *document,
                                 is_signed ? kSignedType : "application/json", kApplyTimeoutMs);
+  view.reset();
   if (!body) return within(change.file, body.error());
   return report(options, *body);
 }
@@ -218,8 +227,10 @@ Result<int> patch(const HostOptions& options, const Change& change) {
     KANTE_TRY(uploaded, withUploads(client, text, change));
     document = std::move(uploaded);
   }
+  std::unique_ptr<FetchView> view = viewOf(options, change);
   const auto body = client.send("PATCH", "/v1/deployment" + change.query(), document,
                                 "application/" + change.type + "-patch+json", kApplyTimeoutMs);
+  view.reset();
   if (!body) return within(change.file, body.error());
   return report(options, *body);
 }

@@ -158,6 +158,7 @@ struct Gateway::State {
   std::unique_ptr<GatewaySandbox> sandbox;
   std::unique_ptr<GatewayHub> hub;  // Ended by stop(); destroyed after the shards that it was on.
   std::unique_ptr<ModuleHost> modules;
+  std::unique_ptr<Fetcher> fetcher;
   std::unique_ptr<Agent> agent;
   std::unique_ptr<GatewayDocuments> documents;
   std::unique_ptr<HostUpdate> update;
@@ -332,6 +333,14 @@ Status Gateway::State::openAgent() {
   parts.changed = [this] {
     if (documents) documents->documents().agentChanged();
   };
+  const FetchConfig& fetch = options.config.fetch;
+  KANTE_TRY(made, Fetcher::make({options.config.gateway.data_dir + "/fetch",
+                                 {fetch.ca, fetch.proxy, fetch.bytes_per_s},
+                                 {}},
+                                {log, [this](std::function<void()> work) { post(std::move(work)); },
+                                 parts.changed}));
+  fetcher = std::move(made);
+  parts.fetcher = fetcher.get();
   parts.later = [this](std::chrono::milliseconds delay, std::function<void()> task) {
     return runLater(control, delay, std::move(task));
   };

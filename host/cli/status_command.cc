@@ -26,14 +26,25 @@ std::string problemLines(const json::value& status) {
   return out;
 }
 
+// " 3.1 MB of 12 MB from https://…" of a deployment whose bundles still come.
+std::string fetchText(const json::value& fetching) {
+  if (!fetching.is_object()) return {};
+  const std::string source = printable(textOf(fetching, "source"));
+  const std::string problem = printable(textOf(fetching, "problem"));
+  if (!problem.empty()) return fmt::format(" from {}: {}", source, problem);
+  return fmt::format(" {} of {} from {}", formatBytes(real(fetching, "bytes")),
+                     formatBytes(real(fetching, "of")), source);
+}
+
 std::string deploymentLine(const json::value& status) {
   const json::value& deployment = member(status, "deployment");
   const std::string id = textOf(deployment, "id");
   if (id.empty()) return "none yet; kante deploy apply FILE";
   const std::string left = textOf(deployment, "watch_left_s");
-  return fmt::format("{} version {}, {}{}", printable(id), textOf(deployment, "version"),
+  return fmt::format("{} version {}, {}{}{}", printable(id), textOf(deployment, "version"),
                      paintState(textOf(deployment, "state")),
-                     left.empty() ? "" : fmt::format(" for another {} s", left));
+                     left.empty() ? "" : fmt::format(" for another {} s", left),
+                     fetchText(member(deployment, "fetching")));
 }
 
 std::string uplinkLine(const json::value& status) {

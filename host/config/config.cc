@@ -228,6 +228,15 @@ void readStore(Section section, StoreConfig& out) {
   section.number("sync_ms", out.sync_ms, 1, 60'000);
 }
 
+void readFetch(Section section, FetchConfig& out) {
+  section.path("ca", out.ca);
+  section.text("proxy", out.proxy);
+  section.number("bytes_per_s", out.bytes_per_s, 0, std::int64_t{1} << 40);
+  const auto begins = [&out](const char* scheme) { return out.proxy.starts_with(scheme); };
+  if (!out.proxy.empty() && !begins("http://") && !begins("https://") && !begins("socks5h://"))
+    section.fault("proxy", "expected http://HOST:PORT, https://HOST:PORT or socks5h://HOST:PORT");
+}
+
 }  // namespace
 
 const char* name(UplinkKind kind) { return kUplinkKindNames[static_cast<std::size_t>(kind)]; }
@@ -251,6 +260,7 @@ Result<Config> parseConfig(std::string_view toml, const std::string& file) {
     readHub(reader, root.table("hub"), config.hub);
     readUplink(Section(reader, root.table("uplink"), "uplink"), config.uplink);
     readStore(Section(reader, root.table("store"), "store"), config.store);
+    readFetch(Section(reader, root.table("fetch"), "fetch"), config.fetch);
     Section(reader, root.table("sandbox"), "sandbox")
         .number("minimum_tier", config.sandbox.minimum_tier, 1, 3);
   }

@@ -143,6 +143,13 @@ struct StoreConfig {
   std::uint32_t sync_ms = 200;
 };
 
+// How bundles are fetched that a deployment names with "from".
+struct FetchConfig {
+  std::string ca;                 // PEM file; empty: what this machine trusts.
+  std::string proxy;              // http://HOST:PORT, https://… or socks5h://…
+  std::uint64_t bytes_per_s = 0;  // 0: as fast as they come.
+};
+
 struct SandboxConfig {
   std::uint32_t minimum_tier = 2;
 };
@@ -155,6 +162,7 @@ struct Config {
   HubConfig hub;
   UplinkConfig uplink;
   StoreConfig store;
+  FetchConfig fetch;
   SandboxConfig sandbox;
 
   // Keys that the file itself set ("hub.mqtt.listen"), with the line: to tell a wish from a

@@ -132,8 +132,12 @@ Result<FileDescriptor> Fetcher::State::work(Job& job) {
 
 Attempt Fetcher::State::attempt(Job& job, const FetchSource& source) {
   show(job, {job.wanted.digest, source.shown, 0, 0, {}});
-  return source.kind == FetchSource::Kind::kFile ? openFile(source, job.wanted.digest)
-                                                 : download(job, source);
+  switch (source.kind) {
+    case FetchSource::Kind::kFile: return openFile(source, job.wanted.digest);
+    case FetchSource::Kind::kHttp: return download(job, source);
+    case FetchSource::Kind::kUplink: break;
+  }
+  return {{Kind::kRefused, "bundles through the uplink are not part of this build", 0}, {}};
 }
 
 Attempt Fetcher::State::download(Job& job, const FetchSource& source) {

@@ -9,6 +9,7 @@ namespace kante {
 namespace {
 
 constexpr std::string_view kFile = "file://";
+constexpr std::string_view kUplink = "uplink:";
 
 struct FreeUrl {
   void operator()(CURLU* url) const { curl_url_cleanup(url); }
@@ -16,7 +17,7 @@ struct FreeUrl {
 using UrlPtr = std::unique_ptr<CURLU, FreeUrl>;
 
 Error expected() {
-  return fail(Errc::kInvalid, "expected \"https://…\" or \"file:///…\"");
+  return fail(Errc::kInvalid, "expected \"https://…\", \"file:///…\" or \"uplink:\"");
 }
 
 // Empty: it has none.
@@ -60,6 +61,7 @@ Result<FetchSource> parseFetchSource(std::string_view text) {
     if (!path.starts_with('/') || std::any_of(path.begin(), path.end(), control)) return expected();
     return FetchSource{FetchSource::Kind::kFile, path, std::string(text)};
   }
+  if (text == kUplink) return FetchSource{FetchSource::Kind::kUplink, {}, std::string(text)};
   if (!text.starts_with("https://") && !text.starts_with("http://")) return expected();
   const std::size_t host = text.find("://") + 3;
   if (host == text.size() || text[host] == '/') return fail(Errc::kInvalid, "it names no host");

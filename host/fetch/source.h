@@ -2,6 +2,7 @@
 //
 //   https://HOST/…    http://… of this machine only
 //   file:///PATH      a stick, a share, a folder
+//   uplink:           through the uplink's own link
 #pragma once
 
 #include <string>
@@ -14,9 +15,9 @@ namespace kante {
 inline constexpr std::size_t kFetchSourceBytesMax = 2048;
 
 struct FetchSource {
-  enum class Kind { kHttp, kFile };
+  enum class Kind { kHttp, kFile, kUplink };
   Kind kind = Kind::kHttp;
-  std::string target;  // The URL, or an absolute path.
+  std::string target;  // The URL, or an absolute path; empty for kUplink.
   std::string shown;   // For people: without user, password and query, which may be secrets.
 };
 

@@ -41,6 +41,7 @@ void Gateway::restart() {
     if (changed) changed();
   };
   parts.uplink_connected = uplink_connected;
+  parts.fetcher = fetcher;
   parts.later = [this](std::chrono::milliseconds after, std::function<void()> work) {
     delay = after;
     const auto handle = std::make_shared<std::function<void()>>(std::move(work));

@@ -148,6 +148,7 @@ class Gateway {
   std::function<void()> changed;
   std::function<bool()> uplink_connected;
   std::string last_end;
+  Fetcher* fetcher = nullptr;
   std::chrono::milliseconds delay{0};
   std::weak_ptr<std::function<void()>> task;  // Due after `delay`.
   std::unique_ptr<Agent> agent;

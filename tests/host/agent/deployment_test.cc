@@ -197,6 +197,13 @@ TEST(Deployment, AnErrorOfAModuleNamesItsPointer) {
   EXPECT_THAT(refused(with(R"({"x":{"placement":"in-process","bundle":"a\u0000b"}})")),
               StartsWith("/modules/x/bundle: a text holds no U+0000"));
   EXPECT_THAT(refusedModule(R"("from":["ftp://x"])"), StartsWith("/modules/x/from/0: expected"));
+  EXPECT_THAT(refusedModule(R"("from":["file:///a","http://depot.example/a"])"),
+              StartsWith("/modules/x/from/1: plain http is for this machine only"));
+  EXPECT_THAT(refusedModule(R"("from":["https:///a"])"),
+              StartsWith("/modules/x/from/0: it names no host"));
+  std::string many = R"("from":["uplink:")";
+  for (std::size_t i = 0; i < kFetchSourcesMax; ++i) many += R"(,"uplink:")";
+  EXPECT_THAT(refusedModule(many + "]"), StartsWith("/modules/x/from: at most 16 places"));
   EXPECT_THAT(refusedModule(R"("from":"https://x")"),
               StartsWith("/modules/x/from: expected an array of strings, not a string"));
   EXPECT_THAT(

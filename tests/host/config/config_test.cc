@@ -132,6 +132,10 @@ sync = "interval"
 sync_ms = 50
 [sandbox]
 minimum_tier = 1
+[fetch]
+ca = "/depot.pem"
+proxy = "http://proxy.example:3128"
+bytes_per_s = 20000
 )");
   EXPECT_EQ(config.gateway.tags.at("line"), "4");
   EXPECT_EQ(config.gateway.shards, 2u);
@@ -156,6 +160,15 @@ minimum_tier = 1
   EXPECT_EQ(config.store.full, StoreFull::kRefuse);
   EXPECT_EQ(config.store.sync, StoreSync::kInterval);
   EXPECT_EQ(config.set_at.at("store.sync_ms"), 65u);
+  EXPECT_EQ(config.fetch.ca, "/depot.pem");
+  EXPECT_EQ(config.fetch.proxy, "http://proxy.example:3128");
+  EXPECT_EQ(config.fetch.bytes_per_s, 20'000u);
+}
+
+TEST(Config, AProxySaysWhatItSpeaks) {
+  EXPECT_EQ(refused("[fetch]\nproxy = \"proxy.example:3128\"\n"),
+            "gateway.toml:4: [fetch] proxy: expected http://HOST:PORT, https://HOST:PORT or "
+            "socks5h://HOST:PORT");
 }
 
 TEST(Config, AnUnknownKeyIsNamedWithItsLineAndTheNearestKnownOne) {

@@ -1,0 +1,97 @@
+// The bundles of a deployment that are not here: fetched one after the other and admitted, before
+// anything else of it is done.
+#include <algorithm>
+#include <set>
+
+#include "host/agent/agent_state.h"
+#include "host/base/fd.h"
+#include "host/base/json.h"
+#include "host/base/log.h"
+#include "host/bundle/bundle_store.h"
+
+namespace kante {
+
+std::vector<std::pair<WantedBundle, std::string>> Agent::State::missingOf(
+    const Deployment& base, const Layers& layers, const ApplyRequest& request) const {
+  std::vector<std::pair<WantedBundle, std::string>> missing;
+  if (parts.fetcher == nullptr || request.mode == ApplyRequest::Mode::kDryRun) return missing;
+  std::set<std::string> known;
+  const auto look = [&](const Deployment& deployment) {
+    for (const auto& [name, entry] : deployment.modules) {
+      if (entry.from.empty() || !isDigest(entry.bundle) || !known.insert(entry.bundle).second)
+        continue;
+      const auto here = parts.bundles.find(entry.bundle);
+      if (here || here.error().code != Errc::kNotFound) continue;
+      missing.emplace_back(WantedBundle{entry.bundle, entry.from},
+                           jsonPointer("/modules", name) + "/bundle");
+    }
+  };
+  look(base);
+  // What is wrong with the layers, proceed() says.
+  if (const auto composed = compose(base.json, layers, parts.tags)) {
+    if (const auto effective = parseDeployment(*composed)) look(*effective);
+  }
+  std::reverse(missing.begin(), missing.end());
+  return missing;
+}
+
+void Agent::State::fetchNext() {
+  if (fetching->missing.empty()) {
+    const std::unique_ptr<Fetching> ready = std::move(fetching);
+    changing = false;
+    status = ready->before;
+    return proceed(ready->base, std::move(ready->layers), ready->layer, ready->request,
+                   std::move(ready->applied));
+  }
+  fetching->running = parts.fetcher->fetch(
+      fetching->missing.back().first, fetching->request.patience,
+      [weak = weak_from_this()](Result<FileDescriptor> file) {
+        if (const auto self = weak.lock(); self && self->fetching) self->fetched(std::move(file));
+      });
+}
+
+void Agent::State::fetched(Result<FileDescriptor> file) {
+  const auto [wanted, pointer] = fetching->missing.back();
+  if (!file) return endFetching(within(pointer, file.error()));
+  AdmissionPolicy policy = parts.policy();
+  if (fetching->request.rebind == ApplyRequest::Rebind::kYes)
+    policy.rebind = AdmissionPolicy::Rebind::kYes;
+  const auto admitted = parts.bundles.admit(file->get(), policy);
+  if (!admitted) return endFetching(within(pointer, within(wanted.digest, admitted.error())));
+  parts.fetcher->forget(wanted.digest);
+  parts.log.info(kAgentLog, "fetched " + admitted->manifest.id + " " + admitted->manifest.version,
+                 {{"bundle", wanted.digest}});
+  std::erase(fresh, wanted.digest);
+  fresh.push_back(wanted.digest);
+  if (fresh.size() > kFreshMax + kModulesMax) fresh.erase(fresh.begin());
+  fetching->missing.pop_back();
+  fetchNext();
+}
+
+void Agent::State::endFetching(const Error& why) {
+  const std::unique_ptr<Fetching> ended = std::move(fetching);
+  changing = false;
+  parts.log.error(kAgentLog, "not applied: " + titleOf(status.id, status.version) + ": " + why.text);
+  status = ended->before;
+  tell();
+  ended->applied(why);
+}
+
+void Agent::State::stopFetching(const std::string& who, Applied applied) {
+  const Journal::Entry* now = journal.current();
+  ApplyOutcome outcome;
+  outcome.kind = ApplyOutcome::Kind::kUnchanged;
+  if (now != nullptr) {
+    outcome.n = now->said.n;
+    outcome.id = now->said.id;
+    outcome.version = now->said.version;
+  }
+  endFetching(fail(Errc::kCancelled, who + " gave it up"));
+  applied(std::move(outcome));
+}
+
+void Agent::giveUpFetching(const std::string& why) {
+  if (state_->fetching) state_->endFetching(fail(Errc::kCancelled, why));
+}
+
+}  // namespace kante

@@ -1,0 +1,184 @@
+#include <gmock/gmock.h>
+
+#include <deque>
+#include <mutex>
+#include <optional>
+
+#include "tests/host/agent/agent_kit.h"
+#include "tests/support/eventually.h"
+
+namespace kante {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+using Patience = Fetcher::Patience;
+
+class FetchingTest : public ::testing::Test {
+ protected:
+  FetchingTest() {
+    FetchTimes times;
+    times.file_ms = times.few_ms = 10;
+    auto made = Fetcher::make({gateway_.dir.path() + "/fetch", {}, times},
+                              {gateway_.log, [this](std::function<void()> task) {
+                                 const std::lock_guard lock(mutex_);
+                                 tasks_.push_back(std::move(task));
+                               }});
+    fetcher_ = std::move(*made);
+    gateway_.fetcher = fetcher_.get();
+    gateway_.makeBundle("c.bundle", "com.example.c", 7, test::kPorts);
+    gateway_.restart();
+    EXPECT_TRUE(gateway_.apply(test::document(1)));
+  }
+  ~FetchingTest() override {
+    gateway_.agent.reset();
+    fetcher_.reset();
+  }
+
+  static std::string digest() {
+    return test::Gateway::digestOf("com.example.c", 7, test::kPorts);
+  }
+  // With a third module, of a bundle that is not here.
+  std::string needs(int version, const std::string& file, const std::string& digest_of_it) const {
+    std::string text = test::document(version);
+    text.insert(text.find(R"("y":)"), R"("z":{"bundle":")" + digest_of_it + R"(","from":["file://)" +
+                                          gateway_.dir.path() + "/" + file + R"("]},)");
+    return text;
+  }
+  void apply(const std::string& document, Patience patience = Patience::kUntilCancelled) {
+    ApplyRequest request = gateway_.request(document);
+    request.patience = patience;
+    result_.reset();
+    gateway_.agent->apply(std::move(request),
+                          [this](Result<ApplyOutcome> outcome) { result_ = std::move(outcome); });
+  }
+  void turn() {
+    std::unique_lock lock(mutex_);
+    while (!tasks_.empty()) {
+      const auto task = std::move(tasks_.front());
+      tasks_.pop_front();
+      lock.unlock();
+      task();
+      lock.lock();
+    }
+  }
+  bool ended() {
+    return eventually([this] {
+      turn();
+      return result_.has_value();
+    });
+  }
+  std::string refusal() {
+    if (!ended()) return "nothing";
+    return result_->has_value() ? "applied" : result_->error().text;
+  }
+  std::string stateNow() const {
+    const DeploymentStatus status = gateway_.agent->status();
+    return status.id + " " + std::to_string(status.version) + " " + name(status.state);
+  }
+
+  test::Gateway gateway_;
+  std::mutex mutex_;
+  std::deque<std::function<void()>> tasks_;
+  std::unique_ptr<Fetcher> fetcher_;
+  std::optional<Result<ApplyOutcome>> result_;
+};
+
+TEST_F(FetchingTest, ABundleThatIsNotHereIsFetchedAndDeployed) {
+  apply(needs(2, "c.bundle", digest()));
+  EXPECT_EQ(stateNow(), "line-4 2 fetching");
+  EXPECT_EQ(gateway_.host.targets.size(), 1u);
+  ASSERT_TRUE(ended());
+  ASSERT_TRUE(*result_) << result_->error().text;
+  EXPECT_EQ((*result_)->kind, ApplyOutcome::Kind::kCommitted);
+  EXPECT_EQ(stateNow(), "line-4 2 committed");
+  EXPECT_EQ(gateway_.host.targets.back().modules.size(), 3u);
+  EXPECT_TRUE(gateway_.bundles->find(digest()));
+}
+
+TEST_F(FetchingTest, WhatIsHereIsNotFetched) {
+  apply(needs(2, "c.bundle", digest()));
+  ASSERT_TRUE(ended());
+  apply(needs(3, "nowhere", digest()));
+  EXPECT_EQ(stateNow(), "line-4 3 committed");
+}
+
+TEST_F(FetchingTest, ItWaitsForWhatIsNotThereYetAndSaysSo) {
+  apply(needs(2, "later", digest()));
+  ASSERT_TRUE(eventually([&] { return !gateway_.agent->status().fetching.problem.empty(); }));
+  const FetchProgress progress = gateway_.agent->status().fetching;
+  EXPECT_EQ(progress.digest, digest());
+  EXPECT_THAT(progress.source, HasSubstr("/later"));
+  EXPECT_THAT(progress.problem, HasSubstr("No such file"));
+  gateway_.makeBundle("later", "com.example.c", 7, test::kPorts);
+  ASSERT_TRUE(ended());
+  EXPECT_EQ(stateNow(), "line-4 2 committed");
+}
+
+TEST_F(FetchingTest, WhoStandsByIsToldAfterAFewTries) {
+  apply(needs(2, "nowhere", digest()), Patience::kFewTries);
+  EXPECT_THAT(refusal(), AllOf(StartsWith("/modules/z/bundle: " + digest() + " cannot be had: "),
+                               HasSubstr("/nowhere: No such file")));
+  EXPECT_EQ(stateNow(), "line-4 1 committed");
+  EXPECT_EQ(gateway_.agent->history().size(), 1u) << "nothing was tried";
+}
+
+TEST_F(FetchingTest, WhatIsFetchedIsAdmittedAsAnyOther) {
+  const std::string payload = test::goodPayload("com.example.d", 7, test::kPorts);
+  const test::Identity stranger = test::makeSigner(test::makeCa("strangers"));
+  gateway_.dir.write("d.bundle", test::frameOf(payload, test::makeCms(payload, stranger)));
+  const std::string of_stranger = test::Gateway::digestOf("com.example.d", 7, test::kPorts);
+  apply(needs(2, "d.bundle", of_stranger));
+  EXPECT_THAT(refusal(), StartsWith("/modules/z/bundle: " + of_stranger + ": "));
+  EXPECT_EQ(result_->error().code, Errc::kUntrusted);
+  EXPECT_FALSE(gateway_.bundles->find(of_stranger));
+  EXPECT_EQ(stateNow(), "line-4 1 committed");
+}
+
+TEST_F(FetchingTest, OtherChangesWaitAndARollbackEndsIt) {
+  apply(needs(2, "nowhere", digest()));
+  const auto other = gateway_.apply(test::document(3));
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().text,
+            "line-4 version 2 waits for a bundle; wait for that, or roll it back");
+  ASSERT_TRUE(gateway_.rollback());
+  ASSERT_TRUE(result_.has_value());
+  EXPECT_EQ(refusal(), "operator/bob gave it up");
+  EXPECT_EQ(stateNow(), "line-4 1 committed");
+  EXPECT_TRUE(gateway_.apply(test::document(3)));
+}
+
+TEST_F(FetchingTest, ALayerBringsBundles) {
+  const std::string layer = R"({"modules":{"z":{"bundle":")" + digest() + R"(","from":["file://)" +
+                            gateway_.dir.path() + R"(/c.bundle"]}}})";
+  Layer one;
+  one.content = layer;
+  gateway_.agent->layer("extra", one, gateway_.request(""),
+                        [this](Result<ApplyOutcome> outcome) { result_ = std::move(outcome); });
+  EXPECT_EQ(stateNow(), "line-4 1 fetching");
+  ASSERT_TRUE(ended());
+  ASSERT_TRUE(*result_) << result_->error().text;
+  EXPECT_EQ(gateway_.host.targets.back().modules.size(), 3u);
+}
+
+TEST_F(FetchingTest, ADryRunFetchesNothing) {
+  ApplyRequest request = gateway_.request(needs(2, "c.bundle", digest()));
+  request.mode = ApplyRequest::Mode::kDryRun;
+  gateway_.agent->apply(std::move(request),
+                        [this](Result<ApplyOutcome> outcome) { result_ = std::move(outcome); });
+  EXPECT_THAT(refusal(), HasSubstr(digest() + " is not in the store"));
+  EXPECT_FALSE(gateway_.bundles->find(digest()));
+}
+
+TEST_F(FetchingTest, TheEndOfTheProcessLeavesEverythingAsItWas) {
+  apply(needs(2, "nowhere", digest()));
+  gateway_.restart();
+  ASSERT_TRUE(gateway_.start());
+  EXPECT_EQ(stateNow(), "line-4 1 committed");
+  turn();
+  EXPECT_FALSE(result_.has_value());
+}
+
+}  // namespace
+}  // namespace kante
