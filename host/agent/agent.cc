@@ -71,6 +71,20 @@ Result<ResolvedDeployment> Agent::State::resolve(const Deployment& deployment,
   return resolved;
 }
 
+// A manifest of IoT Edge becomes what it means here.
+Status Agent::State::translate(ApplyRequest& request) const {
+  if (request.document.find("modulesContent") == std::string::npos) return {};
+  const auto document = parseJson(request.document, {kDeploymentBytesMax, kDeploymentDepthMax});
+  if (!document || !isIotEdgeManifest(*document)) return {};  // What is wrong, parsing says.
+  const Journal::Entry* now = journal.current();
+  auto translated =
+      translateManifest(*document, parts.images, now == nullptr ? "null" : now->baseText());
+  if (!translated) return translated.error();
+  request.document = std::move(translated->document);
+  request.warnings = std::move(translated->report);
+  return {};
+}
+
 // Of one id, versions rise; another id is another line of deployments.
 Status Agent::State::checkVersion(const Deployment& next) const {
   const Journal::Entry* now = journal.current();
@@ -354,6 +368,7 @@ void Agent::State::startCommitted(const Journal::Handover* handed, const std::st
 void Agent::apply(ApplyRequest request, Applied applied) {
   State& state = *state_;
   if (state.changing) return applied(state.underWay());
+  if (Status known = state.translate(request); !known) return applied(known.error());
   const auto deployment = parseDeployment(request.document);
   if (!deployment) return applied(deployment.error());
   if (Status fits = state.checkBase(request); !fits) return applied(fits.error());

@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "host/agent/iotedge_manifest.h"
 #include "host/agent/layers.h"
 #include "host/base/result.h"
 #include "host/fetch/fetcher.h"
@@ -49,8 +50,8 @@ enum class DeploymentState {
   kRolledBack,  // The last change failed and the one before it runs; see reason.
   kFailed,      // The committed deployment could not be started; see reason.
 };
-const char* name(
-    DeploymentState state);  // "none", "fetching", "applying", "watching", "committed", "rolled-back", "failed"
+const char* name(DeploymentState state);  // "none", "fetching", "applying", "watching",
+                                          // "committed", "rolled-back", "failed"
 
 // What runs, or should: id and version of the committed deployment (of the new one while
 // kFetching, kApplying and kWatching).
@@ -100,6 +101,8 @@ struct ApplyRequest {
   Fetcher::Patience patience = Fetcher::Patience::kFewTries;
   std::optional<std::uint64_t> base;  // The version that must be deployed, else kConflict.
   std::optional<DocumentMark> mark;   // Journalled with the change.
+  // What was said of it before it came here, for the outcome's own.
+  std::vector<std::string> warnings;
 };
 
 struct ApplyOutcome {
@@ -154,6 +157,7 @@ class Agent {
     std::function<std::shared_ptr<void>(std::chrono::milliseconds, Task task)> later = nullptr;
     std::function<bool()> uplink_connected = nullptr;  // Null: there is none.
     Fetcher* fetcher = nullptr;                        // Null: every bundle has to be here.
+    std::vector<ImageRule> images = {};                // For manifests of IoT Edge.
   };
 
   static Result<std::unique_ptr<Agent>> open(Parts parts);
@@ -168,6 +172,7 @@ class Agent {
   // back; modules go on from the states that were saved for them. When it does not come up the
   // state is kFailed and the journal is as before.
   void start(Applied applied);
+  // A manifest of IoT Edge is translated first (iotedge_manifest.h).
   // Error texts name the JSON pointer.  kConflict: version did not rise, or the same version with
   // other content; kUnchanged: the same document again.
   void apply(ApplyRequest request, Applied applied);

@@ -68,6 +68,7 @@ struct Agent::State : std::enable_shared_from_this<Agent::State> {
   State(Parts given, Journal opened) : parts(std::move(given)), journal(std::move(opened)) {}
 
   Result<ResolvedDeployment> resolve(const Deployment& deployment, const ApplyRequest* request);
+  Status translate(ApplyRequest& request) const;
   Status checkVersion(const Deployment& next) const;
   bool isRunning(const ResolvedDeployment& next) const;
   struct Watching {

@@ -43,11 +43,12 @@ void Agent::State::fetchNext() {
     return proceed(ready->base, std::move(ready->layers), ready->layer, ready->request,
                    std::move(ready->applied));
   }
-  fetching->running = parts.fetcher->fetch(
-      fetching->missing.back().first, fetching->request.patience,
-      [weak = weak_from_this()](Result<FileDescriptor> file) {
-        if (const auto self = weak.lock(); self && self->fetching) self->fetched(std::move(file));
-      });
+  fetching->running =
+      parts.fetcher->fetch(fetching->missing.back().first, fetching->request.patience,
+                           [weak = weak_from_this()](Result<FileDescriptor> file) {
+                             if (const auto self = weak.lock(); self && self->fetching)
+                               self->fetched(std::move(file));
+                           });
 }
 
 void Agent::State::fetched(Result<FileDescriptor> file) {
@@ -71,7 +72,8 @@ void Agent::State::fetched(Result<FileDescriptor> file) {
 void Agent::State::endFetching(const Error& why) {
   const std::unique_ptr<Fetching> ended = std::move(fetching);
   changing = false;
-  parts.log.error(kAgentLog, "not applied: " + titleOf(status.id, status.version) + ": " + why.text);
+  parts.log.error(kAgentLog,
+                  "not applied: " + titleOf(status.id, status.version) + ": " + why.text);
   status = ended->before;
   tell();
   ended->applied(why);

@@ -50,9 +50,9 @@ void Agent::State::propose(const Deployment& base, Layers layers, const std::str
                            const ApplyRequest& request, Applied applied) {
   auto missing = missingOf(base, layers, request);
   if (missing.empty()) return proceed(base, std::move(layers), layer, request, std::move(applied));
-  fetching = std::make_unique<Fetching>(Fetching{base, std::move(layers), layer, request,
-                                                 std::move(applied), std::move(missing), status,
-                                                 nullptr});
+  fetching =
+      std::make_unique<Fetching>(Fetching{base, std::move(layers), layer, request,
+                                          std::move(applied), std::move(missing), status, nullptr});
   changing = true;
   status = {base.id, base.version, DeploymentState::kFetching, {}};
   parts.log.info(kAgentLog, "fetching " + titleOf(base.id, base.version), {{"who", request.who}});
@@ -65,6 +65,7 @@ void Agent::State::proceed(const Deployment& base, Layers layers, const std::str
   auto resolution = resolveWith(base, layers, request);
   if (!resolution) return applied(resolution.error());
   ResolvedDeployment& next = resolution->resolved;
+  next.warnings.insert(next.warnings.begin(), request.warnings.begin(), request.warnings.end());
   const std::string& base_text = layers.empty() ? next.deployment.json : resolution->base;
   const std::string& id = next.deployment.id;
   const std::uint64_t version = next.deployment.version;

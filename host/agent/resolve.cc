@@ -58,8 +58,9 @@ class Resolver {
       auto found = from_.bundles.find(name);
       if (!found && found.error().code == Errc::kNotFound)
         return fail(Errc::kNotFound,
-                    name + " is not in the store; upload the bundle, or say in \"from\" where it "
-                           "may be had");
+                    name +
+                        " is not in the store; upload the bundle, or say in \"from\" where it "
+                        "may be had");
       return found;
     }
     if (!from_.policy)

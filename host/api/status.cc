@@ -190,7 +190,8 @@ json::object deploymentJson(const StatusParts& parts) {
                    {"reason", textOrNull(reason)},
                    {"layers", json::array(layers.begin(), layers.end())},
                    {"refused", std::move(refused)}};
-  if (deployment.state == DeploymentState::kFetching) out["fetching"] = fetchingJson(deployment.fetching);
+  if (deployment.state == DeploymentState::kFetching)
+    out["fetching"] = fetchingJson(deployment.fetching);
   if (deployment.state == DeploymentState::kWatching) {
     const std::int64_t left_ns =
         std::max<std::int64_t>(deployment.watched_until_boot_ns - parts.clock.bootNs(), 0);

@@ -14,6 +14,7 @@
 
 #include "host/agent/deployment.h"
 #include "host/agent/document.h"
+#include "host/agent/iotedge_manifest.h"
 #include "host/agent/layers.h"
 #include "host/base/clock.h"
 #include "host/base/fd.h"
@@ -69,6 +70,7 @@ Result<DocumentKind> kindOf(const SignOptions& options, const json::value& conte
   const json::value* schema =
       content.is_object() ? content.get_object().if_contains("schema") : nullptr;
   if (schema != nullptr && *schema == "kante.deployment/1") return DocumentKind::kDeployment;
+  if (isIotEdgeManifest(content)) return DocumentKind::kDeployment;
   if (schema != nullptr && *schema == "kante.layer/1") return DocumentKind::kLayer;
   return fail(Errc::kInvalid, "it does not say what it is: give --kind");
 }
@@ -134,7 +136,11 @@ Result<Document> composeDocument(const SignOptions& options, json::value content
                                         : std::filesystem::path(options.file).parent_path();
   KANTE_CHECK(nameDigestsOf(kind, content, base));
   document.content = writeJson(content, MemberOrder::kSorted);
-  if (kind == DocumentKind::kDeployment) {
+  if (kind == DocumentKind::kDeployment && isIotEdgeManifest(content)) {
+    // Which images are bundles the gateway knows.
+    const auto translated = translateManifest(content, {}, "null");
+    if (!translated) return translated.error();
+  } else if (kind == DocumentKind::kDeployment) {
     const auto deployment = parseDeployment(document.content);
     if (!deployment) return deployment.error();
   }

@@ -9,6 +9,7 @@
 
 #include "host/agent/deployment.h"
 #include "host/agent/document.h"
+#include "host/agent/iotedge_manifest.h"
 #include "host/base/clock.h"
 #include "host/base/fd.h"
 #include "host/base/json.h"
@@ -225,6 +226,9 @@ Result<MakeLetter> lettersOf(const FleetOptions& options) {
   if (content.is_null() || textOf(content, "schema") == "kante.layer/1") {
     document.kind = DocumentKind::kLayer;
     if (options.name.empty()) return fail(Errc::kInvalid, "a layer needs --name");
+  } else if (isIotEdgeManifest(content)) {
+    const auto translated = translateManifest(content, {}, "null");
+    if (!translated) return translated.error();
   } else {
     const auto deployment = parseDeployment(document.content);
     if (!deployment) return deployment.error();

@@ -341,6 +341,8 @@ Status Gateway::State::openAgent() {
                                  parts.changed}));
   fetcher = std::move(made);
   parts.fetcher = fetcher.get();
+  for (const ImageConfig& image : options.config.images)
+    parts.images.push_back({image.name, image.bundle, image.from, image.placement});
   parts.later = [this](std::chrono::milliseconds delay, std::function<void()> task) {
     return runLater(control, delay, std::move(task));
   };

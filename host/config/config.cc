@@ -237,6 +237,22 @@ void readFetch(Section section, FetchConfig& out) {
     section.fault("proxy", "expected http://HOST:PORT, https://HOST:PORT or socks5h://HOST:PORT");
 }
 
+void readImages(ConfigReader& reader, Section& root, std::vector<ImageConfig>& out) {
+  for (const TomlValue& element : root.tables("image")) {
+    Section image(reader, &element, "image");
+    ImageConfig& read = out.emplace_back();
+    image.text("name", read.name);
+    image.text("bundle", read.bundle);
+    image.texts("from", read.from);
+    image.text("placement", read.placement);
+    if (read.name.empty()) image.fault("name", "is missing; name an image, or its beginning and *");
+    if (!read.bundle.starts_with("sha256:") && !read.bundle.starts_with('/'))
+      image.fault("bundle", "expected \"sha256:…\" or the absolute path of a bundle");
+    if (!read.placement.empty() && read.placement != "sandbox" && read.placement != "in-process")
+      image.fault("placement", "expected \"sandbox\" or \"in-process\"");
+  }
+}
+
 }  // namespace
 
 const char* name(UplinkKind kind) { return kUplinkKindNames[static_cast<std::size_t>(kind)]; }
@@ -260,6 +276,7 @@ Result<Config> parseConfig(std::string_view toml, const std::string& file) {
     readHub(reader, root.table("hub"), config.hub);
     readUplink(Section(reader, root.table("uplink"), "uplink"), config.uplink);
     readStore(Section(reader, root.table("store"), "store"), config.store);
+    readImages(reader, root, config.images);
     readFetch(Section(reader, root.table("fetch"), "fetch"), config.fetch);
     Section(reader, root.table("sandbox"), "sandbox")
         .number("minimum_tier", config.sandbox.minimum_tier, 1, 3);

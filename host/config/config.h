@@ -150,6 +150,14 @@ struct FetchConfig {
   std::uint64_t bytes_per_s = 0;  // 0: as fast as they come.
 };
 
+// `[[image]]`: of manifests of IoT Edge, which images are bundles here.
+struct ImageConfig {
+  std::string name;    // "*" ends one that stands for more than itself.
+  std::string bundle;  // A digest or an absolute path.
+  std::vector<std::string> from;
+  std::string placement;  // Empty, "sandbox" or "in-process".
+};
+
 struct SandboxConfig {
   std::uint32_t minimum_tier = 2;
 };
@@ -163,6 +171,7 @@ struct Config {
   UplinkConfig uplink;
   StoreConfig store;
   FetchConfig fetch;
+  std::vector<ImageConfig> images;
   SandboxConfig sandbox;
 
   // Keys that the file itself set ("hub.mqtt.listen"), with the line: to tell a wish from a

@@ -90,8 +90,7 @@ class Transfer {
     begun_ = true;
     if (code == 206 && range_begin_ && *range_begin_ == part_.bytes()) return true;
     if (code == 206 && part_.bytes() != 0) {
-      failed_ =
-          fail(Errc::kUnavailable, "the server sent another range than it was asked for");
+      failed_ = fail(Errc::kUnavailable, "the server sent another range than it was asked for");
       return false;
     }
     if (Status empty = part_.restart(); !empty) failed_ = empty.error();
@@ -155,8 +154,7 @@ void setUp(Running& running, const FetchSource& source, const PartFile& part,
   }
   if (!options.proxy.empty()) set(handle, CURLOPT_PROXY, options.proxy.c_str());
   // Not CURLOPT_RESUME_FROM: a server that sends all of it again is fine.
-  if (part.bytes() != 0)
-    set(handle, CURLOPT_RANGE, (std::to_string(part.bytes()) + "-").c_str());
+  if (part.bytes() != 0) set(handle, CURLOPT_RANGE, (std::to_string(part.bytes()) + "-").c_str());
   set(handle, CURLOPT_HEADERFUNCTION, &onHeader);
   set(handle, CURLOPT_HEADERDATA, static_cast<void*>(&running));
   set(handle, CURLOPT_WRITEFUNCTION, &onBody);

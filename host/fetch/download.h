@@ -26,7 +26,7 @@ struct DownloadEnd {
     kCancelled,  // By `goes_on`.
   };
   Kind kind = Kind::kAgain;
-  std::string why;          // A sentence; empty for kWhole and kCancelled.
+  std::string why;           // A sentence; empty for kWhole and kCancelled.
   std::int64_t after_s = 0;  // The server asked not to come back before.
 };
 

@@ -145,8 +145,8 @@ Attempt Fetcher::State::download(Job& job, const FetchSource& source) {
   if (!part) return {{Kind::kAgain, part.error().text, 0}, {}};
   const bool resumed = part->bytes() != 0;
   std::uint64_t tenth = ~std::uint64_t{0};
-  const DownloadEnd end = kante::download(
-      source, *part, options.download, [&](std::uint64_t bytes, std::uint64_t of) {
+  const DownloadEnd end =
+      kante::download(source, *part, options.download, [&](std::uint64_t bytes, std::uint64_t of) {
         const std::uint64_t now = of == 0 ? 0 : bytes * 10 / of;
         const bool telling = std::exchange(tenth, now) != now;
         show(job, {job.wanted.digest, source.shown, bytes, of, {}}, telling);
@@ -165,16 +165,14 @@ void Fetcher::State::settle(Job& job, Candidate& candidate, const DownloadEnd& e
   candidate.why = end.why;
   const bool enough = job.patience == Patience::kFewTries && ++candidate.tries >= kFewTries;
   candidate.refused = end.kind == Kind::kRefused || enough;
-  host.log.warn(kWho, candidate.refused ? "not from there" : "not yet from there",
-                {{"bundle", job.wanted.digest},
-                 {"source", candidate.source->shown},
-                 {"why", end.why}});
+  host.log.warn(
+      kWho, candidate.refused ? "not from there" : "not yet from there",
+      {{"bundle", job.wanted.digest}, {"source", candidate.source->shown}, {"why", end.why}});
   show(job, {job.wanted.digest, candidate.source->shown, 0, 0, end.why});
   // Somewhere in the upper half, so that a fleet does not return in one moment.
   const std::int64_t most = candidate.pause_ms;
   std::int64_t pause_ms = std::uniform_int_distribution<std::int64_t>(most / 2, most)(jitter);
-  if (job.patience == Patience::kUntilCancelled)
-    pause_ms = std::max(pause_ms, end.after_s * 1'000);
+  if (job.patience == Patience::kUntilCancelled) pause_ms = std::max(pause_ms, end.after_s * 1'000);
   candidate.due = std::chrono::steady_clock::now() + std::chrono::milliseconds(pause_ms);
   if (candidate.source->kind == FetchSource::Kind::kHttp)
     candidate.pause_ms = std::min(candidate.pause_ms * 2, options.times.max_ms);

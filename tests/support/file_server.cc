@@ -96,8 +96,8 @@ void FileServer::converse(int client) {
   sendAll(client, "HTTP/1.1 " + std::to_string(answer.status) + " .\r\nConnection: close\r\n" +
                       "Content-Length: " + std::to_string(answer.body.size()) + "\r\n" +
                       answer.headers + "\r\n");
-  sendAll(client, std::string_view(answer.body).substr(0, answer.cut_after.value_or(
-                                                              answer.body.size())));
+  sendAll(client,
+          std::string_view(answer.body).substr(0, answer.cut_after.value_or(answer.body.size())));
   if (answer.stalls && readable(client, stop_.get())) (void)::recv(client, bytes, sizeof bytes, 0);
 }
 

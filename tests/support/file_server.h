@@ -23,9 +23,9 @@ class FileServer {
   struct Answer {
     int status = 200;
     std::string body;
-    std::string headers = {};                       // Lines that end with \r\n.
-    std::optional<std::size_t> cut_after = {};      // So many bytes of the body come.
-    bool stalls = false;                            // Then nothing more, until the client goes.
+    std::string headers = {};                   // Lines that end with \r\n.
+    std::optional<std::size_t> cut_after = {};  // So many bytes of the body come.
+    bool stalls = false;                        // Then nothing more, until the client goes.
   };
   using Serve = std::function<Answer(const Request&)>;  // On the server's thread.
 

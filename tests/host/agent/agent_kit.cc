@@ -42,6 +42,7 @@ void Gateway::restart() {
   };
   parts.uplink_connected = uplink_connected;
   parts.fetcher = fetcher;
+  parts.images = images;
   parts.later = [this](std::chrono::milliseconds after, std::function<void()> work) {
     delay = after;
     const auto handle = std::make_shared<std::function<void()>>(std::move(work));

@@ -149,6 +149,7 @@ class Gateway {
   std::function<bool()> uplink_connected;
   std::string last_end;
   Fetcher* fetcher = nullptr;
+  std::vector<ImageRule> images;
   std::chrono::milliseconds delay{0};
   std::weak_ptr<std::function<void()>> task;  // Due after `delay`.
   std::unique_ptr<Agent> agent;

@@ -34,9 +34,9 @@ class DocumentsFetchTest : public DocumentsTest {
   // With a third module, of a bundle that is not here.
   std::string needs(int version, const std::string& file) const {
     std::string text = deployment(version);
-    text.insert(text.find(R"("y":)"),
-                R"("z":{"bundle":")" + Gateway::digestOf("com.example.c") +
-                    R"(","from":["file://)" + gateway_.dir.path() + "/" + file + R"("]},)");
+    text.insert(text.find(R"("y":)"), R"("z":{"bundle":")" + Gateway::digestOf("com.example.c") +
+                                          R"(","from":["file://)" + gateway_.dir.path() + "/" +
+                                          file + R"("]},)");
     return text;
   }
   static Says says(std::uint64_t counter, std::string content) {

@@ -36,14 +36,13 @@ class FetchingTest : public ::testing::Test {
     fetcher_.reset();
   }
 
-  static std::string digest() {
-    return test::Gateway::digestOf("com.example.c", 7, test::kPorts);
-  }
+  static std::string digest() { return test::Gateway::digestOf("com.example.c", 7, test::kPorts); }
   // With a third module, of a bundle that is not here.
   std::string needs(int version, const std::string& file, const std::string& digest_of_it) const {
     std::string text = test::document(version);
-    text.insert(text.find(R"("y":)"), R"("z":{"bundle":")" + digest_of_it + R"(","from":["file://)" +
-                                          gateway_.dir.path() + "/" + file + R"("]},)");
+    text.insert(text.find(R"("y":)"), R"("z":{"bundle":")" + digest_of_it +
+                                          R"(","from":["file://)" + gateway_.dir.path() + "/" +
+                                          file + R"("]},)");
     return text;
   }
   void apply(const std::string& document, Patience patience = Patience::kUntilCancelled) {

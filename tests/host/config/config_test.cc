@@ -136,6 +136,10 @@ minimum_tier = 1
 ca = "/depot.pem"
 proxy = "http://proxy.example:3128"
 bytes_per_s = 20000
+[[image]]
+name = "acme.test/filter:*"
+bundle = "/opt/filter.kmod"
+placement = "in-process"
 )");
   EXPECT_EQ(config.gateway.tags.at("line"), "4");
   EXPECT_EQ(config.gateway.shards, 2u);
@@ -163,6 +167,16 @@ bytes_per_s = 20000
   EXPECT_EQ(config.fetch.ca, "/depot.pem");
   EXPECT_EQ(config.fetch.proxy, "http://proxy.example:3128");
   EXPECT_EQ(config.fetch.bytes_per_s, 20'000u);
+  ASSERT_EQ(config.images.size(), 1u);
+  EXPECT_EQ(config.images[0].name, "acme.test/filter:*");
+  EXPECT_EQ(config.images[0].bundle, "/opt/filter.kmod");
+}
+
+TEST(Config, AnImageIsABundleByDigestOrPath) {
+  EXPECT_EQ(
+      refused("[[image]]\nname = \"a:1\"\nbundle = \"a.kmod\"\n"),
+      "gateway.toml:5: [image] bundle: expected \"sha256:…\" or the absolute path of a bundle");
+  EXPECT_THAT(refused("[[image]]\nbundle = \"/a.kmod\"\n"), HasSubstr("[image] name: is missing"));
 }
 
 TEST(Config, AProxySaysWhatItSpeaks) {

@@ -23,9 +23,9 @@ namespace kante {
 namespace {
 
 using ::testing::AllOf;
+using testing::FileServer;
 using ::testing::HasSubstr;
 using ::testing::Not;
-using testing::FileServer;
 using Patience = Fetcher::Patience;
 using Answer = FileServer::Answer;
 using Request = FileServer::Request;
@@ -44,8 +44,7 @@ class FetcherTest : public ::testing::Test {
 
   static std::string payload(char kind) { return std::string(300'000, kind); }
   static std::string bundle(char kind) {
-    return *makeFrameStart(FrameKind::kBundle, "a signature", payload(kind).size()) +
-           payload(kind);
+    return *makeFrameStart(FrameKind::kBundle, "a signature", payload(kind).size()) + payload(kind);
   }
   static std::string digestOf(char kind) { return "sha256:" + toHex(sha256(payload(kind))); }
 
@@ -54,11 +53,11 @@ class FetcherTest : public ::testing::Test {
     FetchTimes times;
     times.first_ms = times.few_ms = times.file_ms = 10;
     times.max_ms = 20;
-    auto made = Fetcher::make({folder_ + "/fetch", {}, times},
-                              {log_, [this](std::function<void()> task) {
-                                 const std::lock_guard lock(mutex_);
-                                 tasks_.push_back(std::move(task));
-                               }});
+    auto made =
+        Fetcher::make({folder_ + "/fetch", {}, times}, {log_, [this](std::function<void()> task) {
+                                                          const std::lock_guard lock(mutex_);
+                                                          tasks_.push_back(std::move(task));
+                                                        }});
     ASSERT_TRUE(made) << made.error().text;
     fetcher_ = std::move(*made);
   }
@@ -240,11 +239,10 @@ TEST_F(FetcherTest, SaysWhatEachSourceSaid) {
     return request.path.starts_with("/a") ? Answer{403, "no"} : Answer{503, "later"};
   });
   begin({server.url("/a?token=hidden"), server.url("/b"), "file:///nowhere/c.kmod"});
-  EXPECT_THAT(refusal(),
-              AllOf(HasSubstr(digestOf('p') + " cannot be had: "),
-                    HasSubstr("/a: the server answered 403; "),
-                    HasSubstr("/b: the server answered 503; "),
-                    HasSubstr("file:///nowhere/c.kmod: "), Not(HasSubstr("hidden"))));
+  EXPECT_THAT(refusal(), AllOf(HasSubstr(digestOf('p') + " cannot be had: "),
+                               HasSubstr("/a: the server answered 403; "),
+                               HasSubstr("/b: the server answered 503; "),
+                               HasSubstr("file:///nowhere/c.kmod: "), Not(HasSubstr("hidden"))));
   EXPECT_EQ(result_->error().code, Errc::kNotFound);
   EXPECT_EQ(server.requests().size(), 1u + Fetcher::kFewTries);
 }
@@ -307,13 +305,16 @@ TEST_F(FetcherTest, IsCancelledAndDoesAnother) {
 
 TEST_F(FetcherTest, WhoAsksNextTakesOver) {
   FileServer server([&](const Request& request) {
-    return Answer{200, bytes_, {}, request.number == 0 ? std::optional(1'000u) : std::nullopt,
+    return Answer{200,
+                  bytes_,
+                  {},
+                  request.number == 0 ? std::optional(1'000u) : std::nullopt,
                   request.number == 0};
   });
   std::atomic<bool> told{false};
-  const auto first = fetcher_->fetch(
-      {digestOf('p'), {parseFetchSource(server.url("/a")).value()}}, Patience::kUntilCancelled,
-      [&](const Result<FileDescriptor>&) { told = true; });
+  const auto first = fetcher_->fetch({digestOf('p'), {parseFetchSource(server.url("/a")).value()}},
+                                     Patience::kUntilCancelled,
+                                     [&](const Result<FileDescriptor>&) { told = true; });
   ASSERT_TRUE(eventually([&] { return fetcher_->progress().bytes != 0; }));
   begin({server.url("/b")});
   EXPECT_TRUE(got());

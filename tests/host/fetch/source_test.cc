@@ -19,7 +19,8 @@ TEST(FetchSource, TakesHttpsAndFiles) {
 }
 
 TEST(FetchSource, ShowsNoSecrets) {
-  const auto url = parseFetchSource("https://joe:hidden@depot.example/filter.kmod?sig=hidden#hidden");
+  const auto url =
+      parseFetchSource("https://joe:hidden@depot.example/filter.kmod?sig=hidden#hidden");
   ASSERT_TRUE(url);
   EXPECT_EQ(url->shown, "https://depot.example/filter.kmod");
 }
