@@ -1,5 +1,6 @@
 // A deployment manifest of IoT Edge as anyone may apply it: refused with a sentence or translated,
-// and the translation is no second version of itself. fuzz-links: kante_agent
+// and the translation is no second version of itself.
+// fuzz-links: kante_agent
 #include <boost/json.hpp>
 #include <cstddef>
 #include <cstdint>
