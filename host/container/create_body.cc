@@ -101,10 +101,12 @@ Status Maker::limit(const char* name, std::uint64_t value, const char* limit) {
 void Maker::logs() {
   json::value& log = host()["LogConfig"];
   if (!log.is_object()) log = json::object();
-  json::value& type = log.as_object()["Type"];
-  if (type.is_null() || type == "") type = "json-file";
-  json::value& config = log.as_object()["Config"];
-  if (config.is_null()) config = json::object();
+  json::object& options = log.as_object();
+  options.emplace("Type", "json-file");
+  options.emplace("Config", json::object());  // Before anything of it is held: it may move.
+  json::value& type = options.at("Type");
+  json::value& config = options.at("Config");
+  if (type == "") type = "json-file";
   if (type == "json-file" && config.as_object().empty())
     config = json::object{{"max-size", "10m"}, {"max-file", "3"}};
 }
