@@ -334,12 +334,11 @@ Status Gateway::State::openAgent() {
     if (documents) documents->documents().agentChanged();
   };
   const FetchConfig& fetch = options.config.fetch;
-  KANTE_TRY(made, Fetcher::make({options.config.gateway.data_dir + "/fetch",
-                                 {fetch.ca, fetch.proxy, fetch.bytes_per_s},
-                                 {}},
-                                {log, [this](std::function<void()> work) { post(std::move(work)); },
-                                 parts.changed}));
-  fetcher = std::move(made);
+  auto made = Fetcher::make(
+      {options.config.gateway.data_dir + "/fetch", {fetch.ca, fetch.proxy, fetch.bytes_per_s}, {}},
+      {log, [this](std::function<void()> work) { post(std::move(work)); }, parts.changed});
+  if (!made) return within("[fetch]", made.error());
+  fetcher = std::move(*made);
   parts.fetcher = fetcher.get();
   for (const ImageConfig& image : options.config.images)
     parts.images.push_back({image.name, image.bundle, image.from, image.placement});

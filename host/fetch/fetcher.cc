@@ -194,6 +194,10 @@ void Fetcher::State::show(const Job& job, FetchProgress now, bool telling) {
 }
 
 Result<std::unique_ptr<Fetcher>> Fetcher::make(Options options, Host host) {
+  if (!options.download.ca.empty()) {
+    const auto ca = openAt(AT_FDCWD, options.download.ca, O_RDONLY);
+    if (!ca) return within("ca", ca.error());
+  }
   KANTE_TRY(folder, makeDirectory(options.folder));
   auto state = std::make_shared<State>(std::move(options), std::move(host), std::move(folder));
   state->thread = std::thread([raw = state.get()] { raw->run(); });

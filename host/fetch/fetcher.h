@@ -58,6 +58,7 @@ class Fetcher {
     std::function<void()> changed = nullptr;          // progress() has something to say.
   };
 
+  // An error names the option.
   static Result<std::unique_ptr<Fetcher>> make(Options options, Host host);
   ~Fetcher();
   Fetcher(const Fetcher&) = delete;

@@ -331,6 +331,13 @@ TEST_F(FetcherTest, SaysHowFarItIs) {
   EXPECT_EQ(progress.of, bytes_.size());
 }
 
+TEST_F(FetcherTest, ACaThatIsNotThereIsNamedAtOnce) {
+  const auto made =
+      Fetcher::make({folder_ + "/fetch", {.ca = "/nowhere/ca.pem"}, {}}, {log_, nullptr});
+  ASSERT_FALSE(made);
+  EXPECT_THAT(made.error().text, HasSubstr("ca: /nowhere/ca.pem: No such file"));
+}
+
 TEST_F(FetcherTest, LeavesNoPartOfWhatNobodyWantsAnyMore) {
   FileServer server([&](const Request&) { return Answer{200, bundle('p'), {}, 100'000, true}; });
   begin({server.url("/a")});
