@@ -439,9 +439,8 @@ void Documents::setDesired(const Judged& judged, const Done& finished) {
     if (alive.expired()) return;
     if (!written) {
       // So that the same is written when it comes again.
-      const std::string& principal = judged.document.name;
-      if (parts_.twins.desired(principal).version == version)
-        (void)parts_.twins.replaceDesired(principal, before);
+      if (parts_.twins.desired(judged.document.name).version == version)
+        (void)parts_.twins.replaceDesired(judged.document.name, before);
       return finished(refusal("failed", written.error()));
     }
     rememberOnDisk(judged.mark, [finished](const Status& remembered) {

@@ -118,8 +118,8 @@ class Documents {
   struct Waiting {
     Arrival arrival;
     Done done;
-    std::optional<Judged> judged;  // As far as it was read.
-    std::string compared_with;     // The digest of what it did not take the place of.
+    std::optional<Judged> judged = {};  // As far as it was read.
+    std::string compared_with = {};     // The digest of what it did not take the place of.
   };
   struct Lane {
     std::deque<std::shared_ptr<Waiting>> waiting;

@@ -64,7 +64,7 @@ struct DeviceApiParts {
   const TrustedClock& clock;
   Log& log;
   std::string hostname;  // In connection strings and tokens.
-  std::string url;       // What gateways below connect to; empty: nothing is open for them.
+  std::string url = {};  // What gateways below connect to; empty: nothing is open for them.
 };
 void addDeviceEndpoints(Router& router, DeviceApiParts parts);
 // /v1/identity: the gateway's own.

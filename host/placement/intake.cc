@@ -185,7 +185,8 @@ void Intake::deliver() {
   arrival.input = input_;
   arrival.earlier = std::uint64_t{record.attempts} + record.deliveries;
   arrival.message = std::move(*message);
-  arrival.hop = {sourceOf(record.source), record.arrived_ns, record.hops, record.origin_number};
+  arrival.hop = {sourceOf(record.source), record.arrived_ns, record.hops,
+                 record.origin_number & kOriginNumberMax};
   const auto bytes = static_cast<std::uint32_t>(arrival.message.bytes());
   arrival.token = tokens_.open({taken.token, bytes, record.attempts});
   KANTE_ASSERT(arrival.token != 0);

@@ -96,7 +96,7 @@ hub::Routing::Taken TopicPart::hand(const OutputRoutes& routes, const MessageRef
     room = roomFor(targets, static_cast<std::uint32_t>(message.bytes()), *sender);
   if (room == Room::kHeld) return Taken::kHeld;
   add(counts_.taken);
-  const Hop hop{way.source, shard_->wallNs(), way.hops, way.origin_number};
+  const Hop hop{way.source, shard_->wallNs(), way.hops, way.origin_number & kOriginNumberMax};
   for (const Target& target : targets) {
     if (target.link != nullptr) {
       handLink(target, message, hop, room);

@@ -23,7 +23,7 @@ DurableSink::Offer KitUpstream::offer(const MessageRef& message, const Hop& hop,
   {
     const std::lock_guard lock(mutex_);
     taken_.push_back({std::string(message.view().body()), hop.source->telemetry_name,
-                      message.view().id(), hop.hops, priority, ttl_s});
+                      message.view().id(), static_cast<int>(hop.hops), priority, ttl_s});
   }
   if (committed) committed(true);
   return Offer::kTaken;
