@@ -122,6 +122,15 @@ class UplinkTest : public ::testing::Test {
   bool eventuallyReason(const std::string& part) {
     return eventually([&] { return uplink_->status().reason.find(part) != std::string::npos; });
   }
+  // In the log, where it stays: a reason goes with the next attempt.
+  bool eventuallySaid(const std::string& part) {
+    return eventually([&] {
+      for (const LogLine& line : log_.kept("uplink"))
+        for (const auto& [key, value] : line.fields)
+          if (value.find(part) != std::string::npos) return true;
+      return false;
+    });
+  }
   bool eventuallyEmpty() {
     DurableQueue& upstream = queue();
     return eventually([&] { return upstream.messages() == 0; });

@@ -54,7 +54,7 @@ TEST_F(ProxyLinkTest, AnIdleLinkThatIsDeadIsKnownByItsSilence) {
   startUplink(quickTo(proxy.url()));
   ASSERT_TRUE(eventuallyState("connected"));
   proxy.freeze(true);
-  EXPECT_TRUE(eventuallyReason("the link is dead")) << uplink_->status().reason;
+  EXPECT_TRUE(eventuallySaid("the link is dead")) << uplink_->status().reason;
 }
 
 TEST_F(ProxyLinkTest, AQuietLinkThatLivesStaysUp) {
