@@ -468,7 +468,9 @@ void Gateway::State::applyFile(std::function<void(Status)> ready) {
   if (!parsed) return ready(within(file, parsed.error()));
   const DeploymentStatus stored = agent->status();
   const bool newer = stored.id == parsed->id && parsed->version > stored.version;
-  if (stored.state != DeploymentState::kNone && !newer) {
+  // One that never held, because the host ended meanwhile, is begun again.
+  const bool holds = agent->document() != "null" || stored.state == DeploymentState::kFailed;
+  if (holds && !newer) {
     if (stored.id != parsed->id || stored.version != parsed->version) {
       log.warn("agent",
                "the given deployment is left aside, because another one is stored; kante "
