@@ -16,6 +16,7 @@ using Kind = DownloadEnd::Kind;
 
 constexpr long kRedirectsMax = 5;
 constexpr std::int64_t kAfterSecondsMax = 3600;
+constexpr std::size_t kErrorBodyMax = 64 * 1024;
 
 struct FreeEasy {
   void operator()(CURL* handle) const { curl_easy_cleanup(handle); }
@@ -67,7 +68,10 @@ class Transfer {
 
   // False ends the transfer.
   bool body(long code, std::string_view bytes) {
-    if (code != 200 && code != 206) return true;  // Words about an error, for nobody.
+    if (code != 200 && code != 206) {  // Words about an error, for nobody.
+      words_ += bytes.size();
+      return words_ <= kErrorBodyMax;
+    }
     if (!begun_ && !begin(code)) return false;
     if (Status kept = part_.append(bytes); !kept) {
       failed_ = kept.error();
@@ -83,6 +87,7 @@ class Transfer {
   }
 
   bool wasCancelled() const { return cancelled_; }
+  bool saidTooMuch() const { return words_ > kErrorBodyMax; }
   const std::optional<Error>& failed() const { return failed_; }
 
  private:
@@ -101,6 +106,7 @@ class Transfer {
   const GoesOn& goes_on_;
   std::optional<std::uint64_t> range_begin_;
   std::optional<Error> failed_;
+  std::size_t words_ = 0;
   bool begun_ = false;
   bool cancelled_ = false;
 };
@@ -219,7 +225,7 @@ DownloadEnd download(const FetchSource& source, PartFile& part, const DownloadOp
     return {bytes ? Kind::kRefused : Kind::kAgain, failed->text, 0};
   }
   if (Status kept = part.sync(); !kept) return {Kind::kAgain, kept.error().text, 0};
-  if (code == CURLE_OK) return endOf(handle.get(), part);
+  if (code == CURLE_OK || running.transfer.saidTooMuch()) return endOf(handle.get(), part);
   return {isForGood(code) ? Kind::kRefused : Kind::kAgain,
           *reason != '\0' ? reason : curl_easy_strerror(code), 0};
 }

@@ -9,6 +9,7 @@
 #include <condition_variable>
 #include <mutex>
 #include <random>
+#include <set>
 #include <thread>
 #include <utility>
 
@@ -22,12 +23,14 @@ using Kind = DownloadEnd::Kind;
 using Time = std::chrono::steady_clock::time_point;
 
 constexpr const char* kWho = "fetch";
+constexpr std::size_t kToldMax = 64;
 
 struct Job {
   WantedBundle wanted;
   Fetcher::Patience patience;
   Fetcher::Fetched fetched;
   std::atomic<bool> cancelled{false};
+  std::set<std::string> told;  // Sources with their problems; the fetcher's thread only.
 };
 
 struct Attempt {
@@ -69,7 +72,7 @@ struct Fetcher::State {
   Attempt download(Job& job, const FetchSource& source);
   void settle(Job& job, Candidate& candidate, const DownloadEnd& end);
   bool wait(const Job& job, Time until);
-  void show(const Job& job, FetchProgress now, bool telling = true);
+  void show(Job& job, FetchProgress now, bool telling = true);
 
   const Options options;
   const Host host;
@@ -162,12 +165,13 @@ Attempt Fetcher::State::download(Job& job, const FetchSource& source) {
 }
 
 void Fetcher::State::settle(Job& job, Candidate& candidate, const DownloadEnd& end) {
-  candidate.why = end.why;
+  const bool news = std::exchange(candidate.why, end.why) != end.why;
   const bool enough = job.patience == Patience::kFewTries && ++candidate.tries >= kFewTries;
   candidate.refused = end.kind == Kind::kRefused || enough;
-  host.log.warn(
-      kWho, candidate.refused ? "not from there" : "not yet from there",
-      {{"bundle", job.wanted.digest}, {"source", candidate.source->shown}, {"why", end.why}});
+  if (news || candidate.refused)  // It may be tried for days.
+    host.log.warn(
+        kWho, candidate.refused ? "not from there" : "not yet from there",
+        {{"bundle", job.wanted.digest}, {"source", candidate.source->shown}, {"why", end.why}});
   show(job, {job.wanted.digest, candidate.source->shown, 0, 0, end.why});
   // Somewhere in the upper half, so that a fleet does not return in one moment.
   const std::int64_t most = candidate.pause_ms;
@@ -184,7 +188,10 @@ bool Fetcher::State::wait(const Job& job, Time until) {
   return !ending && !job.cancelled;
 }
 
-void Fetcher::State::show(const Job& job, FetchProgress now, bool telling) {
+void Fetcher::State::show(Job& job, FetchProgress now, bool telling) {
+  // Once is enough where nothing comes: each time there is a report, maybe over a metered link.
+  if (telling && now.bytes == 0 && !now.digest.empty())
+    telling = job.told.size() < kToldMax && job.told.insert(now.source + "\n" + now.problem).second;
   {
     const std::lock_guard lock(mutex);
     if (job.cancelled) return;  // Another one has it now, or nobody.

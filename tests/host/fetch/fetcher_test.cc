@@ -54,10 +54,12 @@ class FetcherTest : public ::testing::Test {
     times.first_ms = times.few_ms = times.file_ms = 10;
     times.max_ms = 20;
     auto made =
-        Fetcher::make({folder_ + "/fetch", {}, times}, {log_, [this](std::function<void()> task) {
+        Fetcher::make({folder_ + "/fetch", {}, times}, {log_,
+                                                        [this](std::function<void()> task) {
                                                           const std::lock_guard lock(mutex_);
                                                           tasks_.push_back(std::move(task));
-                                                        }});
+                                                        },
+                                                        [this] { ++told_; }});
     ASSERT_TRUE(made) << made.error().text;
     fetcher_ = std::move(*made);
   }
@@ -119,6 +121,7 @@ class FetcherTest : public ::testing::Test {
   std::unique_ptr<Fetcher> fetcher_;
   std::optional<Result<FileDescriptor>> result_;
   std::shared_ptr<void> handle_;
+  int told_ = 0;
 };
 
 TEST_F(FetcherTest, GetsABundleOverHttp) {
@@ -245,6 +248,25 @@ TEST_F(FetcherTest, SaysWhatEachSourceSaid) {
                                HasSubstr("file:///nowhere/c.kmod: "), Not(HasSubstr("hidden"))));
   EXPECT_EQ(result_->error().code, Errc::kNotFound);
   EXPECT_EQ(server.requests().size(), 1u + Fetcher::kFewTries);
+}
+
+TEST_F(FetcherTest, DoesNotReadAnEndlessRefusal) {
+  FileServer server([&](const Request& request) {
+    if (request.path == "/b") return Answer{200, bytes_};
+    return Answer{404, std::string(10'000'000, ' '), {}, 1'000'000, true};
+  });
+  begin({server.url("/a"), server.url("/b")}, Patience::kUntilCancelled);
+  EXPECT_TRUE(got());
+}
+
+TEST_F(FetcherTest, TellsOnceWhatItTriesAgainAndAgain) {
+  FileServer server([&](const Request& request) {
+    return request.number < 20 ? Answer{503, "later"} : Answer{200, bytes_};
+  });
+  begin({server.url("/a")}, Patience::kUntilCancelled);
+  EXPECT_TRUE(got());
+  EXPECT_EQ(log_.kept("fetch").size(), 1u);
+  EXPECT_LE(told_, 16) << "two of attempts, one of each tenth, the end";
 }
 
 TEST_F(FetcherTest, WaitsForAServerThatIsAway) {
