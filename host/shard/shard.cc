@@ -228,7 +228,8 @@ void Shard::sleep() {
   if (!hasMail() && !polling_.hasWork()) io_.run_one();
   asleep_.store(false, std::memory_order_seq_cst);
   if (!polling_.empty()) polling_.wakeUp();
-  pollReactor();
+  // What else is ready waits in the reactor until what has come is on its way.
+  reactor_ns_ = boot_ns_;
 }
 
 void Shard::pollReactor() {

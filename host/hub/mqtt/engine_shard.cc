@@ -181,7 +181,7 @@ void EngineShard::poll() {
   std::array<epoll_event, kEvents> events;
   const int count = ::epoll_wait(epoll_.native_handle(), events.data(), kEvents, 0);
   polled_ = count == kEvents;
-  if (!polled_) arm();
+  arm_due_ = !polled_;
   for (int i = 0; i < count; ++i) {
     const epoll_event& event = events[static_cast<std::size_t>(i)];
     auto& connection = *static_cast<Connection*>(event.data.ptr);
@@ -213,6 +213,8 @@ bool EngineShard::run(Shard&) {
   }
   reading_.clear();
   finish();
+  // After what was said is on its way; what is ready by then is noticed all the same.
+  if (std::exchange(arm_due_, false)) arm();
   return polled_ || !ready_.empty();
 }
 

@@ -101,6 +101,7 @@ class EngineShard final : public Runnable, public TopicDoor, private Surrounding
   std::int64_t tick_ns_ = 0;    // When the timer comes.
   std::int64_t system_ns_ = 0;  // When $SYS is said again.
   bool polled_ = false;         // The kernel has more events than were taken.
+  bool arm_due_ = false;        // All were taken; the next ones are to be waited for.
   bool stopped_ = false;
 };
 
