@@ -54,9 +54,12 @@ Result<std::vector<CrlPtr>> readRevocations(std::string_view pem) {
 }
 
 std::string subjectOf(const X509* certificate) {
+  return nameOf(X509_get_subject_name(certificate));
+}
+
+std::string nameOf(const X509_NAME* name) {
   const BioPtr bio(BIO_new(BIO_s_mem()));
-  X509_NAME_print_ex(bio.get(), X509_get_subject_name(certificate), 0,
-                     XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB);
+  X509_NAME_print_ex(bio.get(), name, 0, XN_FLAG_RFC2253 & ~ASN1_STRFLGS_ESC_MSB);
   char* text = nullptr;
   const long size = BIO_get_mem_data(bio.get(), &text);
   return size > 0 ? std::string(text, static_cast<std::size_t>(size)) : std::string();

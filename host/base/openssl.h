@@ -41,6 +41,7 @@ Result<std::vector<X509Ptr>> readCertificates(std::string_view pem);
 Result<std::vector<CrlPtr>> readRevocations(std::string_view pem);
 
 std::string subjectOf(const X509* certificate);
+std::string nameOf(const X509_NAME* name);           // RFC 2253, UTF-8
 std::string fingerprintOf(const X509* certificate);  // SHA-256, hexadecimal
 std::int64_t secondsOf(const ASN1_TIME* time);       // Since 1970; 0 when it cannot be read.
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 
 #include "host/bundle/frame.h"
@@ -14,6 +15,9 @@
 #include "host/bundle/trust.h"
 
 namespace kante {
+
+// Fingerprint of a CA → that of the one which may take over its module ids.
+using Heirs = std::map<std::string, std::string>;
 
 // What an admission is judged by.  Borrowed for the call.
 struct AdmissionPolicy {
@@ -30,6 +34,7 @@ struct AdmissionPolicy {
   // Told of the signer of what the store admitted; may be empty.
   std::function<void(const Signer&)> admitted;
   const SignerRules* rules = nullptr;  // None: whoever is trusted may bring anything.
+  const Heirs* heirs = nullptr;        // None: a module id stays with its CA.
 };
 
 struct AdmittedBundle {

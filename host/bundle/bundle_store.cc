@@ -107,6 +107,18 @@ Result<AdmittedBundle> readBundle(int store_fd, const std::string& folder) {
   return std::move(record.bundle);
 }
 
+// Over as many steps as there are heirs.
+bool mayInherit(const Heirs* heirs, std::string owner, const std::string& heir) {
+  if (heirs == nullptr) return false;
+  for (std::size_t steps = heirs->size(); steps > 0; --steps) {
+    const auto next = heirs->find(owner);
+    if (next == heirs->end()) return false;
+    owner = next->second;
+    if (owner == heir) return true;
+  }
+  return false;
+}
+
 // The incoming file may change under us; its copy in the store has no name and one reader.
 Result<FileDescriptor> copyOf(int fd, int store_fd) {
   struct stat status {};
@@ -189,6 +201,7 @@ Status BundleStore::checkId(const AdmittedBundle& bundle, const AdmissionPolicy&
   if (known == ids_.end()) return {};
   const IdRecord& record = known->second;
   if (record.ca_fingerprint != bundle.signer.ca_fingerprint &&
+      !mayInherit(policy.heirs, record.ca_fingerprint, bundle.signer.ca_fingerprint) &&
       policy.rebind == AdmissionPolicy::Rebind::kNo) {
     return fail(Errc::kDenied, "module id " + manifest.id + " belongs to the CA with fingerprint " +
                                    record.ca_fingerprint + ", not to " + bundle.signer.ca_subject +

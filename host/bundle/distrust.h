@@ -11,7 +11,7 @@
 
 namespace kante {
 
-// Trust does not change while a process lives, so each bundle is judged once in it.  One thread.
+// Each bundle is judged once, until trust changes.  One thread.
 class Distrust {
  public:
   // Borrowed; `now` is called at each first judgement.
@@ -20,6 +20,8 @@ class Distrust {
 
   // Why an admitted bundle is distrusted, as a sentence; empty when it is not.
   const std::string& why(const std::string& digest);
+  // Trust changed: each is judged again when it is asked for.
+  void forget() { judged_.clear(); }
 
  private:
   const BundleStore& bundles_;

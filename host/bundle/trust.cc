@@ -132,32 +132,55 @@ std::int64_t buildTimeS() { return KANTE_BUILD_TIME_S; }
 
 struct TrustStore::State {
   StorePtr store;
-  std::size_t anchors = 0;
+  std::vector<X509Ptr> anchors;
 };
 
 TrustStore::TrustStore(std::unique_ptr<State> state) : state_(std::move(state)) {}
 TrustStore::TrustStore(TrustStore&&) noexcept = default;
 TrustStore& TrustStore::operator=(TrustStore&&) noexcept = default;
 TrustStore::~TrustStore() = default;
-std::size_t TrustStore::anchors() const { return state_->anchors; }
+std::size_t TrustStore::anchors() const { return state_->anchors.size(); }
 
-Result<TrustStore> TrustStore::load(const std::vector<std::string>& anchors,
-                                    const std::vector<std::string>& revoked) {
-  std::string anchors_pem;
-  std::string revoked_pem;
-  for (const std::string& path : anchors) {
+std::size_t TrustStore::usable(const JudgementTime& time) const {
+  return static_cast<std::size_t>(
+      std::count_if(state_->anchors.begin(), state_->anchors.end(), [&](const X509Ptr& anchor) {
+        const StoreContextPtr context(X509_STORE_CTX_new());
+        Overlook overlook{time.clock};
+        if (X509_STORE_CTX_init(context.get(), state_->store.get(), anchor.get(), nullptr) != 1 ||
+            X509_STORE_CTX_set_ex_data(context.get(), overlookIndex(), &overlook) != 1)
+          return false;
+        X509_VERIFY_PARAM_set_time(X509_STORE_CTX_get0_param(context.get()), time.at_s);
+        return X509_verify_cert(context.get()) == 1;
+      }));
+}
+
+Result<std::string> TrustStore::readAnchors(const std::vector<std::string>& files) {
+  std::string all;
+  for (const std::string& path : files) {
     KANTE_TRY(pem, readFile(path, kFileBytesMax));
     KANTE_TRY(certificates, readCertificates(pem));
     if (certificates.empty())
       return fail(Errc::kInvalid, path + ": no certificate in PEM form in it");
-    anchors_pem += pem + "\n";
+    all += pem + "\n";
   }
-  for (const std::string& path : revoked) {
+  return all;
+}
+
+Result<std::string> TrustStore::readRevoked(const std::vector<std::string>& files) {
+  std::string all;
+  for (const std::string& path : files) {
     KANTE_TRY(pem, readFile(path, kFileBytesMax));
     KANTE_TRY(lists, readRevocations(pem));
     if (lists.empty()) return fail(Errc::kInvalid, path + ": no revocation list in PEM form in it");
-    revoked_pem += pem + "\n";
+    all += pem + "\n";
   }
+  return all;
+}
+
+Result<TrustStore> TrustStore::load(const std::vector<std::string>& anchors,
+                                    const std::vector<std::string>& revoked) {
+  KANTE_TRY(anchors_pem, readAnchors(anchors));
+  KANTE_TRY(revoked_pem, readRevoked(revoked));
   return fromPem(anchors_pem, revoked_pem);
 }
 
@@ -172,7 +195,7 @@ Result<TrustStore> TrustStore::fromPem(std::string_view anchors, std::string_vie
   for (const X509Ptr& certificate : certificates)
     X509_STORE_add_cert(state->store.get(), certificate.get());
   for (const CrlPtr& list : lists) X509_STORE_add_crl(state->store.get(), list.get());
-  state->anchors = certificates.size();
+  state->anchors = std::move(certificates);
   X509_VERIFY_PARAM* rules = X509_STORE_get0_param(state->store.get());
   X509_VERIFY_PARAM_set_flags(
       rules, X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_CRL_CHECK | X509_V_FLAG_CRL_CHECK_ALL);
@@ -184,7 +207,7 @@ Result<TrustStore> TrustStore::fromPem(std::string_view anchors, std::string_vie
 
 Result<Signer> TrustStore::judge(X509* certificate, const std::vector<X509*>& others, SignerUse use,
                                  const JudgementTime& time) const {
-  if (state_->anchors == 0) {
+  if (state_->anchors.empty()) {
     return fail(Errc::kUntrusted,
                 "signer is not trusted: no signer is, name certificates in [trust]");
   }

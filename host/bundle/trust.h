@@ -44,6 +44,9 @@ class TrustStore {
   static Result<TrustStore> load(const std::vector<std::string>& anchors,
                                  const std::vector<std::string>& revoked);
   static Result<TrustStore> fromPem(std::string_view anchors, std::string_view revoked = {});
+  // The files as one text.  kInvalid names one without what is wanted in it.
+  static Result<std::string> readAnchors(const std::vector<std::string>& files);
+  static Result<std::string> readRevoked(const std::vector<std::string>& files);
 
   TrustStore(TrustStore&&) noexcept;
   TrustStore& operator=(TrustStore&&) noexcept;
@@ -56,6 +59,8 @@ class TrustStore {
                        const JudgementTime& time) const;
 
   std::size_t anchors() const;
+  // Of these, how many have neither ended nor been revoked.
+  std::size_t usable(const JudgementTime& time) const;
 
  private:
   struct State;

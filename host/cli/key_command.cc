@@ -47,8 +47,10 @@ Status writeNew(int dir_fd, const std::string& name, const std::string& text, mo
 }
 
 Status initKey(const InitOptions& options) {
-  const SignerUse use = options.use == "documents" ? SignerUse::kDocuments : SignerUse::kBundles;
-  const std::string stem = use == SignerUse::kBundles ? "signer" : "deployer";
+  const SignerUse use = options.use == "bundles" ? SignerUse::kBundles : SignerUse::kDocuments;
+  const std::string stem = options.use == "bundles"     ? "signer"
+                           : options.use == "documents" ? "deployer"
+                                                        : "root";
   const std::string dir = options.dir.empty() ? defaultDirectory() : options.dir;
   KANTE_TRY(folder, makeDirectory(dir));
   for (const char* ending : {".key", ".pem"}) {
@@ -68,8 +70,9 @@ Status initKey(const InitOptions& options) {
   std::fprintf(stderr,
                "A key for signing %s and its certificate. Keep the .key secret; gateways trust "
                "what it signs\n"
-               "once the .pem is named in [trust] %s.\n",
-               options.use.c_str(), use == SignerUse::kBundles ? "signers" : "deployers");
+               "once the .pem is named in [trust] %ss.\n",
+               options.use == "trust" ? "documents of kind trust" : options.use.c_str(),
+               stem.c_str());
   return {};
 }
 
@@ -81,7 +84,7 @@ void addKeyCommands(CLI::App& app, Context& context) {
   CLI::App* init = key->add_subcommand("init", "Make a key and its certificate");
   const auto options = std::make_shared<InitOptions>();
   init->add_option("--for", options->use, "What the key will sign")
-      ->check(CLI::IsMember({"bundles", "documents"}))
+      ->check(CLI::IsMember({"bundles", "documents", "trust"}))
       ->capture_default_str();
   init->add_option("--dir", options->dir,
                    "Folder to put both files into (default: ~/.config/kante/keys)");

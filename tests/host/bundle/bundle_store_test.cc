@@ -358,5 +358,30 @@ TEST_F(BundleStoreTest, DamagedIdsAreAnErrorNotAFreshStart) {
   EXPECT_EQ(BundleStore::open(dir_.fd()).error().code, Errc::kCorrupt);
 }
 
+TEST_F(BundleStoreTest, AnHeirTakesOverTheModuleIdsOfItsCa) {
+  BundleStore store = open();
+  const Identity ca = test::makeCa("next"), other_ca = test::makeCa("last");
+  const Identity next = test::makeSigner(ca), last = test::makeSigner(other_ca);
+  const TrustStore all =
+      TrustStore::fromPem(ca_.certificatePem() + ca.certificatePem() + other_ca.certificatePem())
+          .value();
+  AdmissionPolicy policy = test::policyFor(all);
+  const auto id = [](int counter) { return test::goodPayload("com.example.test", counter, ""); };
+  const auto fingerprint = [](const Identity& of) { return fingerprintOf(of.certificate.get()); };
+  ASSERT_TRUE(admit(store, signedBy(signer_, id(7)), policy));
+  EXPECT_EQ(admit(store, signedBy(next, id(8)), policy).error().code, Errc::kDenied);
+  const Heirs heirs = {{fingerprint(ca_), fingerprint(ca)},
+                       {fingerprint(ca), fingerprint(other_ca)},
+                       {fingerprint(other_ca), fingerprint(ca)}};
+  policy.heirs = &heirs;
+  ASSERT_TRUE(admit(store, signedBy(signer_, id(8)), policy)) << "until the heir brings something";
+  ASSERT_TRUE(admit(store, signedBy(last, id(9)), policy)) << "also an heir's heir";
+  EXPECT_EQ(admit(store, signedBy(signer_, id(10)), policy).error().code, Errc::kDenied);
+  const Heirs none;
+  policy.heirs = &none;
+  ASSERT_TRUE(admit(store, signedBy(last, id(10)), policy));
+  EXPECT_EQ(admit(store, signedBy(next, id(11)), policy).error().code, Errc::kDenied);
+}
+
 }  // namespace
 }  // namespace kante
