@@ -209,6 +209,10 @@ class Agent {
   // bundle.
   Result<AdmittedBundle> admit(int fd, ApplyRequest::Rebind rebind);
 
+  // What a module may, or gets, besides what the deployment says, is another: who is trusted.  What
+  // runs is brought to it, once no change is under way.
+  void reconsider();
+
   // For another version of the host: modules come to rest, and what they saved is on disk when
   // `done` is told so; then parts.handover.leave() is for the caller.  On an error all goes on.
   void handOverToUpdate(std::function<void(Status)> done);

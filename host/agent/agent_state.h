@@ -125,6 +125,10 @@ struct Agent::State : std::enable_shared_from_this<Agent::State> {
   void endFetching(const Error& why);
   void stopFetching(const std::string& who, Applied applied);
 
+  // reconsider.cc
+  void reconsider();
+  void reconsiderLater();
+
   // observe.cc
   void watch(const std::shared_ptr<Change>& change, const ApplyReport& report);
   void lookAgain();
@@ -150,7 +154,8 @@ struct Agent::State : std::enable_shared_from_this<Agent::State> {
   std::unique_ptr<Fetching> fetching;  // While kFetching.
   std::unique_ptr<Watched> watched;    // While kWatching.
   std::shared_ptr<void> free_timer;    // Of whenFree().
-  std::vector<std::string> fresh;      // Admitted, and in no kept deployment yet; the oldest first.
+  std::shared_ptr<void> reconsider_timer;
+  std::vector<std::string> fresh;  // Admitted, and in no kept deployment yet; the oldest first.
   static constexpr std::size_t kFreshMax = 64;
 };
 

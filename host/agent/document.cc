@@ -5,6 +5,7 @@
 #include <boost/json.hpp>
 #include <ctime>
 
+#include "host/agent/anchors.h"
 #include "host/agent/layers.h"
 #include "host/agent/members.h"
 #include "host/base/encoding.h"
@@ -81,6 +82,8 @@ Status checkName(const Members& root, const Document& document) {
     return root.fail("name",
                      "a layer has one: 1 to 64 of A-Z a-z 0-9 . _ -, beginning with a "
                      "letter or digit");
+  if (document.kind == DocumentKind::kTrust && !document.name.empty())
+    return root.fail("name", "means nothing for this kind: a gateway has one trust");
   const auto slashes = std::count(document.name.begin(), document.name.end(), '/');
   const bool known = document.name.starts_with("module/") || document.name.starts_with("device/");
   if (document.kind == DocumentKind::kDesired && (!known || slashes < 1))
@@ -103,6 +106,11 @@ Status checkContent(const Members& root, const Document& document) {
       auto layer = parseLayer(*content, root.at("content"));
       if (layer.has_error()) return layer.error();
       return {};
+    }
+    case DocumentKind::kTrust: {
+      KANTE_TRY(object, root.object("content"));
+      const auto change = parseTrust(*object, root.at("content"));
+      return change ? Status() : Status(change.error());
     }
     default: return root.object("content").has_error() ? root.object("content").error() : Status();
   }

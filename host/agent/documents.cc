@@ -4,6 +4,7 @@
 #include <boost/json.hpp>
 #include <utility>
 
+#include "host/agent/anchors.h"
 #include "host/base/encoding.h"
 #include "host/base/events.h"
 #include "host/base/json.h"
@@ -79,6 +80,7 @@ Result<std::unique_ptr<Documents>> Documents::open(Parts parts) {
   KANTE_TRY(all, parts.taken.readAll());
   std::unique_ptr<Documents> documents(new Documents(std::move(parts)));
   for (const auto& [key, value] : all) {
+    if (!key.starts_with(kTakenPrefix)) continue;
     const auto object = parseJsonObject(value, kTakenBounds);
     const auto* series = object ? object->if_contains("series") : nullptr;
     const auto* counter = object ? object->if_contains("counter") : nullptr;
@@ -91,6 +93,8 @@ Result<std::unique_ptr<Documents>> Documents::open(Parts parts) {
     documents->taken_[series->get_string().c_str()] = {counter->to_number<std::uint64_t>(),
                                                        digest->get_string().c_str()};
   }
+  for (const DocumentMark& mark : documents->parts_.anchors.marks())
+    documents->rememberBehind(mark);
   documents->followJournal();
   return documents;
 }
@@ -260,13 +264,41 @@ void Documents::process(Waiting& waiting, const Done& finished) {
 
 // ---- judging -----------------------------------------------------------------------------------
 
+// By whom it was signed decides what it may be: roots say who is trusted, deployers all else.
+Result<DocumentFile> Documents::openFile(const Arrival& arrival, bool& by_root) const {
+  const TrustStore& deployers = parts_.anchors.deployers();
+  const TrustStore& roots = parts_.anchors.roots();
+  const JudgementTime now = parts_.now();
+  by_root = !arrival.kinds.empty() && arrival.kinds.front() == DocumentKind::kTrust;
+  if (by_root && roots.anchors() == 0)
+    return fail(Errc::kUntrusted,
+                "no root is trusted, so nobody changes from afar who is; name certificates in "
+                "[trust] roots");
+  if (by_root) return openDocument(arrival.file, roots, now);
+  auto file =
+      deployers.anchors() != 0
+          ? openDocument(arrival.file, deployers, now)
+          : fail(Errc::kUntrusted,
+                 "no deployer is trusted, so nothing from afar is obeyed; name certificates "
+                 "in [trust] deployers");
+  if (file || roots.anchors() == 0) return file;
+  auto of_root = openDocument(arrival.file, roots, now);
+  by_root = of_root.has_value();
+  const bool is_roots = by_root || of_root.error().code == Errc::kDenied;
+  return is_roots ? std::move(of_root) : std::move(file);
+}
+
 bool Documents::open(const Arrival& arrival, Judged& judged, DocumentOutcome& refused) const {
-  if (parts_.deployers.anchors() == 0)
-    return refuse(refused, "untrusted",
-                  fail(Errc::kUntrusted,
-                       "no deployer is trusted, so nothing from afar is obeyed; name certificates "
-                       "in [trust] deployers"));
-  const auto file = openDocument(arrival.file, parts_.deployers, parts_.now());
+  bool by_root = false;
+  auto file = openFile(arrival, by_root);
+  auto document = file ? parseDocument(file->payload) : Result<Document>(file.error());
+  const bool changes_trust = document && document->kind == DocumentKind::kTrust;
+  if (changes_trust && !by_root)  // Its deployer may be a root as well.
+    file = openDocument(arrival.file, parts_.anchors.roots(), parts_.now());
+  if (document && !changes_trust && by_root)
+    file = fail(Errc::kUntrusted,
+                "its signer is no deployer: a root changes who is trusted, and "
+                "nothing else");
   if (!file) {
     const Errc code = file.error().code;
     const char* reason = code == Errc::kCorrupt || code == Errc::kLimit ? "malformed"
@@ -275,12 +307,13 @@ bool Documents::open(const Arrival& arrival, Judged& judged, DocumentOutcome& re
     return refuse(refused, reason, file.error());
   }
   if (parts_.accepted) parts_.accepted(file->signer);
-  auto document = parseDocument(file->payload);
   if (!document) return refuse(refused, "malformed", document.error());
   judged.document = std::move(*document);
-  judged.who = "deployer/" + file->signer.subject;
-  judged.mark = {file->signer.ca_fingerprint + " " + file->signer.subject + "\n" +
-                     name(judged.document.kind) + "\n" + judged.document.name,
+  judged.who = (changes_trust ? "root/" : "deployer/") + file->signer.subject;
+  // There is one trust, and who of the roots changed it last has changed it.
+  const std::string deployer =
+      changes_trust ? "" : file->signer.ca_fingerprint + " " + file->signer.subject;
+  judged.mark = {deployer + "\n" + name(judged.document.kind) + "\n" + judged.document.name,
                  judged.document.counter, file->digest};
   return true;
 }
@@ -342,14 +375,15 @@ void Documents::perform(const Arrival& arrival, const Judged& judged, const Done
     case DocumentKind::kJsonPatch: return changeDeployment(arrival, judged, finished);
     case DocumentKind::kDesired:
     case DocumentKind::kCommand:
+    case DocumentKind::kTrust:
       if (arrival.mode == ApplyRequest::Mode::kDryRun)
         return finished(refusal("unsupported", fail(Errc::kUnsupported,
                                                     "there is no dry run of what changes no "
                                                     "deployment")));
+      if (judged.document.kind == DocumentKind::kTrust) return replaceTrust(judged, finished);
       return judged.document.kind == DocumentKind::kDesired ? setDesired(judged, finished)
                                                             : command(judged, finished);
-    case DocumentKind::kSecrets:
-    case DocumentKind::kTrust: break;
+    case DocumentKind::kSecrets: break;
   }
   finished(refusal("unsupported",
                    fail(Errc::kUnsupported, "/kind: \"" + std::string(name(judged.document.kind)) +

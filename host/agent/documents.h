@@ -20,10 +20,12 @@
 #include "host/agent/agent.h"
 #include "host/agent/document.h"
 #include "host/base/durable_map.h"
+#include "host/bundle/document_file.h"
 #include "host/bundle/trust.h"
 
 namespace kante {
 
+class Anchors;
 class EventLog;
 class Methods;
 
@@ -70,7 +72,7 @@ class Documents {
     DurableMap& taken;
     Log& log;
     EventLog& events;
-    const TrustStore& deployers;
+    Anchors& anchors;
     std::function<JudgementTime()> now;
     std::function<void(const Signer&)> accepted;  // May be empty.
     std::string gateway;
@@ -79,6 +81,8 @@ class Documents {
         nullptr;  // Runs it later on the control thread.
     // Percent of the deployment's modules that run.
     std::function<unsigned()> progress = nullptr;
+    // Others are trusted than before; may be empty.
+    std::function<void()> trust_changed = nullptr;
     // What deployment/reported has to say, whenever it is something else; may be empty.
     std::function<void(const std::string& json)> report = nullptr;
   };
@@ -102,6 +106,9 @@ class Documents {
 
   // One whose file was dropped on the way, because too many are on it.
   void refuseBusy(Arrival arrival, const Done& done);
+
+  // Whom the files of [trust] name is trusted again, and nobody else.
+  void resetTrust(const std::string& who, std::function<void(Status)> done);
 
   void start();         // The agent has started.
   void agentChanged();  // Its status did; what Agent::Parts::changed is for.
@@ -137,6 +144,7 @@ class Documents {
   void nextLater();
   void supersede();
   void process(Waiting& waiting, const Done& done);
+  Result<DocumentFile> openFile(const Arrival& arrival, bool& by_root) const;
   bool open(const Arrival& arrival, Judged& judged, DocumentOutcome& refused) const;
   bool check(const Arrival& arrival, const Judged& judged, DocumentOutcome& refused) const;
   void perform(const Arrival& arrival, const Judged& judged, const Done& done);
@@ -147,6 +155,8 @@ class Documents {
                const Done& done);
   void setDesired(const Judged& judged, const Done& done);
   void command(const Judged& judged, const Done& done);
+  void replaceTrust(const Judged& judged, const Done& done);
+  void trustChanged(const std::string& text, const std::string& who);
   Status remember(const DocumentMark& mark);
   Status write(const std::string& series, const Taken& taken);
   void rememberBehind(const DocumentMark& mark);

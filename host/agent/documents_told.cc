@@ -3,6 +3,7 @@
 #include <boost/json.hpp>
 #include <utility>
 
+#include "host/agent/anchors.h"
 #include "host/agent/documents.h"
 #include "host/base/encoding.h"
 #include "host/base/events.h"
@@ -156,6 +157,11 @@ std::string Documents::report() const {
                                    {"source", status.fetching.source},
                                    {"percent", percentOf(status.fetching)},
                                    {"problem", status.fetching.problem}};
+  const DocumentMark* trust = nullptr;
+  const auto marks = parts_.anchors.marks();
+  for (const DocumentMark& mark : marks)
+    if (trust == nullptr || mark.counter > trust->counter) trust = &mark;
+  out["trust"] = trust == nullptr ? json::value() : json::value(toJson(saidOf(*trust)));
   out["taken"] = last_ ? json::value(toJson(*last_)) : json::value();
   return writeJson(out);
 }

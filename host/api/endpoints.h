@@ -22,6 +22,7 @@ namespace hub {
 class DeviceApi;
 }
 class Agent;
+class Anchors;
 class BundleStore;
 class Documents;
 class EventLog;
@@ -78,6 +79,8 @@ struct IdentityView {
   Certificate ca, hub;
 };
 void addIdentityEndpoint(Router& router, std::function<Result<IdentityView>()> view);
+// /v1/trust, /v1/trust/reset
+void addTrustEndpoints(Router& router, const Anchors& anchors, Documents& documents);
 // /v1/events
 void addEventEndpoints(Router& router, EventLog& events);
 

@@ -40,6 +40,7 @@ void addUpdateCommands(CLI::App& app, Context& context);    // host update
 void addQueueCommands(CLI::App& app, Context& context);     // queue list | inspect | purge
 void addDeviceCommands(CLI::App& app, Context& context);    // device add | list | show | …
 void addIdentityCommands(CLI::App& app, Context& context);  // identity show
+void addTrustCommands(CLI::App& app, Context& context);     // trust show | reset
 void addModuleCommands(CLI::App& app, Context& context);    // module list | logs | restart | …
 void addDemoCommand(CLI::App& app, Context& context);       // demo
 void addKeyCommands(CLI::App& app, Context& context);       // key init

@@ -107,6 +107,7 @@ struct Gateway::State {
   BlameParts blameParts() { return {*crash_page, *store, log, events, clock}; }
   void startDeployment(std::function<void(Status)> ready);
   void reportDistrust();
+  void trustChanged();
   // A module of this gateway that comes as a client: a container.
   bool isElsewhere(const std::string& module) const {
     return identity->isRegistered("device/" + options.config.gateway.id + "/module/" + module);
@@ -138,9 +139,10 @@ struct Gateway::State {
   EventLog events;
   FileDescriptor data_dir;
   FileDescriptor lock;
-  std::optional<TrustStore> trust;
   SignerRules rules;
   std::unique_ptr<Store> store;
+  std::unique_ptr<StoreMap> documents_map;  // What was taken, and who is trusted by it.
+  std::unique_ptr<Anchors> trust;
   std::optional<BundleStore> bundles;
   std::optional<HostVersions> versions;
   std::optional<Distrust> distrust;
@@ -185,11 +187,7 @@ Status Gateway::State::openDisk() {
 
   if (const Status kept = wall.keepIn(data_dir.get()); !kept) log.warn("clock", kept.error().text);
 
-  auto trusted = loadTrust(config, options.trust_pem, log);
-  if (!trusted) return within("[trust]", trusted.error());
-  trust.emplace(std::move(*trusted));
   rules = rulesOf(config.trust);
-
   KANTE_TRY(opened, Store::open(storeOptions(config, wall), clock, log));
   store = std::move(opened);
   if (const StoreStatus now = store->status(); !now.set_aside.empty()) {
@@ -204,9 +202,13 @@ Status Gateway::State::openDisk() {
   bundles.emplace(std::move(kept));
   KANTE_TRY(host_versions, HostVersions::open(data_dir.get(), path));
   versions.emplace(std::move(host_versions));
-  distrust.emplace(*bundles, *trust, [this] { return wall.judgement(); });
-
   const auto later = [this](std::function<void()> work) { post(std::move(work)); };
+  documents_map = std::make_unique<StoreMap>(store->keyValue(), "documents", later);
+  auto trusted = openAnchors(config, options.trust_pem, *documents_map, log);
+  if (!trusted) return within("[trust]", trusted.error());
+  trust = std::move(*trusted);
+  distrust.emplace(*bundles, trust->signers(), [this] { return wall.judgement(); });
+
   twin_map = std::make_unique<StoreMap>(store->keyValue(), "twins", later);
   journal = std::make_unique<StoreMap>(store->keyValue(), "agent", later);
   KANTE_TRY(all_twins, Twins::open(*twin_map));
@@ -306,10 +308,12 @@ Status Gateway::State::openAgent() {
                      log,
                      [this] {
                        AdmissionPolicy policy;
-                       policy.trust = &*trust;
+                       policy.trust = &trust->signers();
                        policy.rules = &rules;
+                       policy.heirs = &trust->heirs();
                        policy.time = wall.judgement();
                        policy.admitted = [this](const Signer& signer) {
+                         distrust->forget();  // It may have been another's before.
                          wall.accepted(signer.not_before_s);
                        };
                        return policy;
@@ -348,11 +352,11 @@ Status Gateway::State::openAgent() {
   if (uplink) parts.uplink_connected = [this] { return uplink->status().state == "connected"; };
   KANTE_TRY(opened, Agent::open(std::move(parts)));
   agent = std::move(opened);
-  KANTE_TRY(desk,
-            GatewayDocuments::open(
-                options.config,
-                {*agent, *twins, *methods, *modules, store->keyValue(), log, events, wall,
-                 [this](std::function<void()> work) { post(std::move(work)); }, uplink.get()}));
+  KANTE_TRY(desk, GatewayDocuments::open(
+                      options.config,
+                      {*agent, *twins, *methods, *modules, *trust, *documents_map, log, events,
+                       wall, [this](std::function<void()> work) { post(std::move(work)); },
+                       uplink.get(), [this] { trustChanged(); }}));
   documents = std::move(desk);
   HostUpdate::Parts updating{control, log, events, *bundles, *modules, *agent, {}};
   if (options.end) updating.leave = [this](int exit_code) { endWith(exit_code); };
@@ -395,6 +399,7 @@ Status Gateway::State::openApi() {
   addMessageEndpoint(router, hub ? &hub->deviceApi() : nullptr,
                      [this](const std::string& principal) { return isKnown(principal); });
   identity->addEndpoints(router);
+  addTrustEndpoints(router, *trust, documents->documents());
   addQueueEndpoints(router, *store, log, control);
   addDashboard(router);
   watch = std::make_unique<StateWatch>(
@@ -459,6 +464,13 @@ void Gateway::State::reportDistrust() {
     distrusted.text = "Module " + module.name + " is distrusted: " + why;
     events.add(std::move(distrusted));
   }
+}
+
+// Modules of who is not trusted any more are told of, and stopped where that is asked for.
+void Gateway::State::trustChanged() {
+  distrust->forget();
+  reportDistrust();
+  agent->reconsider();
 }
 
 void Gateway::State::applyFile(std::function<void(Status)> ready) {

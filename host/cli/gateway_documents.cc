@@ -30,36 +30,30 @@ std::vector<DocumentKind> kindsFor(ArrivedDocument::For use) {
     case ArrivedDocument::For::kPatch: return {DocumentKind::kMergePatch, DocumentKind::kJsonPatch};
     case ArrivedDocument::For::kDesired: return {DocumentKind::kDesired};
     case ArrivedDocument::For::kCommand: return {DocumentKind::kCommand};
+    case ArrivedDocument::For::kTrust: return {DocumentKind::kTrust};
   }
   return {};
 }
 
 }  // namespace
 
-GatewayDocuments::GatewayDocuments(TrustStore deployers, Parts parts)
-    : parts_(std::move(parts)),
-      deployers_(std::move(deployers)),
-      taken_(parts_.store, "documents", parts_.post) {}
-
 Result<std::unique_ptr<GatewayDocuments>> GatewayDocuments::open(const Config& config,
                                                                  Parts parts) {
-  auto deployers = TrustStore::load(config.trust.deployers, config.trust.revoked);
-  if (!deployers) return within("[trust] deployers", deployers.error());
-  std::unique_ptr<GatewayDocuments> made(
-      new GatewayDocuments(std::move(*deployers), std::move(parts)));
+  std::unique_ptr<GatewayDocuments> made(new GatewayDocuments(std::move(parts)));
   Documents::Parts documents{
       made->parts_.agent,
       made->parts_.twins,
       made->parts_.methods,
-      made->taken_,
+      made->parts_.taken,
       made->parts_.log,
       made->parts_.events,
-      made->deployers_,
+      made->parts_.anchors,
       [&wall = made->parts_.wall] { return wall.judgement(); },
       [&wall = made->parts_.wall](const Signer& signer) { wall.accepted(signer.not_before_s); },
       config.gateway.id,
       config.gateway.tags};
   documents.post = made->parts_.post;
+  documents.trust_changed = made->parts_.trust_changed;
   documents.progress = [&modules = made->parts_.modules] { return percentRunning(modules); };
   if (MqttUplink* uplink = made->parts_.uplink)
     documents.report = [uplink](const std::string& json) { uplink->report(json); };

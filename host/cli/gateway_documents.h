@@ -1,5 +1,4 @@
-// Signed documents of a gateway: whom it trusts to sign them, what it took last, and the ways on
-// which they come and on which it answers.
+// Signed documents of a gateway: the ways on which they come and on which it answers.
 #pragma once
 
 #include <functional>
@@ -26,12 +25,14 @@ class GatewayDocuments {
     Twins& twins;
     Methods& methods;
     ModuleHost& modules;
-    KeyValue& store;
+    Anchors& anchors;
+    StoreMap& taken;
     Log& log;
     EventLog& events;
     TrustedClock& wall;
     std::function<void(std::function<void()>)> post;
     MqttUplink* uplink = nullptr;  // Null: there is none.
+    std::function<void()> trust_changed = nullptr;
   };
   static Result<std::unique_ptr<GatewayDocuments>> open(const Config& config, Parts parts);
 
@@ -42,11 +43,9 @@ class GatewayDocuments {
   void start();
 
  private:
-  GatewayDocuments(TrustStore deployers, Parts parts);
+  explicit GatewayDocuments(Parts parts) : parts_(std::move(parts)) {}
 
   const Parts parts_;
-  const TrustStore deployers_;
-  StoreMap taken_;
   std::unique_ptr<Documents> documents_;
 };
 

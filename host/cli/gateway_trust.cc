@@ -2,7 +2,6 @@
 
 #include <filesystem>
 
-#include "host/base/fd.h"
 #include "host/base/log.h"
 
 namespace kante::cli {
@@ -12,25 +11,45 @@ constexpr const char* kDefaultSigners = "/etc/kante/signers.pem";
 
 }  // namespace
 
-Result<TrustStore> loadTrust(const Config& config, const std::string& more_pem, Log& log) {
-  const TrustConfig& trust = config.trust;
-  const bool by_default = !config.set_at.contains("trust.signers");
+Result<Anchors::Texts> readAnchors(const TrustConfig& trust, bool signers_given,
+                                   const std::string& more_pem, Log& log) {
+  Anchors::Texts texts;
+  const auto of = [&texts](AnchorKind kind) -> std::string& {
+    return texts[static_cast<std::size_t>(kind)];
+  };
   std::error_code ignored;
-  if (by_default && !std::filesystem::exists(kDefaultSigners, ignored)) {
-    if (more_pem.empty()) {
-      log.warn("trust",
-               "no signer is trusted, so no bundle can be deployed; name certificates in "
-               "[trust] signers");
-    }
-    return TrustStore::fromPem(more_pem);
+  if (signers_given || std::filesystem::exists(kDefaultSigners, ignored)) {
+    KANTE_TRY(signers, TrustStore::readAnchors(trust.signers));
+    of(AnchorKind::kSigners) = std::move(signers);
+  } else if (more_pem.empty()) {
+    log.warn("trust",
+             "no signer is trusted, so no bundle can be deployed; name certificates in "
+             "[trust] signers");
   }
-  if (more_pem.empty()) return TrustStore::load(trust.signers, trust.revoked);
-  std::string pem = more_pem;
-  for (const std::string& file : trust.signers) {
-    KANTE_TRY(text, readFile(file, TrustStore::kFileBytesMax));
-    pem += "\n" + text;
+  of(AnchorKind::kSigners) += more_pem;
+  for (const auto& [kind, files] : {std::pair(AnchorKind::kDeployers, &trust.deployers),
+                                    std::pair(AnchorKind::kRoots, &trust.roots)}) {
+    auto read = TrustStore::readAnchors(*files);
+    if (!read) return within(name(kind), read.error());
+    of(kind) = std::move(*read);
   }
-  return TrustStore::fromPem(pem);
+  KANTE_TRY(revoked, TrustStore::readRevoked(trust.revoked));
+  of(AnchorKind::kRevoked) = std::move(revoked);
+  return texts;
+}
+
+Result<std::unique_ptr<Anchors>> openAnchors(const Config& config, const std::string& more_pem,
+                                             DurableMap& map, Log& log) {
+  KANTE_TRY(texts,
+            readAnchors(config.trust, config.set_at.contains("trust.signers"), more_pem, log));
+  std::string damage;
+  KANTE_TRY(anchors, Anchors::open(std::move(texts), map, damage));
+  if (!damage.empty())
+    log.error("trust",
+              "what documents said of who is trusted cannot be read, so the files of "
+              "[trust] hold: " +
+                  damage);
+  return std::move(anchors);
 }
 
 SignerRules rulesOf(const TrustConfig& trust) {

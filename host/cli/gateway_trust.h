@@ -1,11 +1,12 @@
 // Whom the configuration trusts to sign bundles, and with what.
 #pragma once
 
+#include <memory>
 #include <string>
 
+#include "host/agent/anchors.h"
 #include "host/base/result.h"
 #include "host/bundle/signer_rules.h"
-#include "host/bundle/trust.h"
 #include "host/config/config.h"
 
 namespace kante {
@@ -14,9 +15,10 @@ class Log;
 
 namespace kante::cli {
 
-// Those of [trust] signers and of more_pem.  Signers that nobody configured may be missing: then
-// nothing can be deployed yet, which is said.
-Result<TrustStore> loadTrust(const Config& config, const std::string& more_pem, Log& log);
+// The files of [trust], more_pem as more signers, and what documents put in their place.  Signers
+// that nobody configured may be missing: then nothing can be deployed yet, which is said.
+Result<std::unique_ptr<Anchors>> openAnchors(const Config& config, const std::string& more_pem,
+                                             DurableMap& map, Log& log);
 SignerRules rulesOf(const TrustConfig& trust);
 
 }  // namespace kante::cli

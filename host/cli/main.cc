@@ -35,7 +35,7 @@ constexpr Family kFamilies[] = {
     {"twin", addTwinCommands},     {"invoke", addInvokeCommand},  {"send", addSendCommand},
     {"queue", addQueueCommands},   {"device", addDeviceCommands}, {"identity", addIdentityCommands},
     {"key", addKeyCommands},       {"bundle", addBundleCommands}, {"host", addUpdateCommands},
-    {"fleet", addFleetCommands},
+    {"fleet", addFleetCommands},   {"trust", addTrustCommands},
 };
 
 void addFamilies(std::string_view called, CLI::App& app, Context& context) {

@@ -16,7 +16,6 @@ struct Wish {
 Status supported(const Config& config) {
   const UplinkConfig& uplink = config.uplink;
   const Wish kWishes[] = {
-      {"trust.roots", !config.trust.roots.empty(), "replacing trust from afar"},
       {"uplink.kind", uplink.kind == UplinkKind::kIothub, "this kind of uplink"},
       {"uplink.proxy", !uplink.proxy.empty(), "an uplink through a proxy"},
   };

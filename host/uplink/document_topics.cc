@@ -11,7 +11,8 @@ constexpr std::string_view kLayer = "deployment/layer/";
 }  // namespace
 
 std::vector<std::string> documentFilters(CommandTrust commands) {
-  std::vector<std::string> filters = {"deployment/set", "deployment/patch", "deployment/layer/+"};
+  std::vector<std::string> filters = {"deployment/set", "deployment/patch", "deployment/layer/+",
+                                      "deployment/trust"};
   if (commands == CommandTrust::kSigned)
     for (const char* filter :
          {"twin/+/+/desired", "twin/+/+/+/+/desired", "methods/+/+/+/+", "methods/+/+/+/+/+/+"})
@@ -27,6 +28,10 @@ Result<ArrivedDocument> parseDocumentTopic(std::string_view rest) {
   if (rest == "deployment/set") return document;
   if (rest == "deployment/patch") {
     document.use = ArrivedDocument::For::kPatch;
+    return document;
+  }
+  if (rest == "deployment/trust") {
+    document.use = ArrivedDocument::For::kTrust;
     return document;
   }
   if (rest.starts_with(kLayer)) {

@@ -11,6 +11,7 @@
 #include <string>
 #include <vector>
 
+#include "host/agent/anchors.h"
 #include "host/agent/documents.h"
 #include "host/base/events.h"
 #include "host/bundle/document_file.h"
@@ -88,12 +89,16 @@ class DocumentsTest : public testing::Test {
 
   void restart() {
     documents_.reset();
+    std::string damage;
+    anchors_ = Anchors::open(files_, taken_, damage).value();
+    EXPECT_EQ(damage, "");
     gateway_.restart();
     (void)gateway_.start();
     Documents::Parts parts{*gateway_.agent, *gateway_.twins, methods_,     taken_,
-                           gateway_.log,    events_,         deployers_,   [this] { return now_; },
+                           gateway_.log,    events_,         *anchors_,    [this] { return now_; },
                            nullptr,         "edge-1",        gateway_.tags};
     parts.post = [this](std::function<void()> work) { posted_.push_back(std::move(work)); };
+    parts.trust_changed = [this] { ++trust_changes_; };
     parts.report = [this](const std::string& text) { reported_.push_back(text); };
     documents_ = Documents::open(std::move(parts)).value();
     documents_->start();
@@ -153,7 +158,9 @@ class DocumentsTest : public testing::Test {
   FragileMap taken_;
   ManualClock clock_;
   EventLog events_{clock_};
-  TrustStore deployers_ = trustIn(theCa());
+  Anchors::Texts files_ = {"", theCa().certificatePem()};  // Signers: the gateway's own.
+  std::unique_ptr<Anchors> anchors_;
+  int trust_changes_ = 0;
   JudgementTime now_{kNow_s, JudgementTime::Clock::kTrusted};
   std::deque<std::function<void()>> posted_;
   std::vector<std::string> reported_;

@@ -55,7 +55,7 @@ TEST_F(DocumentsTest, WhatIsRefusedIsRefusedWithItsWord) {
   says = set(4, 11);
   says.content = R"({"schema":"kante.deployment/1"})";
   EXPECT_EQ(take(says.file()), "invalid");
-  EXPECT_EQ(take(Says{DocumentKind::kTrust, 1}.file()), "unsupported");
+  EXPECT_EQ(take(Says{DocumentKind::kSecrets, 1}.file()), "unsupported");
   EXPECT_EQ(take(set(4, 11).file(), {DocumentKind::kLayer}), "wrong-target");
   EXPECT_EQ(gateway_.agent->status().version, 3u);
   EXPECT_EQ(gateway_.agent->history().size(), 1u);
@@ -68,7 +68,8 @@ TEST_F(DocumentsTest, WhatIsRefusedIsRefusedWithItsWord) {
 }
 
 TEST_F(DocumentsTest, WithoutDeployersNothingIsObeyedAndThatIsSaidOnce) {
-  deployers_ = TrustStore::fromPem("").value();
+  files_ = {};
+  restart();
   EXPECT_EQ(take(set(3, 10).file()), "untrusted");
   EXPECT_THAT(documents_->errors().back().text, HasSubstr("[trust] deployers"));
   EXPECT_EQ(take(set(3, 10).payload()), "untrusted");

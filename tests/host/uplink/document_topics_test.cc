@@ -17,6 +17,7 @@ TEST(DocumentTopicsTest, EachTopicSaysWhatComesOnIt) {
   EXPECT_EQ(set->use, For::kDeployment);
   EXPECT_EQ(set->source, "deployment/set");
   EXPECT_EQ(parseDocumentTopic("deployment/patch")->use, For::kPatch);
+  EXPECT_EQ(parseDocumentTopic("deployment/trust")->use, For::kTrust);
   const auto layer = parseDocumentTopic("deployment/layer/muc%2D1");
   ASSERT_TRUE(layer.has_value());
   EXPECT_EQ(layer->use, For::kLayer);
@@ -42,7 +43,7 @@ TEST(DocumentTopicsTest, OtherTopicsAreNotOurs) {
 
 TEST(DocumentTopicsTest, TwinsAndMethodsComeSignedUnlessTheBrokerIsTrusted) {
   EXPECT_THAT(documentFilters(CommandTrust::kSigned), Contains("methods/+/+/+/+"));
-  EXPECT_THAT(documentFilters(CommandTrust::kBroker), SizeIs(3));
+  EXPECT_THAT(documentFilters(CommandTrust::kBroker), SizeIs(4));
   EXPECT_THAT(documentFilters(CommandTrust::kBroker), Not(Contains("methods/+/+/+/+")));
 }
 
