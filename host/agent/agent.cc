@@ -64,6 +64,7 @@ Result<ResolvedDeployment> Agent::State::resolve(const Deployment& deployment,
   if (resolved) applyOverrides(resolved->target);
   if (resolved && parts.barred) {
     for (ModuleSpec& module : resolved->target.modules) {
+      if (module.placement == Placement::kContainer) continue;  // Nobody signed it.
       module.barred = parts.barred(module.digest);
       if (!module.barred.empty()) module.desire = Desire::kStopped;
     }
@@ -171,7 +172,7 @@ void Agent::State::settle(const ResolvedDeployment& resolved) {
   if (Status stored = parts.twins.commitStaged(); !stored)
     parts.log.error(kWho, "desired properties: " + stored.error().text);
   for (const std::string& digest : resolved.digests)
-    if (Status risen = parts.bundles.commitCounter(digest); !risen)
+    if (Status risen = isDigest(digest) ? parts.bundles.commitCounter(digest) : Status(); !risen)
       parts.log.error(kWho, digest + ": " + risen.error().text);
   dropOverrides(resolved);
   std::erase_if(fresh, [&resolved](const std::string& digest) {
@@ -259,6 +260,13 @@ void Agent::State::collect() {
   keep.insert(fresh.begin(), fresh.end());
   if (current) keep.insert(current->digests.begin(), current->digests.end());
   if (parts.kept) keep.merge(parts.kept());
+  if (parts.images_needed) {
+    constexpr std::string_view kImage = "image:";
+    std::set<std::string> images;
+    for (const std::string& one : keep)
+      if (one.starts_with(kImage)) images.insert(one.substr(kImage.size()));
+    parts.images_needed(images);
+  }
   if (const auto removed = parts.bundles.removeAllBut(keep); !removed)
     parts.log.warn(kWho, "unused bundles: " + removed.error().text);
 }

@@ -146,6 +146,8 @@ class Agent {
     std::string last_end = {};  // What ended the last life of the host, as far as it is known.
     // Of bundles that are kept besides those of deployments; empty: none.
     std::function<std::set<std::string>()> kept = nullptr;
+    // Told, whenever that may have changed, which images the deployments that are kept need.
+    std::function<void(const std::set<std::string>& images)> images_needed = nullptr;
     Topics topics = Topics::kServed;
     // Whether a module that no deployment names comes as a client of the hub; empty: none does.
     std::function<bool(const std::string& module)> elsewhere = nullptr;

@@ -4,6 +4,7 @@
 #include <array>
 #include <boost/json.hpp>
 
+#include "host/agent/container_entry.h"
 #include "host/agent/members.h"
 #include "host/base/encoding.h"
 #include "host/base/json.h"
@@ -66,18 +67,19 @@ Status refuseSecrets(const json::value& value, const std::string& pointer) {
 
 // ---- modules ---------------------------------------------------------------------------------
 
+constexpr std::size_t kInSandbox = 1, kInContainer = 2;  // Of kPlacementNames.
+
 Status readPlacement(const Members& module, ModuleEntry& entry) {
-  for (const char* name : {"image", "create_options"})
-    if (module.has(name))
-      return module.fail(name, "containers are not part of this build; give a \"bundle\"",
-                         Errc::kUnsupported);
-  KANTE_TRY(placement, module.word("placement", kPlacementNames, 1));
+  const bool is_image = module.has("image");
+  KANTE_TRY(placement,
+            module.word("placement", kPlacementNames, is_image ? kInContainer : kInSandbox));
   entry.placement = static_cast<Placement>(placement);
-  if (entry.placement != Placement::kContainer) return {};
-  return module.fail("placement",
-                     "placement \"container\" is not part of this build; leave it out, which "
-                     "means \"sandbox\"",
-                     Errc::kUnsupported);
+  if (is_image == (entry.placement == Placement::kContainer)) return {};
+  if (is_image)
+    return module.fail("placement", "an \"image\" runs in a container; leave the placement out");
+  return module.fail(
+      "image",
+      "missing; a container is made of an image, a \"bundle\" runs in-process or in the sandbox");
 }
 
 // What only a process of its own can have.
@@ -114,6 +116,9 @@ Status refuseWhatNobodyHas(const Members& module) {
   if (environment != nullptr && !environment->empty())
     return module.fail("env", "a module has no environment of its own; use \"config\"",
                        Errc::kUnsupported);
+  for (const char* name : {"create_options", "pull"})
+    if (module.has(name))
+      return module.fail(name, "is for containers, and this module is a bundle");
   if (module.has("files"))
     return module.fail("files", "choosing a bundle's files is not part of this build",
                        Errc::kUnsupported);
@@ -166,9 +171,12 @@ Status readGrants(const Members& module, ModuleEntry& entry) {
   KANTE_TRY(object, module.object("grants"));
   if (object == nullptr) return {};
   const Members grants(*object, module.at("grants"));
-  KANTE_CHECK(grants.allow({"methods", "files", "devices", "tcp", "udp", "listen"}));
+  KANTE_CHECK(grants.allow({"methods", "files", "devices", "tcp", "udp", "listen", "container"}));
   KANTE_TRY(methods, readMethodGrants(grants));
   entry.method_grants = std::move(methods);
+  if (entry.placement == Placement::kContainer) return readContainerGrants(grants, entry.container);
+  if (grants.has("container"))
+    return grants.fail("container", "is for containers, and this module is a bundle");
   KANTE_TRY(devices, readDeviceGrants(grants));
   entry.device_grants = std::move(devices);
   return {};
@@ -181,14 +189,18 @@ Result<ModuleEntry> readModule(const json::value& value, const std::string& poin
   const Members module(value.get_object(), pointer);
   KANTE_CHECK(module.allow({"bundle", "image", "from", "placement", "config", "desired", "env",
                             "files", "limits", "grants", "execution", "start_after", "stop_ms",
-                            "status", "restart", "create_options"}));
+                            "status", "restart", "create_options", "pull"}));
   ModuleEntry entry;
   KANTE_CHECK(readPlacement(module, entry));
   KANTE_CHECK(readLimits(module, entry));
-  KANTE_CHECK(refuseWhatNobodyHas(module));
-  KANTE_TRY(bundle, readBundle(module));
-  entry.bundle = std::move(bundle);
-  KANTE_CHECK(readFrom(module, entry));
+  if (entry.placement == Placement::kContainer) {
+    KANTE_CHECK(readContainer(module, entry.container));
+  } else {
+    KANTE_CHECK(refuseWhatNobodyHas(module));
+    KANTE_TRY(bundle, readBundle(module));
+    entry.bundle = std::move(bundle);
+    KANTE_CHECK(readFrom(module, entry));
+  }
   KANTE_TRY(config, module.object("config"));
   if (config != nullptr) entry.config = writeJson(*config, MemberOrder::kSorted);
   KANTE_TRY(desired, module.object("desired"));
@@ -201,6 +213,8 @@ Result<ModuleEntry> readModule(const json::value& value, const std::string& poin
     }
   }
   KANTE_CHECK(readGrants(module, entry));
+  if (entry.placement == Placement::kContainer)
+    KANTE_CHECK(checkContainer(module, entry.limits, entry.container));
   KANTE_TRY(start_after, module.texts("start_after"));
   entry.start_after = std::move(start_after);
   if (module.has("execution")) {

@@ -31,7 +31,8 @@ inline constexpr std::uint32_t kStopMsMax = 600'000;
 inline constexpr std::uint32_t kWindowMaxS = 86'400;
 
 struct ModuleEntry {
-  std::string bundle;  // As written: a path relative to the document, or "sha256:" and 64 digits.
+  // As written: a path relative to the document, or "sha256:" and 64 digits.  Of a container empty.
+  std::string bundle;
   std::vector<FetchSource> from;  // Where a bundle that is named by digest may be had.
   Placement placement = Placement::kSandbox;
   ModuleLimits limits;
@@ -42,6 +43,7 @@ struct ModuleEntry {
   std::string desired = "{}";  // The same: base of the twin.
   std::vector<std::string> method_grants;
   std::vector<PlacedGrant> device_grants;
+  ContainerSpec container;
   std::vector<std::string> start_after;
   std::uint32_t stop_ms = 5000;
 };

@@ -20,7 +20,8 @@ std::set<std::string> mayFailAgain(const Journal::Handover& handed, const Journa
     const auto was = old->modules.find(name);
     const auto is = next.modules.find(name);
     if (was == old->modules.end() || is == next.modules.end()) continue;
-    if (was->second.bundle == is->second.bundle && was->second.config == is->second.config)
+    if (was->second.bundle == is->second.bundle && was->second.config == is->second.config &&
+        was->second.container == is->second.container)
       names.insert(name);
   }
   return names;

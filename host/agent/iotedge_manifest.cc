@@ -28,6 +28,7 @@ constexpr std::uint64_t kNanoCpusOfPercent = 10'000'000;
 constexpr std::uint64_t kBytesOfMb = 1u << 20;
 constexpr std::size_t kChunksMax = 100;
 constexpr std::array kStatusNames = {"running", "stopped"};
+constexpr std::array kPullNames = {"on-create", "never"};
 constexpr std::array kRestartNames = {"never", "on-failure", "on-unhealthy", "always"};
 constexpr std::array kOurRestarts = {"never", "on-failure", "on-failure", "always"};
 constexpr JsonBounds kOptionsBounds{kDeploymentBytesMax, kDeploymentDepthMax};
@@ -158,6 +159,8 @@ class Translation {
     } else {
       KANTE_TRY(made, containerModule(image, module, std::move(options)));
       out = std::move(made);
+      KANTE_TRY(pull, module.word("imagePullPolicy", kPullNames, 0));
+      if (pull == 1) out["pull"] = "never";
     }
     out["status"] = kStatusNames[status];
     out["restart"] = kOurRestarts[restart];

@@ -39,7 +39,7 @@ class Journal {
   struct Entry {
     HistoryEntry said;
     std::uint64_t origin = 0;  // The entry whose deployment this one brought back; else its own n.
-    std::vector<std::string> digests;  // Of its bundles.
+    std::vector<std::string> digests;  // Of its bundles, and "image:NAME".
     std::string document;              // What runs; canonical, with digests.
     std::string base;                  // Without its layers; empty: there are none on it.
     Layers layers;

@@ -28,6 +28,7 @@ class Members {
 
   const boost::json::value* find(std::string_view name) const;
   bool has(std::string_view name) const { return find(name) != nullptr; }
+  const std::string& pointer() const { return pointer_; }
   std::string at(std::string_view name) const;  // Its pointer.
   Error fail(std::string_view name, const std::string& text, Errc code = Errc::kInvalid) const;
 

@@ -88,6 +88,10 @@ void Agent::State::move(const std::string& module, std::optional<Placement> plac
   if (!current || entry == current->deployment.modules.end())
     return done(fail(Errc::kNotFound, "there is no module '" + module + "'"));
   const Placement deployed = entry->second.placement;
+  if (deployed == Placement::kContainer)
+    return done(fail(Errc::kUnsupported, "module " + module +
+                                             " is a container; deploy a bundle in its place to run "
+                                             "it in-process or in the sandbox"));
   std::optional<Override> override_;
   if (placement && *placement != deployed)
     override_ = Override{*placement, "moved by " + who, entry->second.bundle, deployed};

@@ -78,6 +78,13 @@ std::string moduleLine(const ModuleSpec* before, const ModuleSpec& after) {
   if (!ran) return "start " + after.name + " (" + what(after) + ")";
   if (before->id != after.id)
     return "replace " + after.name + ": " + what(*before) + " → " + what(after);
+  if (after.placement == Placement::kContainer) {
+    if (before->version != after.version)
+      return "replace " + after.name + ": " + what(*before) + " → " + after.version;
+    if (!before->sameInstance(after) || before->stop_ms != after.stop_ms ||
+        before->restart != after.restart)
+      return "make the container of " + after.name + " anew";
+  }
   if (before->digest != after.digest) {
     const bool same = before->version == after.version;
     return "replace " + after.name + ": " +

@@ -132,30 +132,50 @@ Status checkPlacement(const Manifest& manifest, Placement placement, const std::
                 needs + "which is not part of this build; link them into the module");
 }
 
+// What the deployment alone says.
+ModuleSpec specOf(const std::string& name, const ModuleEntry& entry) {
+  ModuleSpec spec;
+  spec.name = name;
+  spec.placement = entry.placement;
+  spec.limits = entry.limits;
+  spec.restart = entry.restart;
+  spec.desire = entry.desire;
+  spec.start_after = entry.start_after;
+  spec.stop_ms = entry.stop_ms;
+  spec.container = entry.container;
+  return spec;
+}
+
+// "registry:5000/factory/opc:3" is "registry:5000/factory/opc" in version "3".
+ModuleSpec containerSpec(const std::string& name, const ModuleEntry& entry) {
+  ModuleSpec spec = specOf(name, entry);
+  const std::string& image = entry.container.image;
+  const auto slash = image.rfind('/');
+  auto mark = image.find_first_of("@:", slash == std::string::npos ? 0 : slash);
+  if (mark == std::string::npos) mark = image.size();
+  spec.id = image.substr(0, mark);
+  spec.version = mark == image.size() ? "latest" : image.substr(mark + 1);
+  spec.method_grants = entry.method_grants;
+  return spec;
+}
+
 Result<ModuleSpec> resolveModule(const std::string& name, const ModuleEntry& entry,
                                  const AdmittedBundle& bundle, std::vector<std::string>& warnings) {
   const std::string pointer = jsonPointer("/modules", name);
   const Manifest& manifest = bundle.manifest;
   KANTE_CHECK(checkPlacement(manifest, entry.placement, pointer));
-  ModuleSpec spec;
-  spec.name = name;
+  ModuleSpec spec = specOf(name, entry);
   spec.digest = bundle.digest;
   spec.id = manifest.id;
   spec.version = manifest.version;
   spec.inputs = manifest.inputs;
   spec.outputs = manifest.outputs;
   spec.methods = manifest.methods;
-  spec.placement = entry.placement;
-  spec.limits = entry.limits;
   spec.execution = entry.execution.value_or(manifest.execution == Manifest::Execution::kDedicated
                                                 ? Execution::kDedicated
                                                 : Execution::kShared);
-  spec.restart = entry.restart;
-  spec.desire = entry.desire;
   KANTE_TRY(config, configFor(entry, manifest, pointer + "/config"));
   spec.config = std::move(config);
-  spec.start_after = entry.start_after;
-  spec.stop_ms = entry.stop_ms;
   KANTE_TRY(devices, devicesAskedFor(manifest, pointer));
   spec.device_grants = bothOf(entry.device_grants, devices, warnings);
   const std::vector<std::string> asked = methodsAskedFor(manifest);
@@ -180,6 +200,13 @@ Result<ModuleSpec> resolveModule(const std::string& name, const ModuleEntry& ent
   return spec;
 }
 
+Status needsHub(const ResolveFrom& from, const std::string& pointer) {
+  if (from.topics == Topics::kServed) return {};
+  return failAt(pointer + "/image", Errc::kInvalid,
+                "a container speaks to the hub, but this gateway serves no MQTT clients; set "
+                "[hub.mqtt] tls_listen");
+}
+
 }  // namespace
 
 Result<ResolvedDeployment> resolveDeployment(const Deployment& deployment, const ResolveFrom& from,
@@ -189,11 +216,17 @@ Result<ResolvedDeployment> resolveDeployment(const Deployment& deployment, const
   std::map<std::string, std::string> digests;
   for (const auto& [name, entry] : deployment.modules) {
     const std::string pointer = jsonPointer("/modules", name);
+    resolved.bases["module/" + name] = entry.desired;
+    if (entry.placement == Placement::kContainer) {
+      KANTE_CHECK(needsHub(from, pointer));
+      resolved.target.modules.push_back(containerSpec(name, entry));
+      resolved.digests.push_back("image:" + entry.container.image);
+      continue;
+    }
     auto bundle = resolver.bundle(entry.bundle);
     if (!bundle) return within(pointer + "/bundle", bundle.error());
     KANTE_TRY(spec, resolveModule(name, entry, *bundle, resolved.warnings));
     resolved.target.modules.push_back(std::move(spec));
-    resolved.bases["module/" + name] = entry.desired;
     resolved.digests.push_back(bundle->digest);
     digests[name] = bundle->digest;
   }

@@ -27,8 +27,9 @@ struct ResolvedDeployment {
   Deployment deployment;  // Digests for bundles, in `json` too.
   RuntimeTarget target;
   std::map<std::string, std::string> bases;  // "module/NAME" → base of its desired properties.
-  std::vector<std::string> digests;          // Sorted, each once.
-  std::vector<std::string> warnings;         // What was accepted and has no effect.
+  // Of its bundles, and "image:NAME" for each image: what it needs.  Sorted, each once.
+  std::vector<std::string> digests;
+  std::vector<std::string> warnings;  // What was accepted and has no effect.
 };
 
 // Errors begin with the JSON pointer.  `admitted` gets the digests that are new in the store, also

@@ -99,7 +99,9 @@ class RouteChecker {
     const auto module = std::find_if(modules_.begin(), modules_.end(), [&](const auto& one) {
       return equalNoCase(one.name, parts[2]);
     });
-    if (module == modules_.end() && isElsewhere(parts[2])) return {};
+    if (module == modules_.end() ? isElsewhere(parts[2])
+                                 : module->placement == Placement::kContainer)
+      return {};
     if (module == modules_.end())
       return failAt(entry.text_pointer, Errc::kInvalid,
                     "FROM names the module \"" + parts[2] + "\", which is not in the deployment" +
@@ -140,7 +142,9 @@ class RouteChecker {
   Status checkModule(const RouteEntry& entry, const Sink& sink) const {
     const auto module = std::find_if(modules_.begin(), modules_.end(),
                                      [&](const auto& one) { return one.name == sink.module; });
-    if (module == modules_.end() && isElsewhere(sink.module)) return checkTopic(entry);
+    if (module == modules_.end() ? isElsewhere(sink.module)
+                                 : module->placement == Placement::kContainer)
+      return checkTopic(entry);
     if (module == modules_.end())
       return failAt(entry.text_pointer, Errc::kInvalid,
                     "INTO names the module \"" + sink.module +
@@ -177,13 +181,21 @@ class RouteChecker {
   std::vector<std::string> names_;
 };
 
+bool isContainer(std::span<const ModuleSpec> modules, const std::string& name) {
+  return std::any_of(modules.begin(), modules.end(), [&name](const ModuleSpec& module) {
+    return module.name == name && module.placement == Placement::kContainer;
+  });
+}
+
 Status refuseCycles(const RouteSet& set, const std::vector<RouteEntry>& routes,
                     std::span<const ModuleSpec> modules) {
   std::vector<std::uint32_t> blocking;
   for (std::uint32_t i = 0; i < routes.size(); ++i) {
     const bool blocks = routes[i].spec.overflow.value_or(Overflow::kBlock) == Overflow::kBlock;
-    if (blocks && !routes[i].spec.isDurable() && set.routes()[i].sink.kind == Sink::Kind::kModule)
-      blocking.push_back(i);
+    const Sink& sink = set.routes()[i].sink;
+    // What goes to a container waits in its session.
+    const bool waits = sink.kind == Sink::Kind::kModule && !isContainer(modules, sink.module);
+    if (blocks && !routes[i].spec.isDurable() && waits) blocking.push_back(i);
   }
   std::vector<ModuleOutputs> outputs;
   for (const ModuleSpec& module : modules) outputs.push_back({module.name, module.outputs});

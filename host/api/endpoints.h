@@ -29,6 +29,7 @@ class EventLog;
 class Log;
 class Methods;
 class ModuleHost;
+struct ModuleStatus;
 class Registry;
 class Router;
 class Store;
@@ -94,6 +95,27 @@ struct UpdateRequest {
 using UpdateHost = std::function<void(int fd, UpdateRequest request,
                                       std::function<void(Result<HostStatus>)> done)>;
 void addHostEndpoint(Router& router, UpdateHost update);
+
+// What a module that is a container may ask of the gateway by itself (IoT Edge's workload API),
+// over a socket of its own.
+struct Workload {
+  struct Certificate {
+    std::string chain, key;  // PEM.
+    std::int64_t not_after_s = 0;
+  };
+  std::string module;  // Who it is: all else is refused.
+  // HMAC-SHA256 with the key of its identity: 32 bytes.
+  std::function<Result<std::string>(std::string_view data)> sign;
+  // To be read by nobody but this registration of the module, and only with the same `start`.
+  std::function<std::string(std::string_view plain, std::string_view start)> seal;
+  std::function<Result<std::string>(std::string_view sealed, std::string_view start)> unseal;
+  // For a server of that name, or for itself as a client if the name is empty; at most as long as
+  // `until_s` (0: as long as there are).
+  std::function<Result<Certificate>(const std::string& name, std::int64_t until_s)> certificate;
+  std::function<Result<std::string>()> trust_bundle;  // PEM.
+  std::function<std::vector<ModuleStatus>()> modules;
+};
+void addWorkloadEndpoints(Router& router, Workload workload);
 
 // / (the dashboard: one page, which asks the others)
 void addDashboard(Router& router);

@@ -50,6 +50,7 @@ struct ApiServer::State : std::enable_shared_from_this<State> {
         pause(control_) {}
 
   Status listenLocal();
+  Status listenOn(const std::string& path);
   Status listenTcp();
   template <typename Acceptor>
   void accept(Acceptor& acceptor, Door door);
@@ -103,6 +104,10 @@ Status ApiServer::State::listenLocal() {
   local.open(endpoint.protocol(), failed);
   if (!failed) local.bind(endpoint, failed);
   if (failed) return fail(Errc::kIo, "[api] socket: cannot bind " + path + ": " + failed.message());
+  if (!options.everybody.empty()) {
+    if (::chmod(path.c_str(), 0666) != 0) return failErrno(path);
+    return listenOn(path);
+  }
   group = findGroup(options.group, options.group_expected ? NameServices::kYes : NameServices::kNo);
   if (group == static_cast<gid_t>(-1) && options.group_expected && !options.group.empty()) {
     log.warn("api", "there is no such group; only this user and root can use the socket",
@@ -114,6 +119,12 @@ Status ApiServer::State::listenLocal() {
              {{"group", options.group}, {"socket", path}});
   }
   if (::chmod(path.c_str(), 0660) != 0) return failErrno("[api] socket: " + path);
+  return listenOn(path);
+}
+
+Status ApiServer::State::listenOn(const std::string& path) {
+  error_code failed;
+  struct stat existing {};
   if (::lstat(path.c_str(), &existing) == 0) socket_inode = existing.st_ino;
   local.listen(kBacklog, failed);
   if (failed)
@@ -182,7 +193,8 @@ void ApiServer::State::admit(Door door) {
   ConnectionSetup setup{router, options.limits, options.host_names, options.upload_dir_fd, door, {},
                         {}};
   if (door == Door::kSocket) {
-    auto caller = operatorOf(socket.native_handle(), group);
+    auto caller = options.everybody.empty() ? operatorOf(socket.native_handle(), group)
+                                            : Result<std::string>(options.everybody);
     if (!caller) {
       ++refused;
       log.warn("api", caller.error().text);

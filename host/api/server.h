@@ -35,9 +35,11 @@ class ApiServer {
     std::chrono::milliseconds pulse{15'000};     // Of a stream that has nothing to say.
   };
   struct Options {
-    std::string socket;                   // Path; empty: none.
-    bool group_expected = false;          // Somebody named it: then name services are asked, too.
-    std::string group;                    // Its members are operators, too.
+    std::string socket;           // Path; empty: none.
+    bool group_expected = false;  // Somebody named it: then name services are asked, too.
+    std::string group;            // Its members are operators, too.
+    // Not empty: the socket is no operators', but this caller's: whoever can open it is.
+    std::string everybody;
     std::string http;                     // "127.0.0.1:9180"; empty: off.
     std::vector<std::string> host_names;  // What Host may say besides addresses and localhost.
     int upload_dir_fd = -1;               // Where uploads become unnamed files; borrowed.

@@ -331,6 +331,14 @@ json::object droppedJson(const StatusParts& parts) {
   return out;
 }
 
+json::value engineJson(const StatusParts& parts) {
+  const EngineView engine = parts.engine ? parts.engine() : EngineView();
+  if (!engine.used) return nullptr;
+  return json::object{{"connected", engine.connected},
+                      {"version", textOrNull(engine.version)},
+                      {"reason", textOrNull(engine.why)}};
+}
+
 }  // namespace
 
 std::map<std::string, std::uint64_t> droppedTotals(const ModuleHost& modules, const Store* store) {
@@ -364,6 +372,10 @@ std::vector<Problem> problems(const StatusParts& parts) {
   clockProblems(parts, out);
   sandboxProblems(parts, out);
   hostProblems(parts, out);
+  if (const EngineView engine = parts.engine ? parts.engine() : EngineView();
+      engine.used && !engine.connected && !engine.why.empty())
+    out.push_back({Severity::kFail, "containers", "The container engine is away: " + engine.why,
+                   "start it; what runs in it is found again"});
   if (parts.uplink != nullptr) {
     const UplinkStatus uplink = parts.uplink->status();
     if (uplink.state != "connected") {
@@ -428,6 +440,7 @@ json::object statusJson(const StatusParts& parts) {
           {"gateways", gatewaysJson(parts)},
           {"clock", clockJson(parts)},
           {"sandbox", sandboxJson(parts)},
+          {"containers", engineJson(parts)},
           {"host", parts.host == nullptr ? json::value() : json::value(hostJson(*parts.host))},
           {"dropped", droppedJson(parts)},
           {"problems", std::move(wrong)}};

@@ -3,6 +3,7 @@
 
 #include <boost/json/fwd.hpp>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <string>
 #include <vector>
@@ -33,6 +34,14 @@ struct SandboxStatus {
   std::uint32_t minimum_tier = 0;
   std::string missing;  // Why they are refused; empty: they are not.
   std::string better;   // What to change for more; empty: nothing.
+};
+
+// What containers run in.
+struct EngineView {
+  bool used = false;  // A module is, or was, a container; nobody looks for an engine before.
+  bool connected = false;
+  std::string version;
+  std::string why;  // It is not connected.
 };
 
 // Which version of the host runs, and what became of the last update.
@@ -67,6 +76,7 @@ struct StatusParts {
   const hub::Contract* contract = nullptr;   // The same.
   const hub::Children* children = nullptr;   // The same: of the gateways below.
   const Documents* documents = nullptr;      // Null: none is taken.
+  std::function<EngineView()> engine = {};   // Null: no containers.
 };
 
 // Messages that were dropped since the start, by reason, wherever that was.

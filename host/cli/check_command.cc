@@ -67,6 +67,7 @@ int check(const std::string& config_file, const std::string& socket, Output outp
   checkBroker(config, results);
   checkKernel(results);
   checkSandbox(config, results);
+  checkContainers(config, results);
   checkLimits(results);
   HostOptions where;
   where.socket = socket;

@@ -26,6 +26,8 @@ void checkClock(CheckResults& out);
 void checkKernel(CheckResults& out);
 // What sandboxed modules get, found out by kante-launcher, which tries it.
 void checkSandbox(const Config& config, CheckResults& out);
+// Whether there is an engine for containers, which may well be missing.
+void checkContainers(const Config& config, CheckResults& out);
 void checkLimits(CheckResults& out);
 // Writable, synced to the disk, with room for what [store] may take.
 void checkDataDirectory(const Config& config, CheckResults& out);

@@ -233,7 +233,7 @@ Result<MakeLetter> lettersOf(const FleetOptions& options) {
     const auto deployment = parseDeployment(document.content);
     if (!deployment) return deployment.error();
     for (const auto& [name, module] : deployment->modules)
-      if (!isDigest(module.bundle))
+      if (module.placement != Placement::kContainer && !isDigest(module.bundle))
         return fail(Errc::kInvalid, jsonPointer("/modules", name) +
                                         "/bundle: far away there is no file; name the digest");
   }

@@ -21,10 +21,12 @@
 #include "host/bundle/bundle_store.h"
 #include "host/bundle/distrust.h"
 #include "host/cli/blame.h"
+#include "host/cli/gateway_containers.h"
 #include "host/cli/gateway_documents.h"
 #include "host/cli/gateway_hub.h"
 #include "host/cli/gateway_identity.h"
 #include "host/cli/gateway_sandbox.h"
+#include "host/cli/gateway_store.h"
 #include "host/cli/gateway_trust.h"
 #include "host/cli/gateway_uplink.h"
 #include "host/cli/host_lock.h"
@@ -58,24 +60,6 @@ constexpr std::chrono::milliseconds kFlushLook{20};
 constexpr std::chrono::milliseconds kHandoverFlushMax{200};
 constexpr const char* kUpstreamQueue = "upstream";
 
-StoreOptions storeOptions(const Config& config, const TrustedClock& wall) {
-  StoreOptions out;
-  out.directory = config.gateway.data_dir + "/store";
-  out.max_bytes = config.store.max_bytes;
-  out.full =
-      config.store.full == StoreFull::kRefuse ? FullPolicy::kRefuse : FullPolicy::kDropLowest;
-  out.sync =
-      config.store.sync == StoreSync::kInterval ? SyncPolicy::kInterval : SyncPolicy::kAlways;
-  out.sync_ms = config.store.sync_ms;
-  out.wall = [&wall] {
-    const ClockReading now = wall.read();
-    if (!now.trusted) return StoreClock::Wall::kUntrusted;
-    return now.synchronised ? StoreClock::Wall::kSynchronised : StoreClock::Wall::kTrusted;
-  };
-  out.boot_id = bootId();
-  return out;
-}
-
 std::int64_t monotonicUs() {
   const auto now = std::chrono::steady_clock::now().time_since_epoch();
   return std::chrono::duration_cast<std::chrono::microseconds>(now).count();
@@ -100,6 +84,7 @@ struct Gateway::State {
         timer(control_) {}
 
   Status openDisk();
+  Status openUplink();
   Status openModules();
   Status openAgent();
   Status openApi();
@@ -159,7 +144,9 @@ struct Gateway::State {
   std::unique_ptr<StoreSink> upstream;
   std::unique_ptr<GatewaySandbox> sandbox;
   std::unique_ptr<GatewayHub> hub;  // Ended by stop(); destroyed after the shards that it was on.
-  std::unique_ptr<ModuleHost> modules;
+  std::unique_ptr<ModuleHost> local;
+  std::unique_ptr<GatewayContainers> containers;
+  ModuleHost* modules = nullptr;  // Of both.
   std::unique_ptr<Fetcher> fetcher;
   std::unique_ptr<Agent> agent;
   std::unique_ptr<GatewayDocuments> documents;
@@ -230,6 +217,31 @@ void Gateway::State::reportAlarm(const std::string& text) {
   events.add(std::move(alarm));
 }
 
+Status Gateway::State::openUplink() {
+  const Config& config = options.config;
+  if (config.uplink.kind != UplinkKind::kMqtt && config.uplink.kind != UplinkKind::kKante)
+    return {};
+  MqttUplink::Host host{*store,      clock,
+                        log,         [this](std::function<void()> work) { post(std::move(work)); },
+                        twins.get(), methods.get()};
+  host.wall = &wall;
+  host.alarm = [this](const std::string& text) {
+    if (!text.empty()) post([this, text] { reportAlarm(text); });
+  };
+  host.document = [this](ArrivedDocument document, DocumentAnswer answer) {
+    documents->arrived(std::move(document), std::move(answer));
+  };
+  host.send_to = [this](const std::string& device, hub::DeviceMessage message, auto done) {
+    sendTo(device, std::move(message), std::move(done));
+  };
+  if (options.uplink_client) host.client = options.uplink_client();
+  KANTE_TRY(made, MqttUplink::make(uplinkOptions(config), std::move(host)));
+  uplink = std::move(made);
+  KANTE_TRY(queue, store->find(kUpstreamQueue));
+  upstream = std::make_unique<StoreSink>(door, *queue);
+  return {};
+}
+
 Status Gateway::State::openModules() {
   const Config& config = options.config;
   KANTE_TRY(page, CrashPage::open(data_dir.get()));
@@ -239,27 +251,7 @@ Status Gateway::State::openModules() {
   crash_page->installHandlers();  // A sanitizer has its own.
 #endif
   door = std::make_shared<StoreDoor>(*store);
-  if (config.uplink.kind == UplinkKind::kMqtt || config.uplink.kind == UplinkKind::kKante) {
-    MqttUplink::Host host{
-        *store,      clock,
-        log,         [this](std::function<void()> work) { post(std::move(work)); },
-        twins.get(), methods.get()};
-    host.wall = &wall;
-    host.alarm = [this](const std::string& text) {
-      if (!text.empty()) post([this, text] { reportAlarm(text); });
-    };
-    host.document = [this](ArrivedDocument document, DocumentAnswer answer) {
-      documents->arrived(std::move(document), std::move(answer));
-    };
-    host.send_to = [this](const std::string& device, hub::DeviceMessage message, auto done) {
-      sendTo(device, std::move(message), std::move(done));
-    };
-    if (options.uplink_client) host.client = options.uplink_client();
-    KANTE_TRY(made, MqttUplink::make(uplinkOptions(config), std::move(host)));
-    uplink = std::move(made);
-    KANTE_TRY(queue, store->find(kUpstreamQueue));
-    upstream = std::make_unique<StoreSink>(door, *queue);
-  }
+  KANTE_CHECK(openUplink());
   sandbox->settle(*twins);
   KANTE_TRY(opener, DeviceOpener::make(control, log, data_dir.get()));
   devices = std::move(opener);
@@ -283,7 +275,8 @@ Status Gateway::State::openModules() {
   };
   host.sandbox = sandbox->lives(*bundles);
   host.sandbox_missing = sandbox->missing();
-  host.event = [this](const std::string& kind, const std::string& module, const std::string& text) {
+  const auto told = [this](const std::string& kind, const std::string& module,
+                           const std::string& text) {
     Event event;
     event.level = levelOf(kind);
     event.kind = kind;
@@ -292,7 +285,13 @@ Status Gateway::State::openModules() {
     events.add(std::move(event));
     if (kind == "module.violation") sandbox->reportViolation(*twins, module, text);
   };
-  modules = makeModuleHost(std::move(host));
+  host.event = told;
+  local = makeModuleHost(std::move(host));
+  containers = std::make_unique<GatewayContainers>(
+      config, GatewayContainers::Parts{
+                  control, log, wall, *identity, *local, store->keyValue(),
+                  [this](std::function<void()> work) { post(std::move(work)); }, told});
+  modules = &containers->host();
   KANTE_TRY(made, GatewayHub::make(config, {control, log, wall, *identity, *modules, *twins,
                                             *methods, *store, events}));
   hub = std::move(made);
@@ -332,6 +331,9 @@ Status Gateway::State::openAgent() {
     parts.last_end = "module " + blame->module + " brought it down: " + blame->reason;
   parts.elsewhere = [this](const std::string& module) { return isElsewhere(module); };
   parts.topics = hub ? Topics::kServed : Topics::kAbsent;
+  parts.images_needed = [this](const std::set<std::string>& images) {
+    containers->needImages(images);
+  };
   parts.kept = [this] { return versions->digests(); };
   parts.tags = options.config.gateway.tags;
   parts.changed = [this] {
@@ -381,6 +383,10 @@ Status Gateway::State::openApi() {
                              hub ? &hub->broker() : nullptr, hub ? &hub->contract() : nullptr,
                              hub ? &hub->children() : nullptr});
   status->documents = &documents->documents();
+  status->engine = [this] {
+    const auto now = containers->host().engine();
+    return EngineView{containers->host().isUsed(), now.connected, now.version, now.why};
+  };
   addStatusEndpoints(router, *status);
   addModuleEndpoints(router, *modules, log, control);
   addMoveEndpoint(router, *modules,
@@ -455,6 +461,7 @@ void Gateway::State::startDeployment(std::function<void(Status)> ready) {
 
 void Gateway::State::reportDistrust() {
   for (const ModuleStatus& module : modules->modules()) {
+    if (module.digest.empty()) continue;  // A container.
     const std::string& why = distrust->why(module.digest);
     if (why.empty()) continue;
     Event distrusted;

@@ -1,8 +1,11 @@
 #include "host/cli/gateway_identity.h"
 
+#include <strings.h>
+
 #include <algorithm>
 #include <utility>
 
+#include "host/base/encoding.h"
 #include "host/base/events.h"
 #include "host/base/log.h"
 #include "host/base/trusted_clock.h"
@@ -139,6 +142,42 @@ Result<HubCertificate*> GatewayIdentity::certificate() {
   if (!issued) return within("[hub]", issued.error());
   certificate_ = std::move(*issued);
   return certificate_.get();
+}
+
+// Its own CA, or of a file whatever is above the first certificate; of one that nobody signed,
+// itself.
+Result<std::string> GatewayIdentity::trustBundle() {
+  KANTE_TRY(own, ca());
+  if (config_.hub.tls.cert.empty()) return own->pem();
+  KANTE_TRY(shown, certificate());
+  const std::string& chain = shown->current().chain;
+  constexpr std::string_view kBegin = "-----BEGIN CERTIFICATE-----";
+  const auto second = chain.find(kBegin, chain.find(kBegin) + 1);
+  return own->pem() + (second == std::string::npos ? chain : chain.substr(second));
+}
+
+Result<Workload::Certificate> GatewayIdentity::moduleCertificate(const PrincipalName& module,
+                                                                 const std::string& name,
+                                                                 std::int64_t until_s) {
+  const bool is_client = name.empty();
+  const bool is_hub = std::any_of(names_.begin(), names_.end(), [&name](const std::string& one) {
+    return ::strcasecmp(one.c_str(), name.c_str()) == 0;
+  });
+  if (is_hub)
+    return fail(Errc::kDenied, "commonName: " + name + " is the hub; choose another name");
+  KANTE_TRY(authority, ca());
+  const std::int64_t now_s = parts_.clock.judgement().at_s;
+  GatewayCa::Order order;
+  order.purpose = is_client ? GatewayCa::Order::For::kClient : GatewayCa::Order::For::kServer;
+  order.common_name = is_client ? module.commonName() : name;
+  if (!is_client) order.names = {name};
+  if (!is_client && name != module.module()) order.names.push_back(module.module());
+  if (is_client)
+    order.uri = "azureiot://" + config_.hub.hostname + "/devices/" + percentEncode(module.id()) +
+                "/modules/" + percentEncode(module.module());
+  if (until_s > now_s) order.life_s = std::min(order.life_s, until_s - now_s);
+  KANTE_TRY(made, authority->issueFor(order, now_s));
+  return Workload::Certificate{made.chain, made.key, made.not_after_s};
 }
 
 void GatewayIdentity::tick() {

@@ -50,6 +50,13 @@ class GatewayIdentity {
   // The one that the hub shows, made when it is first asked for: [hub.tls] cert, or one from the
   // gateway's CA.
   Result<HubCertificate*> certificate();
+  const Seal& seal() const { return seal_; }
+  // What leads to the certificate that the hub shows, for modules that connect to it.
+  Result<std::string> trustBundle();
+  // From the gateway's CA, for a module of the gateway: as a server of that name, or as itself if
+  // the name is empty.  kDenied: the name is the hub's.
+  Result<Workload::Certificate> moduleCertificate(const PrincipalName& module,
+                                                  const std::string& name, std::int64_t until_s);
   // Now and then, every few minutes at most.
   void tick();
 

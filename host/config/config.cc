@@ -237,6 +237,24 @@ void readFetch(Section section, FetchConfig& out) {
     section.fault("proxy", "expected http://HOST:PORT, https://HOST:PORT or socks5h://HOST:PORT");
 }
 
+void readContainers(ConfigReader& reader, const TomlValue* table, ContainersConfig& out) {
+  Section section(reader, table, "containers");
+  section.path("engine", out.engine);
+  if (out.engine.empty() || out.engine.size() > kSocketPathBytesMax)
+    section.fault("engine",
+                  "a socket's path has 1 to " + std::to_string(kSocketPathBytesMax) + " bytes");
+  section.text("network", out.network);
+  for (const TomlValue& element : section.tables("registry")) {
+    Section registry(reader, &element, "containers.registry");
+    ImageRegistryConfig& read = out.registries.emplace_back();
+    registry.text("server", read.server);
+    registry.text("username", read.username);
+    registry.path("password_file", read.password_file);
+    for (const char* key : {"server", "username", "password_file"})
+      if (!registry.has(key)) registry.fault(key, "is missing");
+  }
+}
+
 void readImages(ConfigReader& reader, Section& root, std::vector<ImageConfig>& out) {
   for (const TomlValue& element : root.tables("image")) {
     Section image(reader, &element, "image");
@@ -278,6 +296,7 @@ Result<Config> parseConfig(std::string_view toml, const std::string& file) {
     readStore(Section(reader, root.table("store"), "store"), config.store);
     readImages(reader, root, config.images);
     readFetch(Section(reader, root.table("fetch"), "fetch"), config.fetch);
+    readContainers(reader, root.table("containers"), config.containers);
     Section(reader, root.table("sandbox"), "sandbox")
         .number("minimum_tier", config.sandbox.minimum_tier, 1, 3);
   }

@@ -158,6 +158,19 @@ struct ImageConfig {
   std::string placement;  // Empty, "sandbox" or "in-process".
 };
 
+// `[[containers.registry]]`: how to log in where images come from.
+struct ImageRegistryConfig {
+  std::string server;  // "registry.example:5000", as in names of images; "docker.io".
+  std::string username;
+  std::string password_file;
+};
+
+struct ContainersConfig {
+  std::string engine = "/run/docker.sock";  // Docker's socket, or Podman's.
+  std::string network = "bridge";           // Of containers that name none.
+  std::vector<ImageRegistryConfig> registries;
+};
+
 struct SandboxConfig {
   std::uint32_t minimum_tier = 2;
 };
@@ -173,6 +186,7 @@ struct Config {
   FetchConfig fetch;
   std::vector<ImageConfig> images;
   SandboxConfig sandbox;
+  ContainersConfig containers;
 
   // Keys that the file itself set ("hub.mqtt.listen"), with the line: to tell a wish from a
   // default.

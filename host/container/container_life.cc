@@ -58,6 +58,7 @@ ContainerStatus ContainerLife::status() const {
   if (wanted_) out.image = wanted_->image;
   out.image_id = image_id_;
   out.progress = progress_;
+  if (facts_) out.spec = labelOf(*facts_, kSpecLabel);
   return out;
 }
 
@@ -79,7 +80,7 @@ void ContainerLife::want(std::optional<WantedContainer> wanted) {
   retry_.reset();
   short_lives_ = attempts_ = 0;
   due_ = !is_fresh;
-  if (!call_) set(ContainerState::kUnknown);
+  if (!call_ || state_ != ContainerState::kPulling) set(ContainerState::kUnknown);
   if (known_) look();
 }
 
@@ -207,6 +208,7 @@ void ContainerLife::pull() {
 void ContainerLife::pulled(Status status) {
   if (!wanted_) return step();
   if (!status) return backOff(status.error(), Count::kAttempt);
+  if (world_.options.on_pulled) world_.options.on_pulled(wanted_->image);
   attempts_ = short_lives_;
   make();
 }

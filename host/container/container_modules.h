@@ -63,6 +63,7 @@ struct ContainerStatus {
   std::string image;
   std::string image_id;  // Empty: not there yet.
   std::string progress;  // While it is pulled.
+  std::string spec;      // Of the container that is there (CreateBody); empty: there is none.
 };
 
 // "kante-GATEWAY-MODULE".
@@ -82,6 +83,7 @@ class ContainerModules {
     // Must not call back.  100 lines a second and module at most; what is left out is counted.
     std::function<void(const std::string& module, const ContainerLine& line)> on_line;
     std::chrono::milliseconds look_again{60'000};  // At everything, whatever events say.
+    std::function<void(const std::string& image)> on_pulled = nullptr;  // Must not call back.
   };
 
   // All borrowed; they outlive this.

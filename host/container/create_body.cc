@@ -36,6 +36,7 @@ class Maker {
   Status limit(const char* name, std::uint64_t value, const char* limit);
   void logs();
   void network();
+  Status hosts();
 
   const CreateOrder& order_;
   const std::string options_at_;
@@ -130,11 +131,22 @@ void Maker::network() {
   if (networking.empty()) body_.erase("NetworkingConfig");
 }
 
+Status Maker::hosts() {
+  if (order_.hosts.empty()) return {};
+  json::value& hosts = host()["ExtraHosts"];
+  if (hosts.is_null()) hosts = json::array();
+  if (!hosts.is_array())
+    return at(hostAt("ExtraHosts"), Errc::kInvalid, "expected a list of \"NAME:ADDRESS\"");
+  for (const std::string& one : order_.hosts) hosts.as_array().emplace_back(one);
+  return {};
+}
+
 Result<CreateBody> Maker::make() {
   KANTE_CHECK(image());
   KANTE_CHECK(environment());
   KANTE_CHECK(limit("Memory", std::uint64_t{order_.memory_mb} << 20, "memory_mb"));
   KANTE_CHECK(limit("NanoCpus", std::uint64_t{order_.cpu_percent} * 10'000'000, "cpu_percent"));
+  KANTE_CHECK(limit("PidsLimit", order_.threads, "threads"));
   // A limit with as much swap again is none.
   if (order_.memory_mb != 0 && !host().contains("MemorySwap"))
     host()["MemorySwap"] = std::uint64_t{order_.memory_mb} << 20;
@@ -146,6 +158,7 @@ Result<CreateBody> Maker::make() {
     if (binds.is_null()) binds = json::array();
     for (const std::string& bind : order_.binds) binds.as_array().emplace_back(bind);
   }
+  KANTE_CHECK(hosts());
   json::value& labels = body_["Labels"];
   if (labels.is_null()) labels = json::object();
   labels.as_object()[kGatewayLabel] = order_.gateway;

@@ -24,12 +24,14 @@ struct CreateOrder {
   boost::json::object create_options;      // The deployment's: Docker's create body.
   std::uint32_t memory_mb = 0;             // 0: as much as there is.
   std::uint32_t cpu_percent = 0;           // Of one core; 0: as much as there is.
+  std::uint32_t threads = 0;               // 0: as many as the engine lets be.
   std::vector<std::string> grants;         // Its "container" grants.
   std::string pointer;                     // Of the module in the deployment; errors begin with it.
 
   // The gateway's own, which no option can change.
   std::string network;  // Unless the options name one; empty: none.
   std::map<std::string, std::string> environment;
+  std::vector<std::string> hosts;  // "NAME:ADDRESS": names that it finds besides others.
   std::vector<std::string> binds;  // "/run/kante/workload/x.sock:/run/iotedge/workload.sock"
 };
 

@@ -115,6 +115,10 @@ Engine::Call Engine::connect(Then<EngineFacts> then) {
 
 // ---- images ----------------------------------------------------------------------------------
 
+Engine::Call Engine::runsOn(Then<bool> then) {
+  return ask<bool>(order("ask what it is", "", "GET", "/info"), readRunsOn, std::move(then));
+}
+
 Engine::Call Engine::inspectImage(const std::string& image, Then<ImageFacts> then) {
   return ask<ImageFacts>(order("inspect image", image, "GET", "/images/" + pathOf(image) + "/json"),
                          readImageFacts, std::move(then));

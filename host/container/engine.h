@@ -55,6 +55,9 @@ class Engine {
   // is newer.  kUnsupported: an engine from before 1.41.
   [[nodiscard]] Call connect(Then<EngineFacts> then);
 
+  // Whether containers run on while the engine is away (live-restore; Podman's always do).
+  [[nodiscard]] Call runsOn(Then<bool> then);
+
   // ---- images: "repository", "repository:tag", "repository@sha256:…" or an id ----
   [[nodiscard]] Call inspectImage(const std::string& image, Then<ImageFacts> then);
   using OnProgress = std::function<void(const PullProgress&)>;

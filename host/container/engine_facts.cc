@@ -265,6 +265,13 @@ Result<EngineFacts> readEngineFacts(std::string_view text) {
   return out;
 }
 
+// Podman has no daemon that could be away, and no such member.
+Result<bool> readRunsOn(std::string_view text) {
+  KANTE_TRY(object, objectOf(text));
+  const json::value* kept = object.if_contains("LiveRestoreEnabled");
+  return kept == nullptr || !kept->is_bool() || kept->get_bool();
+}
+
 Result<ImageFacts> readImageFacts(std::string_view text) {
   KANTE_TRY(object, objectOf(text));
   return imageFacts(Facts(object, ""));

@@ -71,6 +71,7 @@ std::optional<std::int64_t> parseEngineTime(std::string_view text);
 std::optional<ApiVersion> parseApiVersion(std::string_view text);
 
 Result<EngineFacts> readEngineFacts(std::string_view json);
+Result<bool> readRunsOn(std::string_view json);  // Of /info.
 Result<ImageFacts> readImageFacts(std::string_view json);
 Result<std::vector<ImageFacts>> readImageList(std::string_view json);
 Result<ContainerFacts> readContainerFacts(std::string_view json);

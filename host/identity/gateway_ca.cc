@@ -117,25 +117,37 @@ GatewayCa::~GatewayCa() = default;
 
 Result<ServerCredential> GatewayCa::issue(const std::vector<std::string>& names,
                                           std::int64_t now_s) {
+  if (names.empty()) return fail(Errc::kInvalid, "a server's certificate needs a name");
+  Order order;
+  order.common_name = names.front();
+  order.names = names;
+  return issueFor(order, now_s);
+}
+
+Result<ServerCredential> GatewayCa::issueFor(const Order& order, std::int64_t now_s) {
   std::string alternatives;
-  for (const std::string& name : names) {
+  for (const std::string& name : order.names) {
     KANTE_TRY(alternative, alternativeName(name));
     alternatives += (alternatives.empty() ? "" : ",") + alternative;
   }
-  if (names.empty()) return fail(Errc::kInvalid, "a server's certificate needs a name");
+  if (order.uri.find_first_of(",\n") != std::string::npos)
+    return fail(Errc::kInvalid, "a certificate's URI has no comma");
+  if (!order.uri.empty()) alternatives += (alternatives.empty() ? "" : ",") + ("URI:" + order.uri);
+  if (alternatives.empty()) return fail(Errc::kInvalid, "a certificate needs a name");
   // One that begins later than now was made by a clock that was wrong.
   if (state_->notAfterS() - now_s < kRenewLeftS || now_s < state_->notBeforeS())
     KANTE_CHECK(state_->certify(now_s));
   CertificateSpec spec;
-  spec.common_name = names.front();
+  spec.common_name = order.common_name;
   spec.not_before_s = std::max(now_s - kBackdatedS, state_->notBeforeS());
-  spec.not_after_s = now_s + kLeafLifeS;
-  spec.extensions = {{NID_basic_constraints, "critical,CA:FALSE"},
-                     {NID_key_usage, "critical,digitalSignature"},
-                     {NID_ext_key_usage, "serverAuth"},
-                     {NID_subject_alt_name, alternatives},
-                     {NID_subject_key_identifier, "hash"},
-                     {NID_authority_key_identifier, "keyid:always"}};
+  spec.not_after_s = std::min(now_s + order.life_s, state_->notAfterS());
+  spec.extensions = {
+      {NID_basic_constraints, "critical,CA:FALSE"},
+      {NID_key_usage, "critical,digitalSignature"},
+      {NID_ext_key_usage, order.purpose == Order::For::kServer ? "serverAuth" : "clientAuth"},
+      {NID_subject_alt_name, alternatives},
+      {NID_subject_key_identifier, "hash"},
+      {NID_authority_key_identifier, "keyid:always"}};
   KANTE_TRY(key, makeKey());
   KANTE_TRY(leaf, makeCertificate(spec, key.get(), {state_->certificate.get(), state_->key.get()}));
   return ServerCredential{pemOf(leaf.get()) + state_->pem, pemOf(key.get()),

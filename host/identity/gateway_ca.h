@@ -25,6 +25,17 @@ class GatewayCa {
  public:
   static constexpr std::int64_t kLifeS = 3'650LL * 86'400;
   static constexpr std::int64_t kLeafLifeS = 90LL * 86'400;
+
+  struct Order {
+    enum class For { kServer, kClient };
+
+    For purpose = For::kServer;
+    std::string common_name;
+    std::vector<std::string> names;  // DNS or IP.
+    std::string uri;                 // Of a client; empty: none.
+    std::int64_t life_s = kLeafLifeS;
+  };
+
   // With less left it gets a new certificate under the same key and name: clients that have the
   // older one go on until that ends.
   static constexpr std::int64_t kRenewLeftS = 365LL * 86'400;
@@ -43,6 +54,8 @@ class GatewayCa {
   // A new key and a certificate for a server with these names, DNS or IP; the first is its common
   // name.  kInvalid names the one that is neither.
   Result<ServerCredential> issue(const std::vector<std::string>& names, std::int64_t now_s);
+  // The same for whatever the order says; never longer than this CA holds.
+  Result<ServerCredential> issueFor(const Order& order, std::int64_t now_s);
 
   const std::string& pem() const;
   std::string fingerprint() const;

@@ -39,10 +39,26 @@ struct ModuleLimits {
   friend bool operator==(const ModuleLimits&, const ModuleLimits&) = default;
 };
 
+// What a container module is made of, as its deployment says.
+struct ContainerSpec {
+  enum class Pull { kOnCreate, kNever };  // Of an image that is not there.
+
+  std::string image;  // Empty: the module is none.
+  Pull pull = Pull::kOnCreate;
+  std::map<std::string, std::string> env;
+  std::string create_options =
+      "{}";                         // Docker's create body: JSON text of an object, members sorted.
+  std::vector<std::string> grants;  // "bind:/dev/shm": what its options may ask for.
+  friend bool operator==(const ContainerSpec&, const ContainerSpec&) = default;
+};
+
 struct ModuleSpec {
-  std::string name;    // Unique in the deployment.
-  std::string digest;  // "sha256:…" of an admitted bundle in the bundle store.
-  std::string id;      // From its manifest, as are version, inputs, outputs and methods.
+  std::string name;  // Unique in the deployment.
+  std::string
+      digest;  // "sha256:…" of an admitted bundle in the bundle store; of a container empty.
+  // From its manifest, as are version, inputs, outputs and methods; of a container the image's name
+  // and tag, and none of the others, because any name will do.
+  std::string id;
   std::string version;
   std::vector<std::string> inputs;
   std::vector<std::string> outputs;
@@ -56,6 +72,7 @@ struct ModuleSpec {
   std::vector<std::string> start_after;    // Names that must be ready first.
   std::vector<std::string> method_grants;  // "module/sensor/reset": what it may invoke.
   std::vector<DeviceGrant> device_grants;  // Asked for and granted: what it may have opened.
+  ContainerSpec container;
   std::uint32_t stop_ms = 5000;
   std::uint32_t start_ms = 30'000;  // From create() to ready().
   std::string override_reason;      // Why the placement is not the deployed one; empty: it is.
@@ -65,7 +82,7 @@ struct ModuleSpec {
   bool sameInstance(const ModuleSpec& other) const {
     return digest == other.digest && placement == other.placement && execution == other.execution &&
            config == other.config && desire == other.desire && limits == other.limits &&
-           writesFiles() == other.writesFiles();
+           container == other.container && writesFiles() == other.writesFiles();
   }
   // Whether its sandbox must let files grow that the host hands it.
   bool writesFiles() const {

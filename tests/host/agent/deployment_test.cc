@@ -111,15 +111,58 @@ TEST(Deployment, AnErrorOfTheHeadNamesItsPointer) {
   EXPECT_EQ(refused(with("{}", "{}", R"(,"something":{})")), "/something: unknown member");
 }
 
+TEST(Deployment, AnImageIsAContainer) {
+  const auto read = parseDeployment(with(
+      R"({"x":{"image":"acme.test/opc:3","pull":"never","env":{"A":"b"},"create_options":{"Cmd":["run"],
+      "HostConfig":{"Binds":["/srv:/data"]}},"limits":{"memory_mb":64,"threads":9},"grants":{"methods":
+      ["module/y/reset"],"container":["bind:/srv"]},"desired":{"a":1},"restart":"never"}})"));
+  ASSERT_TRUE(read) << read.error().text;
+  const ModuleEntry& x = read->modules.at("x");
+  EXPECT_EQ(x.placement, Placement::kContainer);
+  EXPECT_EQ(x.bundle, "");
+  EXPECT_EQ(x.container.image, "acme.test/opc:3");
+  EXPECT_EQ(x.container.pull, ContainerSpec::Pull::kNever);
+  EXPECT_EQ(x.container.env, (std::map<std::string, std::string>{{"A", "b"}}));
+  EXPECT_EQ(x.container.create_options, R"({"Cmd":["run"],"HostConfig":{"Binds":["/srv:/data"]}})");
+  EXPECT_EQ(x.container.grants, std::vector<std::string>{"bind:/srv"});
+  EXPECT_EQ(x.method_grants, std::vector<std::string>{"module/y/reset"});
+  EXPECT_EQ(x.limits.memory_mb, 64u);
+}
+
+TEST(Deployment, WhatContradictsAContainerIsRefused) {
+  const auto refusedImage = [](const std::string& more) {
+    return refused(with(R"({"x":{"image":"a:1",)" + more + "}}"));
+  };
+  EXPECT_EQ(refused(with(R"({"x":{"bundle":"a.kmod","placement":"container"}})")),
+            "/modules/x/image: missing; a container is made of an image, a \"bundle\" runs "
+            "in-process or in the sandbox");
+  EXPECT_EQ(refusedImage(R"("placement":"sandbox")"),
+            "/modules/x/placement: an \"image\" runs in a container; leave the placement out");
+  EXPECT_EQ(refused(with(R"({"x":{"image":"a b"}})")),
+            "/modules/x/image: expected an image as the engine names it: \"registry/name:tag\"");
+  EXPECT_THAT(refusedImage(R"("bundle":"a.kmod")"), StartsWith("/modules/x/bundle: "));
+  EXPECT_THAT(refusedImage(R"("config":{})"),
+              StartsWith("/modules/x/config: a container has none"));
+  EXPECT_THAT(refusedImage(R"("execution":"shared")"), StartsWith("/modules/x/execution: "));
+  EXPECT_THAT(refusedImage(R"("from":[])"), StartsWith("/modules/x/from: "));
+  EXPECT_THAT(refusedImage(R"("pull":"always")"), StartsWith("/modules/x/pull: "));
+  EXPECT_THAT(refusedImage(R"("env":{"A":1})"), StartsWith("/modules/x/env/A: expected a text"));
+  EXPECT_EQ(refusedImage(R"("env":{"IOTEDGE_DEVICEID":"x"})"),
+            "/modules/x/env/IOTEDGE_DEVICEID: IOTEDGE_DEVICEID is set by Kante; take it out");
+  EXPECT_THAT(refusedImage(R"("create_options":{"HostConfig":{"Privileged":true}})"),
+              StartsWith("/modules/x/create_options/HostConfig/Privileged: needs \"privileged\""));
+  EXPECT_THAT(refusedImage(R"("limits":{"ring_kb":64})"),
+              StartsWith("/modules/x/limits/ring_kb: "));
+  EXPECT_THAT(refusedImage(R"("grants":{"files":{}})"), StartsWith("/modules/x/grants/files: "));
+  EXPECT_THAT(refusedModule(R"("grants":{"container":[]})"),
+              StartsWith("/modules/x/grants/container: is for containers"));
+  EXPECT_THAT(refusedModule(R"("pull":"never")"), StartsWith("/modules/x/pull: is for containers"));
+}
+
 TEST(Deployment, WhatThisBuildDoesNotServeIsRefusedAndNotIgnored) {
   EXPECT_THAT(refused(with("{}", "{}", R"(,"gateway":{})")), StartsWith("/gateway: "));
   EXPECT_THAT(refused(R"({"modulesContent":{"$edgeAgent":{}}})"),
               StartsWith("/modulesContent: an IoT Edge deployment manifest is not translated"));
-  EXPECT_EQ(refused(with(R"({"x":{"bundle":"a.kmod","placement":"container"}})")),
-            "/modules/x/placement: placement \"container\" is not part of this build; leave it "
-            "out, which means \"sandbox\"");
-  EXPECT_THAT(refused(with(R"({"x":{"image":"a","placement":"container"}})")),
-              StartsWith("/modules/x/image: containers are not part of this build"));
   EXPECT_THAT(refusedModule(R"("create_options":{})"), StartsWith("/modules/x/create_options: "));
   EXPECT_THAT(refusedModule(R"("env":{"A":"b"})"), StartsWith("/modules/x/env: "));
   EXPECT_THAT(refusedModule(R"("limits":{"memory_mb":32})"), StartsWith("/modules/x/limits: "));

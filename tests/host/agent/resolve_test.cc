@@ -208,6 +208,35 @@ TEST_F(ResolveTest, ARouteNamesWhatIsThere) {
                         "\"alert\"?"));
 }
 
+TEST_F(ResolveTest, AContainerHasAnyInputAndOutput) {
+  const auto text = [](const std::string& route) {
+    return R"({"schema":"kante.deployment/1","id":"a","version":1,"modules":{
+      "c":{"image":"registry.test:5000/opc:3@sha256:77","grants":{"methods":["module/y/reset"]},"desired":{"a":1}}},
+      "routes":{"r":)" +
+           route + "}}";
+  };
+  const std::string good =
+      R"-("FROM /messages/modules/c/outputs/any INTO BrokeredEndpoint(\"/modules/c/inputs/other\")")-";
+  topics_ = Topics::kAbsent;
+  EXPECT_EQ(refused(text(good)),
+            "/modules/c/image: a container speaks to the hub, but this gateway serves no MQTT "
+            "clients; set [hub.mqtt] tls_listen");
+  topics_ = Topics::kServed;
+  const auto resolved = resolve(text(good));
+  ASSERT_TRUE(resolved) << resolved.error().text;
+  const ModuleSpec& spec = resolved->target.modules.at(0);
+  EXPECT_EQ(spec.id, "registry.test:5000/opc");
+  EXPECT_EQ(spec.version, "3@sha256:77");
+  EXPECT_THAT(spec.method_grants, ElementsAre("module/y/reset"));
+  EXPECT_EQ(resolved->bases.at("module/c"), R"({"a":1})");
+  EXPECT_THAT(resolved->digests, ElementsAre("image:registry.test:5000/opc:3@sha256:77"));
+  EXPECT_THAT(
+      refused(text(R"-({"route":"FROM /messages/* INTO BrokeredEndpoint(\"/modules/c/inputs/x\")",
+                               "overflow":"spill"
+})-")),
+      StartsWith("/routes/r/overflow: what goes to a topic waits in the sessions"));
+}
+
 TEST_F(ResolveTest, RoutesThatThisBuildDoesNotServeAreRefused) {
   const std::string from_topic = R"j("FROM MqttTopic(\"a/b\") INTO $upstream")j";
   const std::string to_topic = R"j("FROM /* INTO MqttTopic(\"a/{$connectionDeviceId}\")")j";

@@ -34,7 +34,8 @@ class Loop {
   template <typename T, typename Begin>
   Result<T> result(Begin begin) {
     std::optional<Result<T>> said;
-    const auto call = begin([&said](Result<T> result) { said = std::move(result); });
+    [[maybe_unused]] const auto call =
+        begin([&said](Result<T> result) { said = std::move(result); });
     if (!until([&said] { return said.has_value(); })) return fail(Errc::kTimeout, "no callback");
     return std::move(*said);
   }
