@@ -58,7 +58,7 @@ class Queue {
 // `kante run` in this folder on the ports that SDKs know.
 class Hub {
   static all = [];
-  constructor() {
+  constructor(more = '') {
     this.folder = process.cwd();
     this.socket = path.join(this.folder, 'api.sock');
     const signer = path.join(process.env.KANTE_DEV_KEYS, 'signer.pem');
@@ -83,7 +83,7 @@ listen = ["127.0.0.1:80"]
 listen = ["127.0.0.1:443"]
 [hub.tls]
 client_ca = "${this.folder}/fleet.pem"
-`);
+${more}`);
     Hub.all.push(this);
   }
   async start() {
