@@ -88,8 +88,11 @@ Status checkName(const Members& root, const Document& document) {
   const bool known = document.name.starts_with("module/") || document.name.starts_with("device/");
   if (document.kind == DocumentKind::kDesired && (!known || slashes < 1))
     return root.fail("name", "whose desired properties: \"module/NAME\" or \"device/ID\"");
-  if (document.kind == DocumentKind::kCommand && (!known || slashes < 2))
-    return root.fail("name", "expected \"module/NAME/METHOD\" or \"device/ID/METHOD\"");
+  const bool own = document.name.starts_with("gateway/") && slashes == 1;
+  if (document.kind == DocumentKind::kCommand && !own && (!known || slashes < 2))
+    return root.fail("name",
+                     "expected \"module/NAME/METHOD\", \"device/ID/METHOD\" or "
+                     "\"gateway/METHOD\"");
   return {};
 }
 

@@ -117,6 +117,11 @@ struct Workload {
 };
 void addWorkloadEndpoints(Router& router, Workload workload);
 
+// /v1/support-bundle: GET, or POST with what `kante check --json` prints, to be in it.
+using MakeSupport =
+    std::function<void(std::string checks, std::function<void(Result<std::string> bundle)> done)>;
+void addSupportEndpoint(Router& router, MakeSupport make);
+
 // / (the dashboard: one page, which asks the others)
 void addDashboard(Router& router);
 

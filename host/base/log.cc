@@ -76,6 +76,13 @@ std::vector<LogLine> Log::kept(std::string_view who) const {
   return {at->second.begin(), at->second.end()};
 }
 
+std::vector<std::string> Log::speakers() const {
+  const std::lock_guard lock(state_->mutex);
+  std::vector<std::string> out;
+  for (const auto& [who, lines] : state_->kept) out.push_back(who);
+  return out;
+}
+
 std::shared_ptr<void> Log::follow(Follower follower) {
   const std::lock_guard lock(state_->mutex);
   const std::uint64_t id = state_->next_follower++;

@@ -58,6 +58,8 @@ class Log {
   static constexpr std::size_t kSpeakersMax = 256;
   std::vector<LogLine> kept(std::string_view who) const;
 
+  std::vector<std::string> speakers() const;  // Whose lines are kept; in order.
+
   // Called for every line from the writing thread; must be quick and must not log.  The handle ends
   // it.
   using Follower = std::function<void(const LogLine&)>;

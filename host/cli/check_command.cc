@@ -20,27 +20,6 @@ namespace json = boost::json;
 
 constexpr const char* kSystemConfig = "/etc/kante/gateway.toml";
 
-// The configuration to check against; defaults when there is none and none was named.
-Config configToCheck(const std::string& given, CheckResults& out) {
-  const std::string file = given.empty() ? kSystemConfig : given;
-  if (given.empty() && ::access(file.c_str(), F_OK) != 0) {
-    out.push_back({"config", Verdict::kWarn, "there is no " + file + "; the defaults are checked",
-                   "name yours with --config"});
-    return defaultConfig("/var/lib/kante");
-  }
-  auto config = loadConfig(file);
-  if (!config) {
-    out.push_back({"config", Verdict::kFail, config.error().text, "mend that line"});
-    return defaultConfig("/var/lib/kante");
-  }
-  if (const auto served = supported(*config); !served) {
-    out.push_back({"config", Verdict::kFail, served.error().text, "mend that line"});
-  } else {
-    out.push_back({"config", Verdict::kOk, file + " is valid", {}});
-  }
-  return std::move(*config);
-}
-
 void print(const CheckResults& results) {
   std::size_t widest = 0;
   for (const auto& each : results) widest = std::max(widest, each.name.size());
@@ -61,19 +40,11 @@ void print(const CheckResults& results) {
 int check(const std::string& config_file, const std::string& socket, Output output) {
   CheckResults results;
   const Config config = configToCheck(config_file, results);
-  checkClock(results);
-  checkCertificates(config, results);
-  checkDataDirectory(config, results);
-  checkBroker(config, results);
-  checkKernel(results);
-  checkSandbox(config, results);
-  checkContainers(config, results);
-  checkLimits(results);
   HostOptions where;
   where.socket = socket;
   where.config = config_file;
   const auto path = where.socketPath();
-  checkHost(path ? *path : config.api.socket, results);
+  checkAll(config, path ? *path : config.api.socket, results);
 
   const auto count = [&](Verdict verdict) {
     return std::count_if(results.begin(), results.end(),
@@ -100,6 +71,38 @@ int check(const std::string& config_file, const std::string& socket, Output outp
 }
 
 }  // namespace
+
+Config configToCheck(const std::string& given, CheckResults& out) {
+  const std::string file = given.empty() ? kSystemConfig : given;
+  if (given.empty() && ::access(file.c_str(), F_OK) != 0) {
+    out.push_back({"config", Verdict::kWarn, "there is no " + file + "; the defaults are checked",
+                   "name yours with --config"});
+    return defaultConfig("/var/lib/kante");
+  }
+  auto config = loadConfig(file);
+  if (!config) {
+    out.push_back({"config", Verdict::kFail, config.error().text, "mend that line"});
+    return defaultConfig("/var/lib/kante");
+  }
+  if (const auto served = supported(*config); !served) {
+    out.push_back({"config", Verdict::kFail, served.error().text, "mend that line"});
+  } else {
+    out.push_back({"config", Verdict::kOk, file + " is valid", {}});
+  }
+  return std::move(*config);
+}
+
+void checkAll(const Config& config, const std::string& socket, CheckResults& out) {
+  checkClock(out);
+  checkCertificates(config, out);
+  checkDataDirectory(config, out);
+  checkBroker(config, out);
+  checkKernel(out);
+  checkSandbox(config, out);
+  checkContainers(config, out);
+  checkLimits(out);
+  checkHost(socket, out);
+}
 
 void addCheckCommand(CLI::App& app, Context& context) {
   struct CheckOptions {

@@ -22,6 +22,12 @@ struct CheckResult {
 };
 using CheckResults = std::vector<CheckResult>;
 
+// The configuration to check against: that of the file, of the system without one; defaults when it
+// is not there or wrong, which is said.
+Config configToCheck(const std::string& given, CheckResults& out);
+// All that follow.
+void checkAll(const Config& config, const std::string& socket, CheckResults& out);
+
 void checkClock(CheckResults& out);
 void checkKernel(CheckResults& out);
 // What sandboxed modules get, found out by kante-launcher, which tries it.

@@ -41,6 +41,7 @@ void addQueueCommands(CLI::App& app, Context& context);     // queue list | insp
 void addDeviceCommands(CLI::App& app, Context& context);    // device add | list | show | …
 void addIdentityCommands(CLI::App& app, Context& context);  // identity show
 void addTrustCommands(CLI::App& app, Context& context);     // trust show | reset
+void addSupportCommand(CLI::App& app, Context& context);    // support-bundle
 void addModuleCommands(CLI::App& app, Context& context);    // module list | logs | restart | …
 void addDemoCommand(CLI::App& app, Context& context);       // demo
 void addKeyCommands(CLI::App& app, Context& context);       // key init

@@ -21,6 +21,7 @@
 #include "host/bundle/bundle_store.h"
 #include "host/bundle/distrust.h"
 #include "host/cli/blame.h"
+#include "host/cli/gateway_commands.h"
 #include "host/cli/gateway_containers.h"
 #include "host/cli/gateway_documents.h"
 #include "host/cli/gateway_hub.h"
@@ -91,7 +92,6 @@ struct Gateway::State {
   void reportAlarm(const std::string& text);
   BlameParts blameParts() { return {*crash_page, *store, log, events, clock}; }
   void startDeployment(std::function<void(Status)> ready);
-  void reportDistrust();
   void trustChanged();
   // A module of this gateway that comes as a client: a container.
   bool isElsewhere(const std::string& module) const {
@@ -153,6 +153,7 @@ struct Gateway::State {
   std::unique_ptr<HostUpdate> update;
   std::optional<StatusParts> status;
   Router router;
+  std::unique_ptr<GatewayCommands> commands;
   std::unique_ptr<ApiServer> api;
   std::unique_ptr<StateWatch> watch;
   asio::steady_timer timer;
@@ -408,6 +409,8 @@ Status Gateway::State::openApi() {
   addTrustEndpoints(router, *trust, documents->documents());
   addQueueEndpoints(router, *store, log, control);
   addDashboard(router);
+  commands = std::make_unique<GatewayCommands>(
+      GatewayCommands::Parts{control, log, clock, config, router, *methods, *modules});
   watch = std::make_unique<StateWatch>(
       control, StateWatch::Parts{events, *agent, *modules, store.get(), uplink.get(), &wall, &log});
   return {};
@@ -437,7 +440,7 @@ Status Gateway::start(std::function<void(Status)> ready) {
     if (state->hub) state->hub->serve();
     state->methods->everybodyCame();
     state->watch->look();
-    state->reportDistrust();
+    reportDistrust(*state->modules, *state->distrust, state->events);
     state->update->started(outcome);
     state->documents->start();
     ready(std::move(outcome));
@@ -459,24 +462,10 @@ void Gateway::State::startDeployment(std::function<void(Status)> ready) {
   });
 }
 
-void Gateway::State::reportDistrust() {
-  for (const ModuleStatus& module : modules->modules()) {
-    if (module.digest.empty()) continue;  // A container.
-    const std::string& why = distrust->why(module.digest);
-    if (why.empty()) continue;
-    Event distrusted;
-    distrusted.level = EventLevel::kWarn;
-    distrusted.kind = "module.distrusted";
-    distrusted.subject = "module/" + module.name;
-    distrusted.text = "Module " + module.name + " is distrusted: " + why;
-    events.add(std::move(distrusted));
-  }
-}
-
 // Modules of who is not trusted any more are told of, and stopped where that is asked for.
 void Gateway::State::trustChanged() {
   distrust->forget();
-  reportDistrust();
+  reportDistrust(*modules, *distrust, events);
   agent->reconsider();
 }
 

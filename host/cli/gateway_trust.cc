@@ -2,7 +2,10 @@
 
 #include <filesystem>
 
+#include "host/base/events.h"
 #include "host/base/log.h"
+#include "host/bundle/distrust.h"
+#include "host/placement/module_host.h"
 
 namespace kante::cli {
 namespace {
@@ -57,6 +60,20 @@ SignerRules rulesOf(const TrustConfig& trust) {
   for (const TrustRule& rule : trust.rules)
     rules.push_back({rule.signer, rule.ids, rule.permissions});
   return SignerRules(std::move(rules));
+}
+
+void reportDistrust(const ModuleHost& modules, Distrust& distrust, EventLog& events) {
+  for (const ModuleStatus& module : modules.modules()) {
+    if (module.digest.empty()) continue;  // A container.
+    const std::string& why = distrust.why(module.digest);
+    if (why.empty()) continue;
+    Event distrusted;
+    distrusted.level = EventLevel::kWarn;
+    distrusted.kind = "module.distrusted";
+    distrusted.subject = "module/" + module.name;
+    distrusted.text = "Module " + module.name + " is distrusted: " + why;
+    events.add(std::move(distrusted));
+  }
 }
 
 }  // namespace kante::cli

@@ -10,8 +10,11 @@
 #include "host/config/config.h"
 
 namespace kante {
+class Distrust;
+class EventLog;
 class Log;
-}
+class ModuleHost;
+}  // namespace kante
 
 namespace kante::cli {
 
@@ -20,5 +23,7 @@ namespace kante::cli {
 Result<std::unique_ptr<Anchors>> openAnchors(const Config& config, const std::string& more_pem,
                                              DurableMap& map, Log& log);
 SignerRules rulesOf(const TrustConfig& trust);
+// An event for each module whose signer is not trusted any more.
+void reportDistrust(const ModuleHost& modules, Distrust& distrust, EventLog& events);
 
 }  // namespace kante::cli

@@ -29,13 +29,27 @@ struct Family {
   void (*add)(CLI::App& app, Context& context);
 };
 constexpr Family kFamilies[] = {
-    {"demo", addDemoCommand},      {"run", addRunCommand},        {"check", addCheckCommand},
-    {"status", addStatusCommand},  {"top", addTopCommand},        {"events", addEventsCommand},
-    {"module", addModuleCommands}, {"deploy", addDeployCommands}, {"route", addRouteCommands},
-    {"twin", addTwinCommands},     {"invoke", addInvokeCommand},  {"send", addSendCommand},
-    {"queue", addQueueCommands},   {"device", addDeviceCommands}, {"identity", addIdentityCommands},
-    {"key", addKeyCommands},       {"bundle", addBundleCommands}, {"host", addUpdateCommands},
-    {"fleet", addFleetCommands},   {"trust", addTrustCommands},
+    {"demo", addDemoCommand},
+    {"run", addRunCommand},
+    {"check", addCheckCommand},
+    {"status", addStatusCommand},
+    {"top", addTopCommand},
+    {"events", addEventsCommand},
+    {"module", addModuleCommands},
+    {"deploy", addDeployCommands},
+    {"route", addRouteCommands},
+    {"twin", addTwinCommands},
+    {"invoke", addInvokeCommand},
+    {"send", addSendCommand},
+    {"queue", addQueueCommands},
+    {"device", addDeviceCommands},
+    {"identity", addIdentityCommands},
+    {"key", addKeyCommands},
+    {"bundle", addBundleCommands},
+    {"host", addUpdateCommands},
+    {"fleet", addFleetCommands},
+    {"trust", addTrustCommands},
+    {"support-bundle", addSupportCommand},
 };
 
 void addFamilies(std::string_view called, CLI::App& app, Context& context) {

@@ -67,12 +67,14 @@ struct Methods::State : std::enable_shared_from_this<Methods::State> {
   struct Target {
     std::uint64_t registration = 0;
     std::shared_ptr<Handler> handler;  // Shared with a call that is being handed over.
+    std::size_t answer_bytes_max = kPayloadBytesMax;
   };
   struct Call {
     std::string target;
     std::uint64_t registration = 0;
     Answer answer;
     boost::asio::steady_timer deadline;
+    std::size_t answer_bytes_max = kPayloadBytesMax;
   };
 
   // A call whose target is not there yet.
@@ -151,10 +153,11 @@ struct Methods::State : std::enable_shared_from_this<Methods::State> {
 Methods::Methods(boost::asio::io_context& control) : state_(std::make_shared<State>(control)) {}
 Methods::~Methods() = default;
 
-Methods::Registration Methods::add(const std::string& principal, Handler handler) {
+Methods::Registration Methods::add(const std::string& principal, Handler handler,
+                                   std::size_t answer_bytes_max) {
   const std::uint64_t registration = state_->next_registration++;
   state_->targets[principal] =
-      State::Target{registration, std::make_shared<Handler>(std::move(handler))};
+      State::Target{registration, std::make_shared<Handler>(std::move(handler)), answer_bytes_max};
   // Who waited for it is heard once the caller has its handle.
   boost::asio::post(state_->control, [this, principal, weak = std::weak_ptr(state_)] {
     const auto alive = weak.lock();
@@ -220,7 +223,8 @@ void Methods::invoke(MethodRequest request, Answer answer) {
   auto& call =
       state.calls
           .emplace(id, State::Call{request.target, here ? target->second.registration : 0,
-                                   std::move(answer), boost::asio::steady_timer(state.control)})
+                                   std::move(answer), boost::asio::steady_timer(state.control),
+                                   here ? target->second.answer_bytes_max : kPayloadBytesMax})
           .first->second;
   ++state.in_flight_of[request.target];
   call.deadline.expires_after(request.timeout);
@@ -251,7 +255,8 @@ Status Methods::reply(std::uint64_t id, int status, std::string payload) {
     return fail(Errc::kNotFound, "method call " + std::to_string(id) + ": nobody waits for it");
   }
   if (payload.empty()) payload = "null";
-  if (const auto parsed = parseJson(payload, kPayloadBounds); !parsed) {
+  const JsonBounds bounds{call->second.answer_bytes_max, kPayloadBounds.depth_max};
+  if (const auto parsed = parseJson(payload, bounds); !parsed) {
     const std::string why = "the answer of " + call->second.target + ": " + parsed.error().text;
     state_->end(call, kBadAnswer, message(why));
     return fail(Errc::kInvalid, why);

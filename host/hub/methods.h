@@ -75,7 +75,9 @@ class Methods {
   // One handler a principal; a later one takes over (hot upgrade), and calls that the earlier one
   // has stay its own.  Dropping the handle ends it: its open calls end with 404.
   using Registration = std::shared_ptr<void>;
-  [[nodiscard]] Registration add(const std::string& principal, Handler handler);
+  // `answer_bytes_max`: more than a principal's for what the gateway itself answers.
+  [[nodiscard]] Registration add(const std::string& principal, Handler handler,
+                                 std::size_t answer_bytes_max = kPayloadBytesMax);
   bool has(const std::string& principal) const;
 
   // Who is asked for principals that nobody here answers for, if it `serves` them.  Empty: nobody.

@@ -32,8 +32,8 @@ BrokerCommands::Outgoing reportedOf(const std::string& principal, const TwinSect
 }  // namespace
 
 std::vector<std::string> BrokerCommands::filters(From from) {
-  std::vector<std::string> out = {"twin/+/+/desired", "twin/+/+/+/+/desired", "methods/+/+/+/+",
-                                  "methods/+/+/+/+/+/+"};
+  std::vector<std::string> out = {"twin/+/+/desired", "twin/+/+/+/+/desired", "methods/gateway/+/+",
+                                  "methods/+/+/+/+", "methods/+/+/+/+/+/+"};
   if (from == From::kGateway) out.insert(out.end(), {"twin/+/desired", "c2d/+/+/+"});
   return out;
 }

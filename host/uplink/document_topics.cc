@@ -14,8 +14,8 @@ std::vector<std::string> documentFilters(CommandTrust commands) {
   std::vector<std::string> filters = {"deployment/set", "deployment/patch", "deployment/layer/+",
                                       "deployment/trust"};
   if (commands == CommandTrust::kSigned)
-    for (const char* filter :
-         {"twin/+/+/desired", "twin/+/+/+/+/desired", "methods/+/+/+/+", "methods/+/+/+/+/+/+"})
+    for (const char* filter : {"twin/+/+/desired", "twin/+/+/+/+/desired", "methods/gateway/+/+",
+                               "methods/+/+/+/+", "methods/+/+/+/+/+/+"})
       filters.emplace_back(filter);
   return filters;
 }

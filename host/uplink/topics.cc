@@ -79,7 +79,7 @@ Result<DownTopic> parseDownTopic(std::string_view rest) {
     topic.principal = std::move(principal);
     return topic;
   }
-  if (levels.size() < 5 || levels.front() != "methods") return notOurs(rest);
+  if (levels.size() < 4 || levels.front() != "methods") return notOurs(rest);
   topic.kind = DownTopic::Kind::kMethod;
   KANTE_TRY(principal, hub::decodePrincipal(joined(levels, 1, levels.size() - 2)));
   KANTE_TRY(method, percentDecode(levels[levels.size() - 2]));

@@ -30,7 +30,7 @@ class TelemetryTopic {
 
 struct DownTopic {
   enum class Kind { kDesired, kMethod, kCloud } kind = Kind::kDesired;
-  // module/NAME, device/ID, device/ID/module/NAME, gateway/ID/module/NAME
+  // module/NAME, device/ID, device/ID/module/NAME, gateway/ID/module/NAME, or "gateway": this one
   std::string principal;
   std::string method;      // kMethod
   std::string request_id;  // kMethod, kCloud

@@ -62,8 +62,11 @@ TEST(DocumentTest, EachMistakeIsRefusedWithItsPointer) {
               StartsWith("/content/content: missing"));
   EXPECT_THAT(refused(documentOf("desired", R"("name":"filter",)", "{}")), StartsWith("/name: "));
   EXPECT_THAT(refused(documentOf("command", R"("name":"module/x",)", "{}")), StartsWith("/name: "));
-  EXPECT_THAT(refused(documentOf("command", R"("name":"module/x/reset",)", "{}")),
-              StartsWith("/not_after: missing"));
+  for (const char* name : {"module/x/reset", "gateway/ping"})
+    EXPECT_THAT(refused(documentOf("command", "\"name\":\"" + std::string(name) + "\",", "{}")),
+                StartsWith("/not_after: missing"));
+  EXPECT_THAT(refused(documentOf("command", R"("name":"gateway/a/ping",)", "{}")),
+              StartsWith("/name: "));
   const std::string head = R"({"schema":"kante.document/1","kind":"deployment",)";
   EXPECT_THAT(refused(head + R"("counter":1,"content":{}})"), StartsWith("/target: missing"));
   EXPECT_THAT(refused(head + R"("target":{},"counter":1,"content":{}})"),

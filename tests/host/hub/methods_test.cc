@@ -139,6 +139,17 @@ TEST_F(MethodsTest, AnAnswerThatIsNotJsonOrTooLargeBecomes500) {
   EXPECT_EQ(answers_[2].payload, "null");
 }
 
+TEST_F(MethodsTest, ATargetMayHaveAnotherBoundForItsAnswers) {
+  const std::string answer = '"' + std::string(Methods::kPayloadBytesMax, 'x') + '"';
+  auto target = methods_->add(
+      "gateway", [&](MethodCall call) { (void)methods_->reply(call.id, 200, answer); },
+      2 * Methods::kPayloadBytesMax);
+  invoke({"gateway", "m"});
+  poll();
+  ASSERT_EQ(answers_.size(), 1u);
+  EXPECT_EQ(answers_[0].status, 200);
+}
+
 TEST_F(MethodsTest, WhatBreaksARuleIs400AndReachesNobody) {
   int reached = 0;
   auto target = methods_->add("module/a", [&](MethodCall) { ++reached; });

@@ -32,6 +32,9 @@ TEST(DocumentTopicsTest, EachTopicSaysWhatComesOnIt) {
   EXPECT_EQ(command->name, "module/filter/reset");
   EXPECT_EQ(command->source, "methods/module/filter/reset");
   EXPECT_EQ(command->request_id, "42");
+  const auto own = parseDocumentTopic("methods/gateway/ping/42");
+  ASSERT_TRUE(own.has_value());
+  EXPECT_EQ(own->name, "gateway/ping");
 }
 
 TEST(DocumentTopicsTest, OtherTopicsAreNotOurs) {
