@@ -361,7 +361,8 @@ void StoreCore::runGroup(std::span<Request> group) {
     if (rc != 0) noteFailure(rc);
     // With the disk full, what makes room may still work.
     if (rc != 0 && environment_->noRoom(rc) && environmentReady()) {
-      rc = tryGroup(group, Appends::kRefuse);
+      const int again = tryGroup(group, Appends::kRefuse);
+      if (again != MDB_PANIC) rc = again;  // Else it says no more than that LMDB met the first one.
     } else if (rc == 0 && wrote_) {
       noteSuccess();
     }

@@ -276,6 +276,29 @@ TEST_F(FaultTest, AFailureIsToldAsWhatItIs) {
   }
 }
 
+// Also at the meta page, after which LMDB knows no other error than its panic.
+TEST_F(FaultTest, AFullDiskIsToldAsFullWhereverItIsMet) {
+  bool failed = true;
+  int n = 1;
+  for (; failed; ++n) {
+    SCOPED_TRACE("call " + std::to_string(n));
+    forget();
+    open();
+    DurableQueue& upstream = queue();
+    put(upstream, entryOf("before"));
+    disk.arm(n, Fault::kNoSpace, Lasting::kOnce);
+    const auto kept = store_->keyValue().put("area", "key", "value");
+    failed = disk.mend();
+    if (kept.has_error()) {
+      EXPECT_EQ(kept.error().code, Errc::kLimit) << kept.error().text;
+      EXPECT_NE(kept.error().text.find("No space left"), std::string::npos) << kept.error().text;
+    }
+    clock_.advance(1'100'000'000);
+    EXPECT_EQ(put(upstream, entryOf("after")), CommitResult::kCommitted);
+  }
+  EXPECT_GT(n, 3);
+}
+
 // Under load each refused group is no reason to wait longer.
 TEST_F(FaultTest, IsTriedAgainEachSecondHoweverMuchIsOffered) {
   open();
