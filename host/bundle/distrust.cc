@@ -9,6 +9,7 @@ const std::string& Distrust::why(const std::string& digest) {
   const bool distrusted =
       !again && (again.error().code == Errc::kRevoked || again.error().code == Errc::kUntrusted ||
                  again.error().code == Errc::kDenied);
+  if (judged_.size() >= kJudgedMax) judged_.clear();  // Most are of bundles that are gone.
   return judged_.emplace(digest, distrusted ? again.error().text : std::string()).first->second;
 }
 

@@ -295,6 +295,19 @@ TEST_F(BundleStoreTest, DistrustIsForTheRevokedAndTheStrangerAndNotForTheExpired
   EXPECT_TRUE(store.load(digest).has_value());
 }
 
+// A gateway that is deployed to for years sees more bundles than it should remember.
+TEST_F(BundleStoreTest, JudgementsOfBundlesThatAreGoneAreForgotten) {
+  BundleStore store = open();
+  const std::string digest = admit(store, bundle())->digest;
+  const JudgementTime now{test::kNow_s, JudgementTime::Clock::kTrusted};
+  const TrustStore strangers = test::trustIn(test::makeCa("another"));
+  Distrust distrust(store, strangers, [&] { return now; });
+  for (std::size_t i = 0; i < 2 * Distrust::kJudgedMax; ++i)
+    EXPECT_EQ(distrust.why("sha256:" + std::to_string(i)), "");
+  EXPECT_LE(distrust.judged(), Distrust::kJudgedMax);
+  EXPECT_THAT(distrust.why(digest), HasSubstr("not trusted"));
+}
+
 TEST_F(BundleStoreTest, ChangedBytesInTheStoreAreNotLoaded) {
   BundleStore store = open();
   const std::string digest = admit(store, bundle())->digest;
