@@ -180,7 +180,9 @@ void StoreMap::sync(std::function<void(Status)> done) {
                [state = state_, post = post_, done = std::move(done)](Status status) {
                  {
                    const std::lock_guard lock(state->mutex);
-                   if (!status.has_error()) status = std::exchange(state->failure, Status());
+                   // Told now, whichever of the two it is: not once more when the disk is mended.
+                   Status before = std::exchange(state->failure, Status());
+                   if (!status.has_error()) status = std::move(before);
                  }
                  post([status, done] { done(status); });
                });

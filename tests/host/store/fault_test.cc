@@ -9,6 +9,7 @@
 #include <atomic>
 #include <cerrno>
 #include <fstream>
+#include <future>
 #include <map>
 #include <memory>
 #include <optional>
@@ -297,6 +298,24 @@ TEST_F(FaultTest, AFullDiskIsToldAsFullWhereverItIsMet) {
     EXPECT_EQ(put(upstream, entryOf("after")), CommitResult::kCommitted);
   }
   EXPECT_GT(n, 3);
+}
+
+// What was told as failed is not told again of what comes after it.
+TEST_F(FaultTest, AMapIsAsGoodAsNewWhenTheDiskIsMended) {
+  open();
+  StoreMap map(store_->keyValue(), "area", [](const std::function<void()>& work) { work(); });
+  const auto sync = [&] {
+    std::promise<Status> told;
+    map.sync([&](const Status& status) { told.set_value(status); });
+    return told.get_future().get();
+  };
+  disk.arm(1, Fault::kIo, Lasting::kUntilMended);
+  ASSERT_TRUE(map.put("key", "1").has_value());
+  EXPECT_EQ(sync().error().code, Errc::kIo);
+  disk.mend();
+  clock_.advance(1'100'000'000);
+  ASSERT_TRUE(map.put("key", "2").has_value());
+  EXPECT_TRUE(sync().has_value());
 }
 
 // Under load each refused group is no reason to wait longer.
