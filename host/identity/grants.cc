@@ -37,6 +37,7 @@ constexpr std::string_view kGateway[] = {"publish:kante/v1/{id}/telemetry/#",
                                          "subscribe:kante/v1/{id}/twin/+/desired",
                                          "subscribe:kante/v1/{id}/twin/+/+/desired",
                                          "subscribe:kante/v1/{id}/twin/+/+/+/+/desired",
+                                         "subscribe:kante/v1/{id}/methods/gateway/+/+",
                                          "subscribe:kante/v1/{id}/methods/+/+/+/+",
                                          "subscribe:kante/v1/{id}/methods/+/+/+/+/+/+",
                                          "subscribe:kante/v1/{id}/c2d/+/+/+"};

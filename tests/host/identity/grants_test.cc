@@ -97,9 +97,10 @@ TEST(GrantsTest, AGatewayUsesItsOwnTopicsInTheirDirections) {
     EXPECT_FALSE(grants->maySubscribe(own + up, plant)) << up;
     EXPECT_FALSE(grants->mayPublish(std::string("kante/v1/other/") + up, plant)) << up;
   }
-  for (const char* down : {"twin/+/desired", "twin/+/+/desired", "twin/+/+/+/+/desired",
-                           "methods/+/+/+/+", "methods/+/+/+/+/+/+", "c2d/+/+/+", "deployment/set",
-                           "deployment/layer/+", "deployment/trust", "deployment/patch"}) {
+  for (const char* down :
+       {"twin/+/desired", "twin/+/+/desired", "twin/+/+/+/+/desired", "methods/gateway/+/+",
+        "methods/+/+/+/+", "methods/+/+/+/+/+/+", "c2d/+/+/+", "deployment/set",
+        "deployment/layer/+", "deployment/trust", "deployment/patch"}) {
     EXPECT_TRUE(grants->maySubscribe(own + down, plant)) << down;
     EXPECT_FALSE(grants->maySubscribe(std::string("kante/v1/other/") + down, plant)) << down;
   }
