@@ -1,5 +1,6 @@
 #include "host/store/key_value.h"
 
+#include <algorithm>
 #include <condition_variable>
 #include <future>
 #include <mutex>
@@ -131,9 +132,14 @@ Result<std::int64_t> KeyValue::nowNs() {
 // ---- StoreMap ----
 
 // The first failure since the last sync is what that sync reports.
+// A failure is told to every sync that was asked for before it was first told, and to none that
+// comes later.
 struct StoreMap::State {
+  static constexpr std::uint64_t kUntold = ~std::uint64_t{0};
   std::mutex mutex;
   Status failure;
+  std::uint64_t syncs = 0;             // Asked for.
+  std::uint64_t told_until = kUntold;  // The last of them that hears of the failure.
 };
 
 StoreMap::StoreMap(KeyValue& store, std::string area, Post post)
@@ -169,22 +175,33 @@ Status StoreMap::later(KeyValue::Write write) {
   store_.apply(std::move(writes), [state = state_](Status status) {
     if (!status.has_error()) return;
     const std::lock_guard lock(state->mutex);
-    if (!state->failure.has_error()) state->failure = status;
+    state->failure = status;
+    state->told_until = State::kUntold;
   });
   return {};
 }
 
 void StoreMap::sync(std::function<void(Status)> done) {
+  std::uint64_t number = 0;
+  {
+    const std::lock_guard lock(state_->mutex);
+    number = ++state_->syncs;
+  }
+  const auto tell = [state = state_, done = std::move(done)](const Status& status) {
+    if (status.has_error()) {
+      const std::lock_guard lock(state->mutex);
+      state->told_until = std::min(state->told_until, state->syncs);
+    }
+    done(status);
+  };
   // An empty write follows all that came before it into the same or a later group.
   store_.apply(std::vector<KeyValue::Write>(),
-               [state = state_, post = post_, done = std::move(done)](Status status) {
+               [state = state_, post = post_, number, tell](Status status) {
                  {
                    const std::lock_guard lock(state->mutex);
-                   // Told now, whichever of the two it is: not once more when the disk is mended.
-                   Status before = std::exchange(state->failure, Status());
-                   if (!status.has_error()) status = std::move(before);
+                   if (!status.has_error() && number <= state->told_until) status = state->failure;
                  }
-                 post([status, done] { done(status); });
+                 post([status, tell] { tell(status); });
                });
 }
 

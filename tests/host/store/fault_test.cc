@@ -318,6 +318,42 @@ TEST_F(FaultTest, AMapIsAsGoodAsNewWhenTheDiskIsMended) {
   EXPECT_TRUE(sync().has_value());
 }
 
+// Two who wait for the same write both hear that it failed, whoever asked first.
+TEST_F(FaultTest, EveryoneWhoWaitsForAWriteHearsThatItFailed) {
+  open();
+  std::vector<std::function<void()>> posted;
+  std::mutex mutex;
+  StoreMap map(store_->keyValue(), "area", [&](std::function<void()> work) {
+    const std::lock_guard lock(mutex);
+    posted.push_back(std::move(work));
+  });
+  std::vector<Status> told;
+  const auto sync = [&] { map.sync([&](const Status& status) { told.push_back(status); }); };
+  const auto run = [&](std::size_t count) {
+    while (told.size() < count) {
+      const std::lock_guard lock(mutex);
+      for (const auto& work : std::exchange(posted, {})) work();
+    }
+  };
+  disk.arm(1, Fault::kIo, Lasting::kUntilMended);
+  ASSERT_TRUE(map.put("key", "1").has_value());
+  sync();
+  ASSERT_TRUE(eventually([&] {
+    const std::lock_guard lock(mutex);
+    return posted.size() == 1;
+  }));
+  disk.mend();
+  clock_.advance(1'100'000'000);
+  sync();  // Of a group that is written, while nobody has heard of the first.
+  run(2);
+  EXPECT_EQ(told[0].error().code, Errc::kIo);
+  EXPECT_TRUE(told[1].has_error());
+  ASSERT_TRUE(map.put("key", "2").has_value());
+  sync();
+  run(3);
+  EXPECT_TRUE(told[2].has_value());
+}
+
 // Under load each refused group is no reason to wait longer.
 TEST_F(FaultTest, IsTriedAgainEachSecondHoweverMuchIsOffered) {
   open();
