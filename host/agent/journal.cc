@@ -190,17 +190,26 @@ std::uint64_t Journal::begin(Entry entry, Done done) {
 }
 
 void Journal::commit(std::uint64_t n, Done done) {
-  Entry& entry = entries_.at(n);
   before_commit_ = current_;
   if (Status written = map_->put(kCurrentKey, std::to_string(n)); !written)
     return done(within("journal", written.error()));
   current_ = n;
-  entry.said.state = kCommitted;
+  Entry committed = entries_.at(n);
+  committed.said.state = kCommitted;
   // Concluded from "current" if it is not written.
-  (void)write(entry);
+  (void)write(committed);
   if (handover_ && handover_->n == n) takenOver();
-  trim();
-  map_->sync(std::move(done));
+  // Nobody reads that it holds before it does.
+  map_->sync(
+      [this, n, alive = std::weak_ptr(alive_), done = std::move(done)](const Status& synced) {
+        if (alive.expired()) return;
+        const auto entry = entries_.find(n);
+        if (synced && entry != entries_.end()) {
+          entry->second.said.state = kCommitted;
+          trim();
+        }
+        done(synced);
+      });
 }
 
 void Journal::fail(std::uint64_t n, const std::string& reason, Again again) {
