@@ -43,7 +43,9 @@ const char* name(DeploymentState state) {
 
 Result<ResolvedDeployment> Agent::State::resolve(const Deployment& deployment,
                                                  const ApplyRequest* request) {
-  ResolveFrom from{parts.bundles, {}, {}, {}, parts.upstream, parts.topics, parts.elsewhere};
+  ResolveFrom from{parts.bundles,   {},           {}, {}, parts.upstream, parts.topics,
+                   parts.elsewhere, parts.secrets};
+  if (request == nullptr) from.missing_secret = ResolveFrom::MissingSecret::kBarsTheModule;
   if (request != nullptr) {
     const auto rebind = request->rebind == ApplyRequest::Rebind::kYes
                             ? AdmissionPolicy::Rebind::kYes
@@ -65,7 +67,7 @@ Result<ResolvedDeployment> Agent::State::resolve(const Deployment& deployment,
   if (resolved && parts.barred) {
     for (ModuleSpec& module : resolved->target.modules) {
       if (module.placement == Placement::kContainer) continue;  // Nobody signed it.
-      module.barred = parts.barred(module.digest);
+      if (module.barred.empty()) module.barred = parts.barred(module.digest);
       if (!module.barred.empty()) module.desire = Desire::kStopped;
     }
   }

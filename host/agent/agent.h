@@ -22,6 +22,7 @@
 #include "host/agent/iotedge_manifest.h"
 #include "host/agent/layers.h"
 #include "host/base/result.h"
+#include "host/base/secret_references.h"
 #include "host/fetch/fetcher.h"
 #include "host/placement/module_spec.h"
 
@@ -160,6 +161,7 @@ class Agent {
     std::function<bool()> uplink_connected = nullptr;  // Null: there is none.
     Fetcher* fetcher = nullptr;                        // Null: every bundle has to be here.
     std::vector<ImageRule> images = {};                // For manifests of IoT Edge.
+    Secrets secrets = nullptr;                         // Null: there are none.
   };
 
   static Result<std::unique_ptr<Agent>> open(Parts parts);
@@ -211,8 +213,8 @@ class Agent {
   // bundle.
   Result<AdmittedBundle> admit(int fd, ApplyRequest::Rebind rebind);
 
-  // What a module may, or gets, besides what the deployment says, is another: who is trusted.  What
-  // runs is brought to it, once no change is under way.
+  // What a module may, or gets, besides what the deployment says, is another: who is trusted,
+  // secrets. What runs is brought to it, once no change is under way.
   void reconsider();
 
   // For another version of the host: modules come to rest, and what they saved is on disk when

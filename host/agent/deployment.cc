@@ -50,21 +50,6 @@ Status checkNames(const json::object& object, const std::string& pointer) {
   return {};
 }
 
-Status refuseSecrets(const json::value& value, const std::string& pointer) {
-  if (const auto* object = value.if_object()) {
-    for (const auto& member : *object) {
-      if (member.key() == "$secret")
-        return failAt(pointer, Errc::kUnsupported,
-                      "secrets are not part of this build; write the value itself or leave it out");
-      KANTE_CHECK(refuseSecrets(member.value(), jsonPointer(pointer, member.key())));
-    }
-  } else if (const auto* array = value.if_array()) {
-    for (std::size_t i = 0; i < array->size(); ++i)
-      KANTE_CHECK(refuseSecrets((*array)[i], jsonPointer(pointer, i)));
-  }
-  return {};
-}
-
 // ---- modules ---------------------------------------------------------------------------------
 
 constexpr std::size_t kInSandbox = 1, kInContainer = 2;  // Of kPlacementNames.
@@ -401,7 +386,6 @@ Result<Deployment> parseDeployment(std::string_view text) {
   Deployment deployment;
   const Members root(document, "");
   KANTE_CHECK(readHead(root, deployment));
-  KANTE_CHECK(refuseSecrets(*parsed, ""));
   KANTE_TRY(modules, root.object("modules"));
   if (modules == nullptr) return root.fail("modules", "missing; say {} for none");
   if (modules->size() > kModulesMax)

@@ -110,6 +110,15 @@ Status checkContent(const Members& root, const Document& document) {
       if (layer.has_error()) return layer.error();
       return {};
     }
+    case DocumentKind::kSecrets: {
+      KANTE_TRY(object, root.object("content"));
+      const Members members(*object, root.at("content"));
+      KANTE_CHECK(members.allow({"cms"}));
+      KANTE_TRY(text, members.text("cms"));
+      const auto cms = fromBase64(text);
+      if (cms && !cms->empty()) return {};
+      return members.fail("cms", "expected a CMS message in base64; kante deploy sign makes it");
+    }
     case DocumentKind::kTrust: {
       KANTE_TRY(object, root.object("content"));
       const auto change = parseTrust(*object, root.at("content"));

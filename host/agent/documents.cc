@@ -375,19 +375,17 @@ void Documents::perform(const Arrival& arrival, const Judged& judged, const Done
     case DocumentKind::kJsonPatch: return changeDeployment(arrival, judged, finished);
     case DocumentKind::kDesired:
     case DocumentKind::kCommand:
+    case DocumentKind::kSecrets:
     case DocumentKind::kTrust:
       if (arrival.mode == ApplyRequest::Mode::kDryRun)
         return finished(refusal("unsupported", fail(Errc::kUnsupported,
                                                     "there is no dry run of what changes no "
                                                     "deployment")));
       if (judged.document.kind == DocumentKind::kTrust) return replaceTrust(judged, finished);
+      if (judged.document.kind == DocumentKind::kSecrets) return setSecrets(judged, finished);
       return judged.document.kind == DocumentKind::kDesired ? setDesired(judged, finished)
                                                             : command(judged, finished);
-    case DocumentKind::kSecrets: break;
   }
-  finished(refusal("unsupported",
-                   fail(Errc::kUnsupported, "/kind: \"" + std::string(name(judged.document.kind)) +
-                                                "\" is not part of this build")));
 }
 
 void Documents::changeDeployment(const Arrival& arrival, const Judged& judged,
@@ -442,17 +440,25 @@ void Documents::changed(const Arrival& arrival, const Judged& judged, Result<App
   if (judged.document.kind == DocumentKind::kLayer && parts_.agent.document() == "null") {
     // Of what waits at the broker nobody says which comes first.
     reason = "conflict";
-    park(arrival, judged.document.name);
+    park(arrival, judged.document.name, parked_);
+  } else if (result.error().code == Errc::kNotFound && !judged.document.base) {
+    park(arrival, judged.mark.series, wanting_);
   }
   finished(refusal(reason, result.error()));
 }
 
-void Documents::park(const Arrival& arrival, const std::string& layer) {
+void Documents::park(const Arrival& arrival, const std::string& key,
+                     std::map<std::string, Arrival>& among) {
   if (arrival.mode == ApplyRequest::Mode::kDryRun) return;
-  parked_.erase(layer);
+  among.erase(key);
   std::size_t bytes = arrival.file.size();
-  for (const auto& [name, parked] : parked_) bytes += parked.file.size();
-  if (parked_.size() < kLayersMax && bytes <= kParkedBytesMax) parked_[layer] = arrival;
+  for (const auto& [name, parked] : among) bytes += parked.file.size();
+  if (among.size() < kLayersMax && bytes <= kParkedBytesMax) among[key] = arrival;
+}
+
+void Documents::secretsChanged() {
+  for (auto& [series, waited] : std::exchange(wanting_, {}))
+    take(std::move(waited), [](const DocumentOutcome&) {});
 }
 
 // Whoever brought the base.
@@ -482,6 +488,33 @@ void Documents::setDesired(const Judged& judged, const Done& finished) {
                           : refusal("failed", remembered.error()));
     });
   });
+}
+
+// On disk before their counter, as desired properties are.
+void Documents::setSecrets(const Judged& judged, const Done& finished) {
+  if (!parts_.set_secrets)
+    return finished(refusal("unsupported", fail(Errc::kUnsupported, "/kind: no secrets are kept")));
+  const auto content =
+      parseJsonObject(judged.document.content, {kDocumentPayloadBytesMax, kDocumentDepthMax});
+  const auto cms = content ? fromBase64(content->at("cms").as_string().c_str())
+                           : Result<std::string>(content.error());
+  if (!cms) return finished(refusal("malformed", cms.error()));
+  parts_.set_secrets(*cms, judged.who,
+                     [this, judged, finished, alive = std::weak_ptr(alive_)](const Status& set) {
+                       if (alive.expired()) return;
+                       if (!set) {
+                         const Errc code = set.error().code;
+                         const bool malformed = code == Errc::kCorrupt || code == Errc::kInvalid;
+                         return finished(refusal(malformed               ? "malformed"
+                                                 : code == Errc::kDenied ? "wrong-target"
+                                                                         : reasonOf(code),
+                                                 set.error()));
+                       }
+                       rememberOnDisk(judged.mark, [finished](const Status& remembered) {
+                         finished(remembered ? done(DocumentOutcome::Kind::kTaken)
+                                             : refusal("failed", remembered.error()));
+                       });
+                     });
 }
 
 // Before it is done, on disk: it happens once or never.

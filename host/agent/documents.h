@@ -83,6 +83,12 @@ class Documents {
     std::function<unsigned()> progress = nullptr;
     // Others are trusted than before; may be empty.
     std::function<void()> trust_changed = nullptr;
+    // What is in a document of kind secrets: a CMS message; null: none is taken.  `done` when they
+    // are on disk; kDenied: encrypted to somebody else.
+    std::function<void(const std::string& cms, const std::string& who,
+                       std::function<void(Status)> done)>
+        set_secrets = nullptr;
+    std::string recipient = {};  // The certificate that they are encrypted to, PEM.
     // What deployment/reported has to say, whenever it is something else; may be empty.
     std::function<void(const std::string& json)> report = nullptr;
   };
@@ -109,6 +115,9 @@ class Documents {
 
   // Whom the files of [trust] name is trusted again, and nobody else.
   void resetTrust(const std::string& who, std::function<void(Status)> done);
+
+  // There are others than before: what waited for one may go on.
+  void secretsChanged();
 
   void start();         // The agent has started.
   void agentChanged();  // Its status did; what Agent::Parts::changed is for.
@@ -148,13 +157,15 @@ class Documents {
   bool open(const Arrival& arrival, Judged& judged, DocumentOutcome& refused) const;
   bool check(const Arrival& arrival, const Judged& judged, DocumentOutcome& refused) const;
   void perform(const Arrival& arrival, const Judged& judged, const Done& done);
-  void park(const Arrival& arrival, const std::string& layer);
+  static void park(const Arrival& arrival, const std::string& key,
+                   std::map<std::string, Arrival>& among);
   void unpark();
   void changeDeployment(const Arrival& arrival, const Judged& judged, const Done& done);
   void changed(const Arrival& arrival, const Judged& judged, Result<ApplyOutcome> result,
                const Done& done);
   void setDesired(const Judged& judged, const Done& done);
   void command(const Judged& judged, const Done& done);
+  void setSecrets(const Judged& judged, const Done& done);
   void replaceTrust(const Judged& judged, const Done& done);
   void trustChanged(const std::string& text, const std::string& who);
   Status remember(const DocumentMark& mark);
@@ -176,6 +187,9 @@ class Documents {
   Lane changes_, others_;
   // Layers that came before any base, by name; at most kLayersMax.  Tried once there is one.
   std::map<std::string, Arrival> parked_;
+  // Deployments and layers that wanted what is not here, by series; the same.  Tried again when
+  // secrets change.
+  std::map<std::string, Arrival> wanting_;
   std::deque<DocumentError> errors_;
   std::deque<std::string> said_;
   std::int64_t may_tell_ = kToldAtOnceMax;

@@ -157,6 +157,7 @@ std::string Documents::report() const {
                                    {"source", status.fetching.source},
                                    {"percent", percentOf(status.fetching)},
                                    {"problem", status.fetching.problem}};
+  if (!parts_.recipient.empty()) out["recipient"] = parts_.recipient;
   const DocumentMark* trust = nullptr;
   const auto marks = parts_.anchors.marks();
   for (const DocumentMark& mark : marks)

@@ -79,11 +79,13 @@ class Resolver {
   std::map<std::string, AdmittedBundle> found_;
 };
 
-// The configuration as the module gets it: judged by the bundle's schema, its defaults filled in.
+// The configuration as the module gets it: with its secrets, judged by the bundle's schema, its
+// defaults filled in.
 Result<std::string> configFor(const ModuleEntry& entry, const Manifest& manifest,
-                              const std::string& pointer) {
-  if (manifest.config_schema_json.empty()) return entry.config;
+                              const Secrets& secrets, const std::string& pointer) {
   KANTE_TRY(config, parseJson(entry.config, {kDeploymentBytesMax, kDeploymentDepthMax}));
+  KANTE_CHECK(substituteSecrets(config, secrets, pointer));
+  if (manifest.config_schema_json.empty()) return writeJson(config, MemberOrder::kSorted);
   auto schema_value = parseJson(manifest.config_schema_json, kManifestPartBounds);
   if (!schema_value) return within(pointer + ": config_schema", schema_value.error());
   auto schema = JsonSchema::compile(*schema_value);
@@ -159,8 +161,51 @@ ModuleSpec containerSpec(const std::string& name, const ModuleEntry& entry) {
   return spec;
 }
 
+// A secret that is missing is an error, or bars the module alone.
+Status orBarred(const Status& given, const ResolveFrom& from, ModuleSpec& spec) {
+  if (given || given.error().code != Errc::kNotFound ||
+      from.missing_secret == ResolveFrom::MissingSecret::kRefused)
+    return given;
+  spec.barred = given.error().text;
+  spec.desire = Desire::kStopped;
+  return {};
+}
+
+Secrets secretsOf(const ResolveFrom& from) {
+  if (from.secrets) return from.secrets;
+  return [](const std::string&) { return nullptr; };
+}
+
+// The environment of a container, with its secrets.
+Status giveEnvironment(const ResolveFrom& from, const std::string& pointer, ModuleSpec& spec) {
+  for (auto& [name, text] : spec.container.env) {
+    json::value value(text);
+    const Status given =
+        substituteSecrets(value, secretsOf(from), jsonPointer(pointer + "/env", name));
+    if (!given) return orBarred(given, from, spec);
+    text = value.get_string();
+  }
+  return {};
+}
+
+// With what the module is given; the desired properties get their secrets when it asks for them.
+Status giveConfig(const ModuleEntry& entry, const Manifest& manifest, const ResolveFrom& from,
+                  const std::string& pointer, ModuleSpec& spec) {
+  const Secrets secrets = secretsOf(from);
+  KANTE_TRY(desired, parseJson(entry.desired, {kDeploymentBytesMax, kDeploymentDepthMax}));
+  const Status there = substituteSecrets(desired, secrets, pointer + "/desired");
+  auto config = there ? configFor(entry, manifest, secrets, pointer + "/config")
+                      : Result<std::string>(there.error());
+  if (config) {
+    spec.config = std::move(*config);
+    return {};
+  }
+  return orBarred(config.error(), from, spec);
+}
+
 Result<ModuleSpec> resolveModule(const std::string& name, const ModuleEntry& entry,
-                                 const AdmittedBundle& bundle, std::vector<std::string>& warnings) {
+                                 const AdmittedBundle& bundle, const ResolveFrom& from,
+                                 std::vector<std::string>& warnings) {
   const std::string pointer = jsonPointer("/modules", name);
   const Manifest& manifest = bundle.manifest;
   KANTE_CHECK(checkPlacement(manifest, entry.placement, pointer));
@@ -174,8 +219,7 @@ Result<ModuleSpec> resolveModule(const std::string& name, const ModuleEntry& ent
   spec.execution = entry.execution.value_or(manifest.execution == Manifest::Execution::kDedicated
                                                 ? Execution::kDedicated
                                                 : Execution::kShared);
-  KANTE_TRY(config, configFor(entry, manifest, pointer + "/config"));
-  spec.config = std::move(config);
+  KANTE_CHECK(giveConfig(entry, manifest, from, pointer, spec));
   KANTE_TRY(devices, devicesAskedFor(manifest, pointer));
   spec.device_grants = bothOf(entry.device_grants, devices, warnings);
   const std::vector<std::string> asked = methodsAskedFor(manifest);
@@ -219,13 +263,15 @@ Result<ResolvedDeployment> resolveDeployment(const Deployment& deployment, const
     resolved.bases["module/" + name] = entry.desired;
     if (entry.placement == Placement::kContainer) {
       KANTE_CHECK(needsHub(from, pointer));
-      resolved.target.modules.push_back(containerSpec(name, entry));
+      ModuleSpec spec = containerSpec(name, entry);
+      KANTE_CHECK(giveEnvironment(from, pointer, spec));
+      resolved.target.modules.push_back(std::move(spec));
       resolved.digests.push_back("image:" + entry.container.image);
       continue;
     }
     auto bundle = resolver.bundle(entry.bundle);
     if (!bundle) return within(pointer + "/bundle", bundle.error());
-    KANTE_TRY(spec, resolveModule(name, entry, *bundle, resolved.warnings));
+    KANTE_TRY(spec, resolveModule(name, entry, *bundle, from, resolved.warnings));
     resolved.target.modules.push_back(std::move(spec));
     resolved.digests.push_back(bundle->digest);
     digests[name] = bundle->digest;

@@ -21,6 +21,9 @@ struct ResolveFrom {
   Upstream upstream = Upstream::kServed;
   Topics topics = Topics::kServed;
   std::function<bool(const std::string& module)> elsewhere = nullptr;
+  Secrets secrets = nullptr;  // Null: there are none.
+  // What becomes of a module whose secret is not there.
+  enum class MissingSecret { kRefused, kBarsTheModule } missing_secret = MissingSecret::kRefused;
 };
 
 struct ResolvedDeployment {

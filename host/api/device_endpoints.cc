@@ -413,7 +413,8 @@ void addIdentityEndpoint(Router& router, std::function<Result<IdentityView>()> v
                                 {"hostname", now->names.front()},
                                 {"names", json::array(now->names.begin(), now->names.end())},
                                 {"ca", certificate(now->ca)},
-                                {"hub", certificate(now->hub)}}));
+                                {"hub", certificate(now->hub)},
+                                {"secrets", certificate(now->secrets)}}));
              });
 }
 

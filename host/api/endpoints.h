@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,6 +33,7 @@ class ModuleHost;
 struct ModuleStatus;
 class Registry;
 class Router;
+class SecretStore;
 class Store;
 class TrustedClock;
 class Twins;
@@ -77,9 +79,17 @@ struct IdentityView {
   };
   std::string gateway;
   std::vector<std::string> names;  // Of the hub; the first is its host name.
-  Certificate ca, hub;
+  Certificate ca, hub, secrets;    // The last: what secrets are encrypted to.
 };
 void addIdentityEndpoint(Router& router, std::function<Result<IdentityView>()> view);
+// /v1/secrets, /v1/secrets/NAME
+struct SecretApi {
+  const SecretStore& secrets;
+  std::function<void(const std::map<std::string, std::optional<std::string>>& changes,
+                     const std::string& who, std::function<void(Status)> done)>
+      change;
+};
+void addSecretEndpoints(Router& router, const SecretApi& api);
 // /v1/trust, /v1/trust/reset
 void addTrustEndpoints(Router& router, const Anchors& anchors, Documents& documents);
 // /v1/events

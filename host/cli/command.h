@@ -40,6 +40,7 @@ void addUpdateCommands(CLI::App& app, Context& context);    // host update
 void addQueueCommands(CLI::App& app, Context& context);     // queue list | inspect | purge
 void addDeviceCommands(CLI::App& app, Context& context);    // device add | list | show | …
 void addIdentityCommands(CLI::App& app, Context& context);  // identity show
+void addSecretCommands(CLI::App& app, Context& context);    // secret list | set | remove
 void addTrustCommands(CLI::App& app, Context& context);     // trust show | reset
 void addSupportCommand(CLI::App& app, Context& context);    // support-bundle
 void addModuleCommands(CLI::App& app, Context& context);    // module list | logs | restart | …

@@ -380,28 +380,33 @@ void addIdentityCommands(CLI::App& app, Context& context) {
   CLI::App* identity = app.add_subcommand("identity", "Who this gateway is");
   identity->require_subcommand(1);
   const auto ca = std::make_shared<bool>(false);
-  addHostCommand(*identity, context, "show", "Its names and certificates", Prints::kData,
-                 [ca](const HostOptions& options) -> Result<int> {
-                   KANTE_TRY(client, options.connect());
-                   KANTE_TRY(body, client.get("/v1/identity"));
-                   return shown(options, body, [&](const json::value& own) {
-                     const auto line = [&](const char* name, const json::value& of) {
-                       if (of.is_null()) return;
-                       std::printf("%-8s SHA-256 %s, until %s\n", name,
-                                   textOf(of, "fingerprint").c_str(),
-                                   textOf(of, "not_after").c_str());
-                     };
-                     if (*ca) {
-                       std::fputs(textOf(member(own, "ca"), "pem").c_str(), stdout);
-                       return;
-                     }
-                     std::printf("%-8s %s\n%-8s %s\n", "gateway", textOf(own, "gateway").c_str(),
-                                 "names", listed(member(own, "names")).c_str());
-                     line("ca", member(own, "ca"));
-                     line("hub", member(own, "hub"));
-                   });
-                 })
-      ->add_flag("--ca", *ca, "The certificate that clients trust the hub by, in PEM");
+  const auto for_secrets = std::make_shared<bool>(false);
+  CLI::App* show = addHostCommand(
+      *identity, context, "show", "Its names and certificates", Prints::kData,
+      [ca, for_secrets](const HostOptions& options) -> Result<int> {
+        KANTE_TRY(client, options.connect());
+        KANTE_TRY(body, client.get("/v1/identity"));
+        return shown(options, body, [&](const json::value& own) {
+          const auto line = [&](const char* name, const json::value& of) {
+            if (of.is_null()) return;
+            std::printf("%-8s SHA-256 %s, until %s\n", name, textOf(of, "fingerprint").c_str(),
+                        textOf(of, "not_after").c_str());
+          };
+          if (*ca || *for_secrets) {
+            const char* which = *ca ? "ca" : "secrets";
+            std::fputs(textOf(member(own, which), "pem").c_str(), stdout);
+            return;
+          }
+          std::printf("%-8s %s\n%-8s %s\n", "gateway", textOf(own, "gateway").c_str(), "names",
+                      listed(member(own, "names")).c_str());
+          line("ca", member(own, "ca"));
+          line("hub", member(own, "hub"));
+          line("secrets", member(own, "secrets"));
+        });
+      });
+  show->add_flag("--ca", *ca, "The certificate that clients trust the hub by, in PEM");
+  show->add_flag("--public", *for_secrets,
+                 "The certificate that secrets are encrypted to (deploy sign --recipient), in PEM");
 }
 
 }  // namespace kante::cli

@@ -23,6 +23,8 @@
 #include "host/bundle/frame.h"
 #include "host/bundle/signature.h"
 #include "host/cli/command.h"
+#include "host/identity/secret_box.h"
+#include "host/identity/secret_store.h"
 
 namespace kante::cli {
 namespace {
@@ -36,6 +38,7 @@ constexpr std::int64_t kCommandSeconds = 240;
 
 struct SignOptions {
   std::string file, out, key, certificate, gateway, tag, kind, name, not_after;
+  std::vector<std::string> recipients;
   std::uint64_t base = 0, counter = 0;
   bool as_json = false;
 };
@@ -116,6 +119,28 @@ Result<std::string> readContent(const std::string& file) {
   return std::string(std::istreambuf_iterator<char>(std::cin), {});
 }
 
+// What is in the file becomes what only its recipients read.
+Status encrypt(const SignOptions& options, DocumentKind kind, json::value& content) {
+  if (kind != DocumentKind::kSecrets) {
+    if (options.recipients.empty()) return {};
+    return fail(Errc::kInvalid, "--recipient is for documents of kind secrets");
+  }
+  const std::string text = writeJson(content);
+  const auto changes = SecretStore::parse(text, "");
+  if (!changes) return changes.error();
+  if (options.recipients.empty())
+    return fail(Errc::kInvalid,
+                "--recipient is missing: what kante identity show --public prints on the gateway");
+  std::string pem;
+  for (const std::string& file : options.recipients) {
+    KANTE_TRY(read, readFile(file, kPemBytesMax));
+    pem += read + "\n";
+  }
+  KANTE_TRY(cms, encryptFor(pem, text));
+  content = json::object{{"cms", toBase64(cms)}};
+  return {};
+}
+
 Result<Document> composeDocument(const SignOptions& options, json::value content) {
   const std::int64_t now_ms = SystemClock().wallNs() / 1'000'000;
   Document document;
@@ -135,6 +160,7 @@ Result<Document> composeDocument(const SignOptions& options, json::value content
   const auto base = options.file == "-" ? std::filesystem::path(".")
                                         : std::filesystem::path(options.file).parent_path();
   KANTE_CHECK(nameDigestsOf(kind, content, base));
+  KANTE_CHECK(encrypt(options, kind, content));
   document.content = writeJson(content, MemberOrder::kSorted);
   if (kind == DocumentKind::kDeployment && isIotEdgeManifest(content)) {
     // Which images are bundles the gateway knows.
@@ -270,6 +296,9 @@ void addSign(CLI::App& deploy, Context& context) {
       ->check(CLI::IsMember({"deployment", "layer", "merge-patch", "json-patch", "desired",
                              "command", "secrets", "trust"}));
   sign->add_option("--name", options->name, "Of a layer; whose desired properties; the method");
+  sign->add_option("--recipient", options->recipients,
+                   "Of secrets: the gateway's certificate (kante identity show --public), PEM")
+      ->type_name("GATEWAY.pem");
   sign->add_option("--base", options->base, "The version that must be deployed")
       ->check(CLI::PositiveNumber);
   sign->add_option("--not-after", options->not_after, "A moment in UTC, or 300s, 5m, 12h, 30d");

@@ -1,5 +1,7 @@
 #include "host/cli/gateway_documents.h"
 
+#include "host/cli/gateway_secrets.h"
+
 #include <boost/json.hpp>
 
 #include "host/base/json.h"
@@ -30,6 +32,7 @@ std::vector<DocumentKind> kindsFor(ArrivedDocument::For use) {
     case ArrivedDocument::For::kPatch: return {DocumentKind::kMergePatch, DocumentKind::kJsonPatch};
     case ArrivedDocument::For::kDesired: return {DocumentKind::kDesired};
     case ArrivedDocument::For::kCommand: return {DocumentKind::kCommand};
+    case ArrivedDocument::For::kSecrets: return {DocumentKind::kSecrets};
     case ArrivedDocument::For::kTrust: return {DocumentKind::kTrust};
   }
   return {};
@@ -54,6 +57,12 @@ Result<std::unique_ptr<GatewayDocuments>> GatewayDocuments::open(const Config& c
       config.gateway.tags};
   documents.post = made->parts_.post;
   documents.trust_changed = made->parts_.trust_changed;
+  if (GatewaySecrets* secrets = made->parts_.secrets) {
+    documents.set_secrets = [secrets](const std::string& cms, const std::string& who, auto done) {
+      secrets->take(cms, who, std::move(done));
+    };
+    documents.recipient = secrets->box().pem();
+  }
   documents.progress = [&modules = made->parts_.modules] { return percentRunning(modules); };
   if (MqttUplink* uplink = made->parts_.uplink)
     documents.report = [uplink](const std::string& json) { uplink->report(json); };

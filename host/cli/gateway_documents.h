@@ -17,6 +17,8 @@ class TrustedClock;
 
 namespace kante::cli {
 
+class GatewaySecrets;
+
 class GatewayDocuments {
  public:
   // All borrowed; they outlive it.
@@ -33,6 +35,7 @@ class GatewayDocuments {
     std::function<void(std::function<void()>)> post;
     MqttUplink* uplink = nullptr;  // Null: there is none.
     std::function<void()> trust_changed = nullptr;
+    GatewaySecrets* secrets = nullptr;  // Null: none are kept.
   };
   static Result<std::unique_ptr<GatewayDocuments>> open(const Config& config, Parts parts);
 

@@ -196,6 +196,7 @@ Result<IdentityView> GatewayIdentity::view() {
     const ServerCredential& shown = certificate_->current();
     out.hub = {shown.chain, shown.fingerprint, shown.not_after_s};
   }
+  out.secrets = secrets_;
   return out;
 }
 

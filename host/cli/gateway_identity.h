@@ -44,6 +44,10 @@ class GatewayIdentity {
 
   void addEndpoints(Router& router);
   Registry& registry() { return *registry_; }
+  const Seal& seal() const { return seal_; }
+  int directoryFd() const { return directory_.get(); }
+  // What secrets are encrypted to, for view().
+  void showSecretsBy(IdentityView::Certificate certificate) { secrets_ = std::move(certificate); }
   bool isRegistered(const std::string& principal) const;
   // What decides about clients that have a name.
   const RegisteredAccess& access() const { return *access_; }
@@ -78,6 +82,7 @@ class GatewayIdentity {
   std::unique_ptr<GatewayCa> ca_;
   std::unique_ptr<HubCertificate> certificate_;
   Registry::Observation observation_;
+  IdentityView::Certificate secrets_;
 };
 
 }  // namespace kante::cli

@@ -49,6 +49,7 @@ constexpr Family kFamilies[] = {
     {"host", addUpdateCommands},
     {"fleet", addFleetCommands},
     {"trust", addTrustCommands},
+    {"secret", addSecretCommands},
     {"support-bundle", addSupportCommand},
 };
 

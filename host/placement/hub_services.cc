@@ -1,7 +1,10 @@
 #include "host/placement/hub_services.h"
 
 #include <algorithm>
+#include <boost/json.hpp>
 #include <cstring>
+
+#include "host/base/json.h"
 
 namespace kante {
 
@@ -23,6 +26,14 @@ std::string areaOf(const std::string& module) { return "module/" + module; }
 
 std::string bytesOf(const MessageRef& message) {
   return {reinterpret_cast<const char*>(message.words()), message.bytes()};
+}
+
+// What is missing stays written as it was.
+TwinSection withSecrets(TwinSection section, const Secrets& secrets) {
+  if (!secrets || section.json.find("${secret:") == std::string::npos) return section;
+  auto value = parseJson(section.json, {Twins::kSectionBytesMax * 2, Twins::kDepthMax + 2});
+  if (value && substituteSecrets(*value, secrets, "")) section.json = writeJson(*value);
+  return section;
 }
 
 Result<MessageRef> messageOf(const std::string& bytes) {
@@ -99,7 +110,7 @@ void HubServices::reply(std::uint64_t call, int status, const MessageRef& result
 }
 
 std::pair<MessageRef, std::uint64_t> HubServices::desiredAtStart(const std::string& module) {
-  const TwinSection section = twins_.desiredAtStart("module/" + module);
+  const TwinSection section = withSecrets(twins_.desiredAtStart("module/" + module), secrets_);
   if (section.version == 0) return {MessageRef(), 0};
   auto message = jsonMessage(withVersion(section));
   return {message.has_value() ? *message : MessageRef(), section.version};
@@ -107,11 +118,12 @@ std::pair<MessageRef, std::uint64_t> HubServices::desiredAtStart(const std::stri
 
 std::shared_ptr<void> HubServices::subscribeDesired(const std::string& module,
                                                     OnDesired on_desired) {
-  return twins_.subscribeDesired("module/" + module,
-                                 [on_desired = std::move(on_desired)](const TwinSection& section) {
-                                   auto message = jsonMessage(withVersion(section));
-                                   if (message.has_value()) on_desired(*message, section.version);
-                                 });
+  return twins_.subscribeDesired(
+      "module/" + module,
+      [on_desired = std::move(on_desired), secrets = secrets_](const TwinSection& section) {
+        auto message = jsonMessage(withVersion(withSecrets(section, secrets)));
+        if (message.has_value()) on_desired(*message, section.version);
+      });
 }
 
 std::shared_ptr<void> HubServices::serveMethods(const std::string& module, OnMethod on_method) {

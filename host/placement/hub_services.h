@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 
+#include "host/base/secret_references.h"
 #include "host/hub/methods.h"
 #include "host/hub/twins.h"
 #include "host/placement/module_services.h"
@@ -15,9 +16,15 @@ namespace kante {
 class HubServices final : public ModuleServices {
  public:
   using Post = std::function<void(std::function<void()>)>;
-  // All outlive it; `post` runs a task on the control thread.
-  HubServices(Twins& twins, Methods& methods, KeyValue& values, Post post)
-      : twins_(twins), methods_(methods), values_(values), post_(std::move(post)) {}
+  // All outlive it; `post` runs a task on the control thread.  Desired properties are told with
+  // their secrets, and nobody else sees those.
+  HubServices(Twins& twins, Methods& methods, KeyValue& values, Post post,
+              Secrets secrets = nullptr)
+      : twins_(twins),
+        methods_(methods),
+        values_(values),
+        post_(std::move(post)),
+        secrets_(std::move(secrets)) {}
 
   void report(const std::string& module, const MessageRef& patch, Answer answer) override;
   void storageGet(const std::string& module, const std::string& key, Answer answer) override;
@@ -36,6 +43,7 @@ class HubServices final : public ModuleServices {
   Methods& methods_;
   KeyValue& values_;
   Post post_;
+  Secrets secrets_;
 };
 
 }  // namespace kante

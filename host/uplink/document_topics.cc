@@ -12,7 +12,7 @@ constexpr std::string_view kLayer = "deployment/layer/";
 
 std::vector<std::string> documentFilters(CommandTrust commands) {
   std::vector<std::string> filters = {"deployment/set", "deployment/patch", "deployment/layer/+",
-                                      "deployment/trust"};
+                                      "deployment/trust", "deployment/secrets"};
   if (commands == CommandTrust::kSigned)
     for (const char* filter : {"twin/+/+/desired", "twin/+/+/+/+/desired", "methods/gateway/+/+",
                                "methods/+/+/+/+", "methods/+/+/+/+/+/+"})
@@ -28,6 +28,10 @@ Result<ArrivedDocument> parseDocumentTopic(std::string_view rest) {
   if (rest == "deployment/set") return document;
   if (rest == "deployment/patch") {
     document.use = ArrivedDocument::For::kPatch;
+    return document;
+  }
+  if (rest == "deployment/secrets") {
+    document.use = ArrivedDocument::For::kSecrets;
     return document;
   }
   if (rest == "deployment/trust") {

@@ -21,7 +21,15 @@ inline constexpr std::size_t kDocumentArrivalBytesMax = (std::size_t{4} << 20) +
 
 struct ArrivedDocument {
   // What its topic is for.
-  enum class For { kDeployment, kLayer, kPatch, kDesired, kCommand, kTrust } use = For::kDeployment;
+  enum class For {
+    kDeployment,
+    kLayer,
+    kPatch,
+    kDesired,
+    kCommand,
+    kSecrets,
+    kTrust
+  } use = For::kDeployment;
   std::string file;    // Empty: it was dropped, because there was no room for it.
   std::string source;  // The topic below the gateway's, without the id of a request.
   std::string name;    // The layer, the principal, the principal and '/' and the method; or empty.

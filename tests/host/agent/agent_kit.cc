@@ -43,6 +43,10 @@ void Gateway::restart() {
   parts.uplink_connected = uplink_connected;
   parts.fetcher = fetcher;
   parts.images = images;
+  parts.secrets = [this](const std::string& name) -> const std::string* {
+    const auto found = secrets.find(name);
+    return found == secrets.end() ? nullptr : &found->second;
+  };
   parts.later = [this](std::chrono::milliseconds after, std::function<void()> work) {
     delay = after;
     const auto handle = std::make_shared<std::function<void()>>(std::move(work));

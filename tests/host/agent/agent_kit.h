@@ -5,6 +5,7 @@
 #include <chrono>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -150,6 +151,7 @@ class Gateway {
   std::string last_end;
   Fetcher* fetcher = nullptr;
   std::vector<ImageRule> images;
+  std::map<std::string, std::string> secrets;
   std::chrono::milliseconds delay{0};
   std::weak_ptr<std::function<void()>> task;  // Due after `delay`.
   std::unique_ptr<Agent> agent;

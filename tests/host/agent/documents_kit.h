@@ -98,6 +98,10 @@ class DocumentsTest : public testing::Test {
                            gateway_.log,    events_,         *anchors_,    [this] { return now_; },
                            nullptr,         "edge-1",        gateway_.tags};
     parts.post = [this](std::function<void()> work) { posted_.push_back(std::move(work)); };
+    parts.set_secrets = [this](const std::string& cms, const std::string&, auto done) {
+      secrets_said_.push_back(cms);
+      done(secrets_answer_);
+    };
     parts.trust_changed = [this] { ++trust_changes_; };
     parts.report = [this](const std::string& text) { reported_.push_back(text); };
     documents_ = Documents::open(std::move(parts)).value();
@@ -161,6 +165,8 @@ class DocumentsTest : public testing::Test {
   Anchors::Texts files_ = {"", theCa().certificatePem()};  // Signers: the gateway's own.
   std::unique_ptr<Anchors> anchors_;
   int trust_changes_ = 0;
+  std::vector<std::string> secrets_said_;
+  Status secrets_answer_;
   JudgementTime now_{kNow_s, JudgementTime::Clock::kTrusted};
   std::deque<std::function<void()>> posted_;
   std::vector<std::string> reported_;

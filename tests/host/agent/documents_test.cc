@@ -55,7 +55,6 @@ TEST_F(DocumentsTest, WhatIsRefusedIsRefusedWithItsWord) {
   says = set(4, 11);
   says.content = R"({"schema":"kante.deployment/1"})";
   EXPECT_EQ(take(says.file()), "invalid");
-  EXPECT_EQ(take(Says{DocumentKind::kSecrets, 1}.file()), "unsupported");
   EXPECT_EQ(take(set(4, 11).file(), {DocumentKind::kLayer}), "wrong-target");
   EXPECT_EQ(gateway_.agent->status().version, 3u);
   EXPECT_EQ(gateway_.agent->history().size(), 1u);

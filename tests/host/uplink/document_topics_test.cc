@@ -18,6 +18,7 @@ TEST(DocumentTopicsTest, EachTopicSaysWhatComesOnIt) {
   EXPECT_EQ(set->source, "deployment/set");
   EXPECT_EQ(parseDocumentTopic("deployment/patch")->use, For::kPatch);
   EXPECT_EQ(parseDocumentTopic("deployment/trust")->use, For::kTrust);
+  EXPECT_EQ(parseDocumentTopic("deployment/secrets")->use, For::kSecrets);
   const auto layer = parseDocumentTopic("deployment/layer/muc%2D1");
   ASSERT_TRUE(layer.has_value());
   EXPECT_EQ(layer->use, For::kLayer);
@@ -46,7 +47,7 @@ TEST(DocumentTopicsTest, OtherTopicsAreNotOurs) {
 
 TEST(DocumentTopicsTest, TwinsAndMethodsComeSignedUnlessTheBrokerIsTrusted) {
   EXPECT_THAT(documentFilters(CommandTrust::kSigned), Contains("methods/+/+/+/+"));
-  EXPECT_THAT(documentFilters(CommandTrust::kBroker), SizeIs(4));
+  EXPECT_THAT(documentFilters(CommandTrust::kBroker), SizeIs(5));
   EXPECT_THAT(documentFilters(CommandTrust::kBroker), Not(Contains("methods/+/+/+/+")));
 }
 

@@ -1,0 +1,293 @@
+// How a gateway is wired from its configuration.
+#include "host/cli/gateway_state.h"
+
+namespace kante::cli {
+namespace {
+
+constexpr std::chrono::seconds kLockPatience{5};
+constexpr const char* kUpstreamQueue = "upstream";
+
+EventLevel levelOf(const std::string& kind) {
+  if (kind.ends_with(".failed")) return EventLevel::kError;
+  return kind.ends_with(".started") || kind.ends_with(".stopped") ? EventLevel::kInfo
+                                                                  : EventLevel::kWarn;
+}
+
+}  // namespace
+
+Status Gateway::State::openDisk() {
+  const Config& config = options.config;
+  const std::string& path = config.gateway.data_dir;
+  auto directory = makeDirectory(path);
+  if (!directory) return within("[gateway] data_dir", directory.error());
+  data_dir = std::move(*directory);
+  KANTE_TRY(held, lockDataDirectory(data_dir.get(), path, kLockPatience));
+  lock = std::move(held);
+  sandbox = std::make_unique<GatewaySandbox>(control, log, config.sandbox.minimum_tier);
+
+  if (const Status kept = wall.keepIn(data_dir.get()); !kept) log.warn("clock", kept.error().text);
+
+  rules = rulesOf(config.trust);
+  KANTE_TRY(opened, Store::open(storeOptions(config, wall), clock, log));
+  store = std::move(opened);
+  if (const StoreStatus now = store->status(); !now.set_aside.empty()) {
+    Event broken;
+    broken.level = EventLevel::kError;
+    broken.kind = "store.broken";
+    broken.subject = "store";
+    broken.text = "The store was broken and a new one began; what it held is in " + now.set_aside;
+    events.add(std::move(broken));
+  }
+  KANTE_TRY(kept, BundleStore::open(data_dir.get()));
+  bundles.emplace(std::move(kept));
+  KANTE_TRY(host_versions, HostVersions::open(data_dir.get(), path));
+  versions.emplace(std::move(host_versions));
+  const auto later = [this](std::function<void()> work) { post(std::move(work)); };
+  documents_map = std::make_unique<StoreMap>(store->keyValue(), "documents", later);
+  auto trusted = openAnchors(config, options.trust_pem, *documents_map, log);
+  if (!trusted) return within("[trust]", trusted.error());
+  trust = std::move(*trusted);
+  distrust.emplace(*bundles, trust->signers(), [this] { return wall.judgement(); });
+
+  twin_map = std::make_unique<StoreMap>(store->keyValue(), "twins", later);
+  journal = std::make_unique<StoreMap>(store->keyValue(), "agent", later);
+  KANTE_TRY(all_twins, Twins::open(*twin_map));
+  twins = std::move(all_twins);
+  methods = std::make_unique<Methods>(control);
+  services = std::make_unique<HubServices>(
+      *twins, *methods, store->keyValue(), later,
+      [this](const std::string& name) { return secrets->store().find(name); });
+  KANTE_TRY(identities,
+            GatewayIdentity::open(config, {log, events, wall, store->keyValue(), *twins, later}));
+  identity = std::move(identities);
+  return openSecrets();
+}
+
+Status Gateway::State::openSecrets() {
+  KANTE_TRY(opened, GatewaySecrets::open(
+                        identity->directoryFd(), identity->seal(), options.config.gateway.id,
+                        {log, events, wall, store->keyValue(), *twins,
+                         [this](std::function<void()> work) { post(std::move(work)); },
+                         [this] {
+                           agent->reconsider();
+                           documents->documents().secretsChanged();
+                         }}));
+  secrets = std::move(opened);
+  const SecretBox& box = secrets->box();
+  identity->showSecretsBy({box.pem(), box.fingerprint(), box.notAfterS()});
+  return {};
+}
+
+void Gateway::State::reportAlarm(const std::string& text) {
+  Event alarm;
+  alarm.level = EventLevel::kWarn;
+  alarm.kind = "uplink.alarm";
+  alarm.subject = "uplink";
+  alarm.text = text;
+  events.add(std::move(alarm));
+}
+
+Status Gateway::State::openUplink() {
+  const Config& config = options.config;
+  if (config.uplink.kind != UplinkKind::kMqtt && config.uplink.kind != UplinkKind::kKante)
+    return {};
+  MqttUplink::Host host{*store,      clock,
+                        log,         [this](std::function<void()> work) { post(std::move(work)); },
+                        twins.get(), methods.get()};
+  host.wall = &wall;
+  host.alarm = [this](const std::string& text) {
+    if (!text.empty()) post([this, text] { reportAlarm(text); });
+  };
+  host.document = [this](ArrivedDocument document, DocumentAnswer answer) {
+    documents->arrived(std::move(document), std::move(answer));
+  };
+  host.send_to = [this](const std::string& device, hub::DeviceMessage message, auto done) {
+    sendTo(device, std::move(message), std::move(done));
+  };
+  if (options.uplink_client) host.client = options.uplink_client();
+  KANTE_TRY(made, MqttUplink::make(uplinkOptions(config), std::move(host)));
+  uplink = std::move(made);
+  KANTE_TRY(queue, store->find(kUpstreamQueue));
+  upstream = std::make_unique<StoreSink>(door, *queue);
+  return {};
+}
+
+Status Gateway::State::openModules() {
+  const Config& config = options.config;
+  KANTE_TRY(page, CrashPage::open(data_dir.get()));
+  crash_page = std::move(page);
+  reportBlame(blameParts());
+#if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
+  crash_page->installHandlers();  // A sanitizer has its own.
+#endif
+  door = std::make_shared<StoreDoor>(*store);
+  KANTE_CHECK(openUplink());
+  sandbox->settle(*twins);
+  KANTE_TRY(opener, DeviceOpener::make(control, log, data_dir.get()));
+  devices = std::move(opener);
+  ModuleHostOptions host;
+  host.gateway_id = config.gateway.id;
+  host.shards = config.gateway.shards;
+  host.loads_max = config.runtime.in_process_loads_max;
+  host.control = &control;
+  host.log = &log;
+  host.services = services.get();
+  host.devices = devices.get();
+  host.crash_page = crash_page.get();
+  host.upstream = upstream.get();
+  host.elsewhere = [this](const std::string& module) { return isElsewhere(module); };
+  host.store = store.get();
+  host.door = door;
+  host.load = [this](const std::string& digest,
+                     const std::string& id) -> Result<std::shared_ptr<const LoadedModule>> {
+    KANTE_TRY(bytes, bundles->load(digest));
+    return LoadedModule::load(std::move(bytes.sealed), id);
+  };
+  host.sandbox = sandbox->lives(*bundles);
+  host.sandbox_missing = sandbox->missing();
+  const auto told = [this](const std::string& kind, const std::string& module,
+                           const std::string& text) {
+    Event event;
+    event.level = levelOf(kind);
+    event.kind = kind;
+    event.subject = "module/" + module;
+    event.text = text;
+    events.add(std::move(event));
+    if (kind == "module.violation") sandbox->reportViolation(*twins, module, text);
+  };
+  host.event = told;
+  local = makeModuleHost(std::move(host));
+  containers = std::make_unique<GatewayContainers>(
+      config, GatewayContainers::Parts{
+                  control, log, wall, *identity, *local, store->keyValue(),
+                  [this](std::function<void()> work) { post(std::move(work)); }, told});
+  modules = &containers->host();
+  KANTE_TRY(made, GatewayHub::make(config, {control, log, wall, *identity, *modules, *twins,
+                                            *methods, *store, events}));
+  hub = std::move(made);
+  return {};
+}
+
+Status Gateway::State::openAgent() {
+  Agent::Parts parts{*bundles,
+                     *modules,
+                     *twins,
+                     *journal,
+                     clock,
+                     log,
+                     [this] {
+                       AdmissionPolicy policy;
+                       policy.trust = &trust->signers();
+                       policy.rules = &rules;
+                       policy.heirs = &trust->heirs();
+                       policy.time = wall.judgement();
+                       policy.admitted = [this](const Signer& signer) {
+                         distrust->forget();  // It may have been another's before.
+                         wall.accepted(signer.not_before_s);
+                       };
+                       return policy;
+                     },
+                     upstream ? Upstream::kServed : Upstream::kAbsent,
+                     handover(),
+                     [this](const std::string& digest) -> std::string {
+                       const std::string& why = distrust->why(digest);
+                       if (options.config.trust.on_revoked != OnRevoked::kStop || why.empty())
+                         return {};
+                       return why +
+                              ", and [trust] on_revoked is \"stop\": deploy a bundle of a "
+                              "signer who is trusted";
+                     }};
+  if (const auto& blame = crash_page->blame())
+    parts.last_end = "module " + blame->module + " brought it down: " + blame->reason;
+  parts.elsewhere = [this](const std::string& module) { return isElsewhere(module); };
+  parts.topics = hub ? Topics::kServed : Topics::kAbsent;
+  parts.images_needed = [this](const std::set<std::string>& images) {
+    containers->needImages(images);
+  };
+  parts.kept = [this] { return versions->digests(); };
+  parts.tags = options.config.gateway.tags;
+  parts.changed = [this] {
+    if (documents) documents->documents().agentChanged();
+  };
+  parts.secrets = secrets->values();
+  const FetchConfig& fetch = options.config.fetch;
+  auto made = Fetcher::make(
+      {options.config.gateway.data_dir + "/fetch", {fetch.ca, fetch.proxy, fetch.bytes_per_s}, {}},
+      {log, [this](std::function<void()> work) { post(std::move(work)); }, parts.changed});
+  if (!made) return within("[fetch]", made.error());
+  fetcher = std::move(*made);
+  parts.fetcher = fetcher.get();
+  for (const ImageConfig& image : options.config.images)
+    parts.images.push_back({image.name, image.bundle, image.from, image.placement});
+  parts.later = [this](std::chrono::milliseconds delay, std::function<void()> task) {
+    return runLater(control, delay, std::move(task));
+  };
+  if (uplink) parts.uplink_connected = [this] { return uplink->status().state == "connected"; };
+  KANTE_TRY(opened, Agent::open(std::move(parts)));
+  agent = std::move(opened);
+  KANTE_TRY(desk, GatewayDocuments::open(
+                      options.config,
+                      {*agent, *twins, *methods, *modules, *trust, *documents_map, log, events,
+                       wall, [this](std::function<void()> work) { post(std::move(work)); },
+                       uplink.get(), [this] { trustChanged(); }, secrets.get()}));
+  documents = std::move(desk);
+  HostUpdate::Parts updating{control, log, events, *bundles, *modules, *agent, {}};
+  if (options.end) updating.leave = [this](int exit_code) { endWith(exit_code); };
+  update = std::make_unique<HostUpdate>(std::move(updating), *versions);
+  if (sandbox->tier() != 0) demoteBlamed(blameParts(), *agent);
+  return {};
+}
+
+Status Gateway::State::openApi() {
+  const Config& config = options.config;
+  ApiServer::Options where;
+  where.socket = config.api.socket;
+  where.group = config.api.group;
+  where.group_expected = config.set_at.contains("api.group");
+  where.http = config.api.http;
+  where.host_names = {config.hub.hostname, config.gateway.id};
+  where.upload_dir_fd = data_dir.get();
+  api = std::make_unique<ApiServer>(control, router, log, std::move(where));
+  status.emplace(StatusParts{config.gateway.id, clock, started_boot_ns, *modules, *agent, events,
+                             store.get(), uplink.get(), api.get(), &*distrust, &wall,
+                             &sandbox->status(), &identity->access(), &update->status(),
+                             hub ? &hub->broker() : nullptr, hub ? &hub->contract() : nullptr,
+                             hub ? &hub->children() : nullptr});
+  status->documents = &documents->documents();
+  status->engine = [this] {
+    const auto now = containers->host().engine();
+    return EngineView{containers->host().isUsed(), now.connected, now.version, now.why};
+  };
+  addStatusEndpoints(router, *status);
+  addModuleEndpoints(router, *modules, log, control);
+  addMoveEndpoint(router, *modules,
+                  [this](const std::string& module, std::optional<Placement> placement,
+                         const std::string& who, std::function<void(Status)> done) {
+                    agent->move(module, placement, who, std::move(done));
+                  });
+  addHostEndpoint(router, [this](int fd, UpdateRequest request, auto done) {
+    update->request(fd, std::move(request), std::move(done));
+  });
+  addEventEndpoints(router, events);
+  addDeploymentEndpoints(router, *agent, *bundles, documents->documents(),
+                         [this] { watch->look(); });
+  addHubEndpoints(router, *twins, *methods, *modules,
+                  [this](const std::string& principal) { return isKnown(principal); });
+  addMessageEndpoint(router, hub ? &hub->deviceApi() : nullptr,
+                     [this](const std::string& principal) { return isKnown(principal); });
+  identity->addEndpoints(router);
+  addTrustEndpoints(router, *trust, documents->documents());
+  addSecretEndpoints(router,
+                     {secrets->store(), [this](const auto& changes, const auto& who, auto done) {
+                        secrets->change(changes, who, std::move(done));
+                      }});
+  addQueueEndpoints(router, *store, log, control);
+  addDashboard(router);
+  commands = std::make_unique<GatewayCommands>(
+      GatewayCommands::Parts{control, log, clock, config, router, *methods, *modules});
+  watch = std::make_unique<StateWatch>(
+      control, StateWatch::Parts{events, *agent, *modules, store.get(), uplink.get(), &wall, &log});
+  return {};
+}
+
+}  // namespace kante::cli
