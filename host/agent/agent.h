@@ -19,6 +19,7 @@
 #include <string>
 #include <vector>
 
+#include "host/agent/gateway_section.h"
 #include "host/agent/iotedge_manifest.h"
 #include "host/agent/layers.h"
 #include "host/base/result.h"
@@ -121,6 +122,8 @@ struct ApplyOutcome {
 class Agent {
  public:
   static constexpr std::size_t kHistoryMax = 10;
+  // Of a deployment that changes the gateway's own configuration and names no window.
+  static constexpr std::uint32_t kSectionWindowS = 120;
 
   // How this process's life ends so that the next one goes on: called in this order, and resumes()
   // instead of leave() when it came to nothing.
@@ -162,6 +165,10 @@ class Agent {
     Fetcher* fetcher = nullptr;                        // Null: every bundle has to be here.
     std::vector<ImageRule> images = {};                // For manifests of IoT Edge.
     Secrets secrets = nullptr;                         // Null: there are none.
+    // The section of a deployment that this process was made with, and why another one cannot be.
+    // Null: none can.
+    GatewaySection section = {};
+    std::function<Status(const std::string& patch)> check_section = nullptr;
   };
 
   static Result<std::unique_ptr<Agent>> open(Parts parts);

@@ -138,6 +138,9 @@ struct Agent::State : std::enable_shared_from_this<Agent::State> {
 
   // handover.cc
   Result<bool> needsNextLife(const ResolvedDeployment& next);
+  bool changesSection(const Deployment& next) const { return next.gateway != parts.section.patch; }
+  Status checkSection(const Deployment& next) const;
+  void goBackInNextLife(const std::shared_ptr<Change>& change, const Error& why);
   void handOver(const std::shared_ptr<Change>& change);
   void handOverToUpdate(std::function<void(Status)> done);
   void beginUpdated(Applied applied);

@@ -365,10 +365,8 @@ Status readHead(const Members& root, Deployment& deployment) {
     deployment.handover = handover->get_bool();
   }
   KANTE_CHECK(readHealth(root, deployment.health));
-  if (root.has("gateway"))
-    return root.fail(
-        "gateway", "changing the gateway's configuration by a deployment is not part of this build",
-        Errc::kUnsupported);
+  KANTE_TRY(gateway, root.object("gateway"));
+  if (gateway != nullptr) deployment.gateway = writeJson(*gateway, MemberOrder::kSorted);
   return {};
 }
 

@@ -68,8 +68,9 @@ struct Deployment {
   std::map<std::string, ModuleEntry> modules;  // By name.
   std::vector<RouteEntry> routes;              // By name.
   HealthRule health;
-  bool handover = true;  // Whether the host may begin a new life for it.
-  std::string json;      // The whole document, canonical: members sorted, no white space.
+  std::string gateway = "{}";  // Merge patch over the gateway's own configuration, canonical.
+  bool handover = true;        // Whether the host may begin a new life for it.
+  std::string json;            // The whole document, canonical: members sorted, no white space.
 };
 
 // kInvalid and kUnsupported begin with the JSON pointer: "/modules/filter/bundle: …".

@@ -29,16 +29,35 @@ std::set<std::string> mayFailAgain(const Journal::Handover& handed, const Journa
 
 }  // namespace
 
+Status Agent::State::checkSection(const Deployment& next) const {
+  if (!changesSection(next)) return {};
+  if (parts.check_section && parts.handover.leave) return parts.check_section(next.gateway);
+  return fail(Errc::kUnsupported,
+              "/gateway: this host cannot begin a new life by itself, which another configuration "
+              "needs");
+}
+
 Result<bool> Agent::State::needsNextLife(const ResolvedDeployment& next) {
+  KANTE_CHECK(checkSection(next.deployment));
   const std::string most = std::to_string(parts.modules.loadsMax());
   switch (parts.modules.roomFor(next.target)) {
-    case ModuleHost::Room::kEnough: return false;
+    case ModuleHost::Room::kEnough:
+      if (!changesSection(next.deployment)) return false;
+      if (next.deployment.handover) break;
+      return fail(
+          Errc::kLimit,
+          "/gateway: another configuration needs a new life of the host, and the deployment "
+          "says \"handover\": false");
     case ModuleHost::Room::kNever:
       return fail(
           Errc::kLimit,
           "/modules: they need more libraries than the host may load in one life, which is " +
               most + "; raise [runtime] in_process_loads_max");
     case ModuleHost::Room::kNextLife: break;
+  }
+  if (parts.modules.roomFor(next.target) == ModuleHost::Room::kEnough) {
+    KANTE_CHECK(parts.modules.check(next.target));
+    return true;
   }
   if (!next.deployment.handover || !parts.handover.leave)
     return fail(
@@ -131,7 +150,10 @@ void Agent::State::beginAgain(Applied applied) {
   const HistoryEntry& said = journal.find(change->n)->said;
   changing = true;
   status = {said.id, said.version, DeploymentState::kApplying, {}};
-  if (change->handed->lives > 0) {
+  const bool was_tried = change->handed->tried && !parts.section.is_trial;
+  if (!change->handed->reason.empty())
+    return goBack(change, fail(Errc::kState, change->handed->reason));
+  if (change->handed->lives > 0 || was_tried) {
     const std::string& culprit = parts.last_end;  // Empty: a power cut, say.
     if (culprit.empty()) blameless(change);
     return goBack(change, fail(Errc::kState, "the host ended while it was being started" +
@@ -200,8 +222,29 @@ void Agent::State::tryNext(const std::shared_ptr<Change>& change) {
       });
 }
 
+// This life was made with the configuration that is taken back.
+void Agent::State::goBackInNextLife(const std::shared_ptr<Change>& change, const Error& why) {
+  parts.log.error(kAgentLog, "going back in a new life of the host: " + why.text);
+  parts.twins.discardStaged();
+  if (parts.handover.begins) parts.handover.begins();
+  const Journal::Entry* before = journal.current();
+  ApplyOutcome outcome;
+  outcome.kind = ApplyOutcome::Kind::kHandover;
+  if (before != nullptr) {
+    outcome.n = before->said.n;
+    outcome.id = before->said.id;
+    outcome.version = before->said.version;
+  }
+  if (const auto asked = std::exchange(change->cut_short, nullptr)) asked(outcome);
+  // If it does not get there, the next life goes back all the same and knows no reason.
+  journal.noteGoingBack(why.text, [weak = weak_from_this()](const Status&) {
+    if (const auto self = weak.lock()) self->parts.handover.leave();
+  });
+}
+
 // The deployment before it runs again, its modules from what they saved.
 void Agent::State::goBack(const std::shared_ptr<Change>& change, const Error& why) {
+  if (parts.section.is_trial && journal.handover()) return goBackInNextLife(change, why);
   const HistoryEntry said = journal.find(change->n)->said;
   const std::string reason = titleOf(said.id, said.version) + ": " + why.text;
   parts.log.error(kAgentLog, "rolled back " + reason);

@@ -64,6 +64,10 @@ class Journal {
     // How the entry is watched once it runs, and whether the uplink was connected.
     std::uint32_t window_s = 0;
     bool uplink_was_up = false;
+    // Of one that changes the gateway's own configuration: a life has begun with it, and why that
+    // life came to nothing, as far as it knew (gateway_section.h).
+    bool tried = false;
+    std::string reason = {};
   };
 
   // `map` outlives it.  `damage` gets a sentence for each record that could not be read. `last_end`
@@ -91,6 +95,8 @@ class Journal {
   const std::optional<Handover>& handover() const { return handover_; }
   // One more life begins with it; `done` when that is on disk.
   void countLife(Done done);
+  // The next life goes back, for this reason; `done` when that is on disk.
+  void noteGoingBack(const std::string& reason, Done done);
   // Its states were given to modules, or never will be.  commit() of its entry does this, too.
   void takenOver();
 

@@ -25,6 +25,8 @@ std::string encode(const Journal::Handover& handover) {
                                 {"update", handover.is_update},
                                 {"window_s", handover.window_s},
                                 {"uplink_was_up", handover.uplink_was_up},
+                                {"tried", handover.tried},
+                                {"reason", handover.reason},
                                 {"states", std::move(states)},
                                 {"down", json::array(handover.down.begin(), handover.down.end())}});
 }
@@ -64,6 +66,13 @@ void Journal::countLife(Done done) {
   map_->sync(std::move(done));
 }
 
+void Journal::noteGoingBack(const std::string& reason, Done done) {
+  handover_->tried = true;
+  handover_->reason = reason;
+  if (Status written = writeHandover(*handover_); !written) return done(written);
+  map_->sync(std::move(done));
+}
+
 void Journal::takenOver() {
   handover_.reset();
   (void)map_->erase(kHandoverKey);  // First: without it the states are nobody's.
@@ -86,6 +95,9 @@ Result<Journal::Handover> Journal::readHandover(
       read.window_s = window->to_number<std::uint32_t>();
     const json::value* up = object.if_contains("uplink_was_up");
     read.uplink_was_up = up != nullptr && up->as_bool();
+    const json::value* tried = object.if_contains("tried");
+    read.tried = tried != nullptr && tried->as_bool();
+    if (const json::value* reason = object.if_contains("reason")) read.reason = reason->as_string();
     for (const auto& name : object.at("down").as_array()) read.down.emplace(name.as_string());
     for (const auto& [module, said] : object.at("states").as_object()) {
       auto state = std::make_shared<SavedState>();

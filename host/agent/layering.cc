@@ -82,9 +82,12 @@ void Agent::State::proceed(const Deployment& base, Layers layers, const std::str
     if (!next_life) return applied(next_life.error());
     Plan plan = planChange(current ? &*current : nullptr, next);
     if (*next_life)
-      plan.lines.insert(plan.lines.begin(),
-                        "begin a new life of the host, which has loaded as many libraries as it "
-                        "may: all modules stop for a moment and go on from their states");
+      plan.lines.insert(
+          plan.lines.begin(),
+          std::string("begin a new life of the host, ") +
+              (changesSection(next.deployment) ? "whose own configuration changes"
+                                               : "which has loaded as many libraries as it may") +
+              ": all modules stop for a moment and go on from their states");
     return applied(ApplyOutcome{ApplyOutcome::Kind::kDryRun, 0, id, version, std::move(plan.lines),
                                 next.warnings, std::move(plan.changed)});
   }
@@ -94,7 +97,8 @@ void Agent::State::proceed(const Deployment& base, Layers layers, const std::str
   entry.base = resolution->base;
   entry.layers = std::move(layers);
   entry.mark = request.mark;
-  const std::uint32_t window_s = next.deployment.health.window_s.value_or(0);
+  const std::uint32_t window_s = next.deployment.health.window_s.value_or(
+      changesSection(next.deployment) ? Agent::kSectionWindowS : 0);
   begin(std::move(next), std::move(entry), {window_s, request.answer}, std::move(applied));
 }
 

@@ -153,6 +153,8 @@ Plan planChange(const ResolvedDeployment* current, const ResolvedDeployment& nex
     if ((found == before.bases.end() ? "{}" : found->second) != base)
       plan.lines.push_back("replace desired properties of " + principal);
   }
+  if (before.deployment.gateway != next.deployment.gateway)
+    plan.lines.push_back("change the gateway's own configuration");
   planRoutes(before.target, next.target, plan.lines);
   if (const std::uint32_t window_s = next.deployment.health.window_s.value_or(0); window_s != 0)
     plan.lines.push_back("watch all of it for " + std::to_string(window_s) +

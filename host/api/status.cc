@@ -11,6 +11,7 @@
 #include "host/api/views.h"
 #include "host/base/clock.h"
 #include "host/base/events.h"
+#include "host/base/json.h"
 #include "host/base/trusted_clock.h"
 #include "host/bundle/distrust.h"
 #include "host/hub/gateways/children.h"
@@ -30,6 +31,7 @@ namespace {
 constexpr const char* kDropReasons[] = {"ttl",    "overflow", "stalled", "store_full", "budget",
                                         "denied", "no_route", "loop",    "quarantine", "ended"};
 constexpr double kStoreNearlyFull = 0.9;
+constexpr JsonBounds kConfigBounds{1 << 20, 24};
 
 double uptime(const StatusParts& parts) {
   return static_cast<double>(parts.clock.bootNs() - parts.started_boot_ns) / 1e9;
@@ -413,6 +415,14 @@ json::object hostJson(const HostStatus& host) {
             {"reason", textOrNull(update.reason)}}}};
 }
 
+// What the gateway was made with: the file, with what a deployment changed.
+json::object configJson(const StatusParts& parts) {
+  const auto section = parseJson(parts.section, kConfigBounds);
+  const auto resolved = parseJson(parts.config, kConfigBounds);
+  return {{"deployed", section ? *section : json::value()},
+          {"resolved", resolved ? *resolved : json::value()}};
+}
+
 json::object statusJson(const StatusParts& parts) {
   json::array modules;
   for (const ModuleStatus& module : parts.modules.modules()) {
@@ -441,6 +451,7 @@ json::object statusJson(const StatusParts& parts) {
           {"clock", clockJson(parts)},
           {"sandbox", sandboxJson(parts)},
           {"containers", engineJson(parts)},
+          {"configuration", configJson(parts)},
           {"host", parts.host == nullptr ? json::value() : json::value(hostJson(*parts.host))},
           {"dropped", droppedJson(parts)},
           {"problems", std::move(wrong)}};

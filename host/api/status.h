@@ -76,6 +76,8 @@ struct StatusParts {
   const hub::Contract* contract = nullptr;   // The same.
   const hub::Children* children = nullptr;   // The same: of the gateways below.
   const Documents* documents = nullptr;      // Null: none is taken.
+  std::string section = "{}";                // What a deployment changed of the configuration.
+  std::string config = "{}";                 // [uplink], [hub], [store] and [log] with it, JSON.
   std::function<EngineView()> engine = {};   // Null: no containers.
 };
 

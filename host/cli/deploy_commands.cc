@@ -122,9 +122,9 @@ void printList(const json::value& reply, const char* what, const char* mark) {
 
 // The host ends one life and begins the next; how that went is in its history.
 Result<std::string> afterHandover(const HostOptions& options, const json::value& reply) {
-  std::fprintf(stderr,
-               "the host has loaded as many libraries as it may in one life and begins a new one; "
-               "modules go on from their states\n");
+  std::fprintf(
+      stderr,
+      "the host ends one life for it and begins a new one; modules go on from their states\n");
   const std::string poll = textOf(reply, "poll");
   auto heard = std::chrono::steady_clock::now();
   for (;;) {

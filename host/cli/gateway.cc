@@ -23,18 +23,32 @@ std::int64_t monotonicUs() {
 Result<std::unique_ptr<Gateway>> Gateway::open(asio::io_context& control, Log& log,
                                                Options options) {
   auto state = std::make_unique<State>(control, log, std::move(options));
-  KANTE_CHECK(state->openDisk());
-  KANTE_CHECK(state->openModules());
-  KANTE_CHECK(state->openAgent());
-  KANTE_CHECK(state->openApi());
-  return std::unique_ptr<Gateway>(new Gateway(std::move(state)));
+  const Status opened = [&state]() -> Status {
+    KANTE_CHECK(state->openDisk());
+    KANTE_CHECK(state->openModules());
+    KANTE_CHECK(state->openAgent());
+    return state->openApi();
+  }();
+  if (opened) return std::unique_ptr<Gateway>(new Gateway(std::move(state)));
+  if (state->options.next_life && state->noteTrialFailed(opened.error()))
+    state->options.next_life();
+  return opened.error();
 }
 
 Gateway::Gateway(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Gateway::~Gateway() = default;
 
 Status Gateway::start(std::function<void(Status)> ready) {
-  State* state = state_.get();
+  State& state = *state_;
+  const Status started = state.startParts(std::move(ready));
+  if (started || !state.options.next_life || !state.noteTrialFailed(started.error()))
+    return started;
+  state.post([&state] { state.options.next_life(); });
+  return {};
+}
+
+Status Gateway::State::startParts(std::function<void(Status)> ready) {
+  State* state = this;
   state->methods->expectMore("the host starts its modules; try again in a second");
   KANTE_CHECK(state->api->start());
   if (state->uplink) KANTE_CHECK(state->uplink->start());

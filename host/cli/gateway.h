@@ -40,8 +40,9 @@ class Gateway {
  public:
   struct Options {
     Config config;
-    std::string deployment_file;  // Taken if none is stored, or if it is a newer version of that.
-    std::string trust_pem;        // Signers besides those of [trust]; the demo's own key.
+    bool log_level_given = false;  // By hand, so that no deployment changes it.
+    std::string deployment_file;   // Taken if none is stored, or if it is a newer version of that.
+    std::string trust_pem;         // Signers besides those of [trust]; the demo's own key.
     // What speaks MQTT instead of libmosquitto: the demo's embedded cloud.
     std::function<std::unique_ptr<UplinkClient>()> uplink_client;
     // Everything has stopped so that another life of this process goes on with it.  Empty: there is

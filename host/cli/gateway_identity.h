@@ -54,7 +54,6 @@ class GatewayIdentity {
   // The one that the hub shows, made when it is first asked for: [hub.tls] cert, or one from the
   // gateway's CA.
   Result<HubCertificate*> certificate();
-  const Seal& seal() const { return seal_; }
   // What leads to the certificate that the hub shows, for modules that connect to it.
   Result<std::string> trustBundle();
   // From the gateway's CA, for a module of the gateway: as a server of that name, or as itself if

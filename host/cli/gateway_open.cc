@@ -30,6 +30,7 @@ Status Gateway::State::openDisk() {
   rules = rulesOf(config.trust);
   KANTE_TRY(opened, Store::open(storeOptions(config, wall), clock, log));
   store = std::move(opened);
+  KANTE_CHECK(takeSection());
   if (const StoreStatus now = store->status(); !now.set_aside.empty()) {
     Event broken;
     broken.level = EventLevel::kError;
@@ -76,6 +77,63 @@ Status Gateway::State::openSecrets() {
   const SecretBox& box = secrets->box();
   identity->showSecretsBy({box.pem(), box.fingerprint(), box.notAfterS()});
   return {};
+}
+
+std::map<std::string, std::string> Gateway::State::journalValues() const {
+  std::map<std::string, std::string> out;
+  if (const auto pairs = store->keyValue().scan("agent")) out.insert(pairs->begin(), pairs->end());
+  return out;
+}
+
+// What a deployment says of this gateway's own configuration holds from here on.
+Status Gateway::State::takeSection() {
+  file_config = options.config;
+  const auto journalled = journalValues();
+  section = gatewaySectionIn(journalled);
+  if (section.is_trial) {
+    KANTE_TRY(note, noteTrial(journalled));
+    const Status noted = store->keyValue().put("agent", note.key, note.value);
+    section.is_trial = noted.has_value();  // Otherwise nothing keeps the next life from trying.
+    KANTE_CHECK(noted);
+  }
+  if (section.patch == "{}") return {};
+  auto merged = withGatewaySection(file_config, section.patch);
+  if (!merged && section.is_trial) return merged.error();
+  if (!merged) {  // The file changed meanwhile.  With it alone somebody can mend that.
+    log.error("host",
+              "the deployment's configuration of the gateway does not fit the file's and is "
+              "left aside: " +
+                  merged.error().text);
+    section.patch = "{}";
+    return {};
+  }
+  options.config = std::move(*merged);
+  if (!options.log_level_given) log.setLevel(options.config.log.level);
+  const StoreConfig& was = file_config.store;
+  const StoreConfig& is = options.config.store;
+  if (was.max_bytes == is.max_bytes && was.full == is.full && was.sync == is.sync &&
+      was.sync_ms == is.sync_ms)
+    return {};
+  store.reset();
+  KANTE_TRY(again, Store::open(storeOptions(options.config, wall), clock, log));
+  store = std::move(again);
+  return {};
+}
+
+Status Gateway::State::checkSection(const std::string& patch) const {
+  KANTE_TRY(merged, withGatewaySection(file_config, patch));
+  if (const Status served = supported(merged); !served)
+    return fail(served.error().code, "/gateway: " + served.error().text);
+  return {};
+}
+
+// The life that begins now goes back.  False: this is no trial.
+bool Gateway::State::noteTrialFailed(const Error& why) {
+  if (!section.is_trial || !store) return false;
+  log.error("host", "the deployment's configuration of the gateway does not work: " + why.text);
+  const auto note = noteTrial(journalValues(), why.text);
+  if (note) (void)store->keyValue().put("agent", note->key, note->value);
+  return true;
 }
 
 void Gateway::State::reportAlarm(const std::string& text) {
@@ -168,6 +226,19 @@ Status Gateway::State::openModules() {
   return {};
 }
 
+Status Gateway::State::openFetcher() {
+  const FetchConfig& fetch = options.config.fetch;
+  auto made = Fetcher::make(
+      {options.config.gateway.data_dir + "/fetch", {fetch.ca, fetch.proxy, fetch.bytes_per_s}, {}},
+      {log, [this](std::function<void()> work) { post(std::move(work)); },
+       [this] {
+         if (documents) documents->documents().agentChanged();
+       }});
+  if (!made) return within("[fetch]", made.error());
+  fetcher = std::move(*made);
+  return {};
+}
+
 Status Gateway::State::openAgent() {
   Agent::Parts parts{*bundles,
                      *modules,
@@ -210,12 +281,10 @@ Status Gateway::State::openAgent() {
     if (documents) documents->documents().agentChanged();
   };
   parts.secrets = secrets->values();
-  const FetchConfig& fetch = options.config.fetch;
-  auto made = Fetcher::make(
-      {options.config.gateway.data_dir + "/fetch", {fetch.ca, fetch.proxy, fetch.bytes_per_s}, {}},
-      {log, [this](std::function<void()> work) { post(std::move(work)); }, parts.changed});
-  if (!made) return within("[fetch]", made.error());
-  fetcher = std::move(*made);
+  parts.section = section;
+  if (!file_config.text.empty())
+    parts.check_section = [this](const std::string& patch) { return checkSection(patch); };
+  KANTE_CHECK(openFetcher());
   parts.fetcher = fetcher.get();
   for (const ImageConfig& image : options.config.images)
     parts.images.push_back({image.name, image.bundle, image.from, image.placement});
@@ -254,6 +323,8 @@ Status Gateway::State::openApi() {
                              hub ? &hub->broker() : nullptr, hub ? &hub->contract() : nullptr,
                              hub ? &hub->children() : nullptr});
   status->documents = &documents->documents();
+  status->section = section.patch;
+  status->config = config.shown;
   status->engine = [this] {
     const auto now = containers->host().engine();
     return EngineView{containers->host().isUsed(), now.connected, now.version, now.why};

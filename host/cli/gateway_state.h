@@ -64,8 +64,14 @@ struct Gateway::State {
         timer(control_) {}
 
   Status openDisk();
+  Status takeSection();
+  Status checkSection(const std::string& patch) const;
+  bool noteTrialFailed(const Error& why);
+  Status startParts(std::function<void(Status)> ready);
+  std::map<std::string, std::string> journalValues() const;
   Status openUplink();
   Status openModules();
+  Status openFetcher();
   Status openAgent();
   Status openApi();
   void reportAlarm(const std::string& text);
@@ -102,6 +108,8 @@ struct Gateway::State {
   TrustedClock wall{clock, buildTimeS()};
   const std::int64_t started_boot_ns = clock.bootNs();
   EventLog events;
+  GatewaySection section;
+  Config file_config;  // Without it.
   FileDescriptor data_dir;
   FileDescriptor lock;
   SignerRules rules;

@@ -28,7 +28,7 @@ struct RunOptions {
   std::string config = "/etc/kante/gateway.toml";
   std::string deployment;
   std::string log_format;
-  std::string log_level = "info";
+  std::string log_level;
   bool no_keeper = false;
 };
 
@@ -100,12 +100,15 @@ Result<int> run(const RunOptions& options, const NextLife& next_life) {
   KANTE_TRY(config, loadConfig(options.config));
   KANTE_CHECK(supported(config));
   Log log(options.log_format == "json" ? Log::Format::kJson : Log::Format::kText,
-          levelOf(options.log_level));
+          options.log_level.empty() ? config.log.level : levelOf(options.log_level));
   asio::io_context control(1);
   const std::string gateway_id = config.gateway.id;
   const std::string socket = config.api.socket;
   bool goes_on = false;
-  Gateway::Options parts{std::move(config), options.deployment, {}, {}, {}, {}};
+  Gateway::Options parts;
+  parts.config = std::move(config);
+  parts.log_level_given = !options.log_level.empty();
+  parts.deployment_file = options.deployment;
   parts.next_life = [&] {
     goes_on = true;
     control.stop();
@@ -116,7 +119,10 @@ Result<int> run(const RunOptions& options, const NextLife& next_life) {
       exit_code = code;
       control.stop();
     };
-  KANTE_TRY(gateway, Gateway::open(control, log, std::move(parts)));
+  auto opened = Gateway::open(control, log, std::move(parts));
+  if (!opened && goes_on) return next_life.begin();  // With the configuration before.
+  if (!opened) return opened.error();
+  std::unique_ptr<Gateway> gateway = std::move(*opened);
 
   StopSignals signals(control, *gateway, [&control] { control.stop(); });
   signals.wait();
@@ -161,9 +167,10 @@ void addRunCommand(CLI::App& app, Context& context) {
                       "Deploy this document if none is stored, or if it is a newer version of it");
   command->add_option("--log", options->log_format, "Log lines as text (default) or json")
       ->check(CLI::IsMember({"text", "json"}));
-  command->add_option("--log-level", options->log_level, "Least level that is logged")
-      ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error"}))
-      ->capture_default_str();
+  command
+      ->add_option("--log-level", options->log_level,
+                   "Least level that is logged; default: [log] level, which is info")
+      ->check(CLI::IsMember({"trace", "debug", "info", "warn", "error"}));
   command->add_flag("--no-keeper", options->no_keeper,
                     "Without kante-launcher as its parent: nobody starts it again after a crash");
   command->callback([options, &context] {

@@ -4,6 +4,7 @@
 
 #include "host/base/encoding.h"
 #include "host/base/fd.h"
+#include "host/config/gateway_section.h"
 #include "host/config/section.h"
 
 namespace kante {
@@ -18,6 +19,7 @@ constexpr std::array kAtBudgetNames = {"hold", "drop-lowest"};
 constexpr std::array kCompressNames = {"none", "zstd"};
 constexpr std::array kCommandsNames = {"signed", "broker"};
 constexpr std::array kStoreFullNames = {"drop-lowest", "refuse"};
+constexpr std::array kLogLevelNames = {"trace", "debug", "info", "warn", "error"};
 constexpr std::array kStoreSyncNames = {"always", "interval"};
 
 constexpr std::size_t kTopicBytesMax = 1024;
@@ -271,19 +273,8 @@ void readImages(ConfigReader& reader, Section& root, std::vector<ImageConfig>& o
   }
 }
 
-}  // namespace
-
-const char* name(UplinkKind kind) { return kUplinkKindNames[static_cast<std::size_t>(kind)]; }
-
-Result<Config> parseConfig(std::string_view toml, const std::string& file) {
-  if (toml.size() > kConfigBytesMax)
-    return fail(Errc::kLimit,
-                file + ": the file has more than " + std::to_string(kConfigBytesMax) + " bytes");
-  KANTE_TRY(document, parseToml(toml, file, kConfigDepthMax));
-  const auto slash = file.rfind('/');
-  ConfigReader reader(file, slash == std::string::npos ? "" : file.substr(0, slash));
+Result<Config> readConfig(const TomlValue& document, ConfigReader& reader) {
   Config config;
-  config.file = file;
   {
     Section root(reader, &document, "");
     readGateway(Section(reader, root.table("gateway"), "gateway"), config.gateway);
@@ -299,11 +290,45 @@ Result<Config> parseConfig(std::string_view toml, const std::string& file) {
     readContainers(reader, root.table("containers"), config.containers);
     Section(reader, root.table("sandbox"), "sandbox")
         .number("minimum_tier", config.sandbox.minimum_tier, 1, 3);
+    Section(reader, root.table("log"), "log").word("level", config.log.level, kLogLevelNames);
   }
   KANTE_CHECK(reader.result());
   if (config.hub.hostname.empty()) config.hub.hostname = config.gateway.id + ".local";
   config.set_at = reader.takeSetAt();
+  config.shown = shownSections(document);
   return config;
+}
+
+std::string directoryOf(const std::string& file) {
+  const auto slash = file.rfind('/');
+  return slash == std::string::npos ? "" : file.substr(0, slash);
+}
+
+}  // namespace
+
+const char* name(UplinkKind kind) { return kUplinkKindNames[static_cast<std::size_t>(kind)]; }
+
+Result<Config> parseConfig(std::string_view toml, const std::string& file) {
+  if (toml.size() > kConfigBytesMax)
+    return fail(Errc::kLimit,
+                file + ": the file has more than " + std::to_string(kConfigBytesMax) + " bytes");
+  KANTE_TRY(document, parseToml(toml, file, kConfigDepthMax));
+  ConfigReader reader(file, directoryOf(file));
+  KANTE_TRY(config, readConfig(document, reader));
+  config.file = file;
+  config.text = toml;
+  return config;
+}
+
+Result<Config> withGatewaySection(const Config& config, std::string_view patch) {
+  KANTE_TRY(document, parseToml(config.text, config.file, kConfigDepthMax));
+  KANTE_CHECK(mergeGatewaySection(patch, document));
+  ConfigReader reader("", directoryOf(config.file));
+  auto merged = readConfig(document, reader);
+  if (!merged) return asPointer(merged.error());
+  merged->file = config.file;
+  merged->text = config.text;
+  return merged;
 }
 
 Result<Config> loadConfig(const std::string& path) {

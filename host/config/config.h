@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "host/base/log.h"
 #include "host/base/result.h"
 
 namespace kante {
@@ -171,6 +172,10 @@ struct ContainersConfig {
   std::vector<ImageRegistryConfig> registries;
 };
 
+struct LogConfig {
+  LogLevel level = LogLevel::kInfo;
+};
+
 struct SandboxConfig {
   std::uint32_t minimum_tier = 2;
 };
@@ -186,12 +191,16 @@ struct Config {
   FetchConfig fetch;
   std::vector<ImageConfig> images;
   SandboxConfig sandbox;
+  LogConfig log;
   ContainersConfig containers;
 
   // Keys that the file itself set ("hub.mqtt.listen"), with the line: to tell a wish from a
   // default.
   std::map<std::string, std::uint32_t> set_at;
   std::string file;  // Its name in errors; empty: no file.
+  std::string text;  // As it was read.
+  // What [uplink], [hub], [store] and [log] set, with what a deployment changed, as JSON.
+  std::string shown = "{}";
 };
 
 // HOST and PORT of "host:port", "[v6]:port"; used for every address of the configuration.
@@ -211,6 +220,11 @@ Result<UplinkUrl> parseUplinkUrl(std::string_view url);
 // `file` names the text in errors: "gateway.toml:12: [uplink] windw: unknown key; did you mean
 // window".
 Result<Config> parseConfig(std::string_view toml, const std::string& file);
+// The same configuration with what the "gateway" section of a deployment changes, a JSON merge
+// patch over [uplink], [hub], [store] and [log] that names no files.  Errors begin with the JSON
+// pointer,
+// "/gateway/uplink/window: …".
+Result<Config> withGatewaySection(const Config& config, std::string_view patch);
 // Reads and parses; at most kConfigBytesMax.
 Result<Config> loadConfig(const std::string& path);
 

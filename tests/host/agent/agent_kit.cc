@@ -43,6 +43,8 @@ void Gateway::restart() {
   parts.uplink_connected = uplink_connected;
   parts.fetcher = fetcher;
   parts.images = images;
+  parts.section = section;
+  parts.check_section = check_section;
   parts.secrets = [this](const std::string& name) -> const std::string* {
     const auto found = secrets.find(name);
     return found == secrets.end() ? nullptr : &found->second;

@@ -152,6 +152,8 @@ class Gateway {
   Fetcher* fetcher = nullptr;
   std::vector<ImageRule> images;
   std::map<std::string, std::string> secrets;
+  GatewaySection section;
+  std::function<Status(const std::string&)> check_section;
   std::chrono::milliseconds delay{0};
   std::weak_ptr<std::function<void()>> task;  // Due after `delay`.
   std::unique_ptr<Agent> agent;

@@ -160,7 +160,7 @@ TEST(Deployment, WhatContradictsAContainerIsRefused) {
 }
 
 TEST(Deployment, WhatThisBuildDoesNotServeIsRefusedAndNotIgnored) {
-  EXPECT_THAT(refused(with("{}", "{}", R"(,"gateway":{})")), StartsWith("/gateway: "));
+  EXPECT_THAT(refused(with("{}", "{}", R"(,"gateway":[])")), StartsWith("/gateway: "));
   EXPECT_THAT(refused(R"({"modulesContent":{"$edgeAgent":{}}})"),
               StartsWith("/modulesContent: an IoT Edge deployment manifest is not translated"));
   EXPECT_THAT(refusedModule(R"("create_options":{})"), StartsWith("/modules/x/create_options: "));
