@@ -45,7 +45,7 @@ bool mayCall(const std::string& caller) {
 GatewayCommands::GatewayCommands(Parts parts)
     : parts_(parts),
       started_ns_(parts.clock.bootNs()),
-      support_({parts.control, parts.log, parts.router, parts.config}),
+      support_({parts.control, parts.log, parts.router, parts.config, parts.secrets}),
       registration_(parts.methods.add(
           "gateway", [this](const MethodCall& one) { call(one); }, kAnswerBytesMax)) {
   addSupportEndpoint(parts.router, [this](std::string checks, auto done) {

@@ -37,6 +37,7 @@ class GatewayCommands {
     Router& router;  // Which it asks, and to which it adds the support bundle.
     Methods& methods;
     ModuleHost& modules;
+    std::function<std::vector<std::string>()> secrets;
   };
   explicit GatewayCommands(Parts parts);
 

@@ -355,7 +355,8 @@ Status Gateway::State::openApi() {
   addQueueEndpoints(router, *store, log, control);
   addDashboard(router);
   commands = std::make_unique<GatewayCommands>(
-      GatewayCommands::Parts{control, log, clock, config, router, *methods, *modules});
+      GatewayCommands::Parts{control, log, clock, config, router, *methods, *modules,
+                             [this] { return secrets->store().values(); }});
   watch = std::make_unique<StateWatch>(
       control, StateWatch::Parts{events, *agent, *modules, store.get(), uplink.get(), &wall, &log});
   return {};

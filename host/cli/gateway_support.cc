@@ -95,7 +95,7 @@ void GatewaySupport::make(Wish wish, Done done) {
   if (busy_) return done(fail(Errc::kState, "another support bundle is being made"));
   if (worker_.joinable()) worker_.join();
   busy_ = true;
-  SupportSource source{parts_.config, gather(), wish.bytes_max};
+  SupportSource source{parts_.config, gather(), wish.bytes_max, parts_.secrets()};
   worker_ = std::thread([this, source = std::move(source), checks = std::move(wish.checks),
                          done = std::move(done), alive = std::weak_ptr(alive_)]() mutable {
     std::vector<SupportFile> first = {

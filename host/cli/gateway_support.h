@@ -27,6 +27,7 @@ class GatewaySupport {
     const Log& log;
     const Router& router;
     const Config& config;
+    std::function<std::vector<std::string>()> secrets;  // Of modules.
   };
   explicit GatewaySupport(Parts parts);
   ~GatewaySupport();

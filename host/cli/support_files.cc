@@ -102,6 +102,7 @@ SupportFile configFile(const std::string& path) {
 Result<std::string> packSupport(SupportSource source, std::string_view head) {
   Redactor redactor;
   learnSecrets(source.config, redactor);
+  for (const std::string& secret : source.secrets) redactor.learn(secret);
   const std::string& data_dir = source.config.gateway.data_dir;
   const std::size_t after_about = source.files.empty() ? 0 : 1;
   source.files.insert(

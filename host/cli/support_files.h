@@ -31,6 +31,7 @@ struct SupportSource {
   Config config;
   std::vector<SupportFile> files;  // The most important first.
   std::size_t bytes_max = SupportArchive::kBytesMax;
+  std::vector<std::string> secrets = {};  // Besides those that the configuration's files hold.
 };
 // Adds machine.json and packs.  Reads files of the configuration to know their secrets.
 Result<std::string> packSupport(SupportSource source, std::string_view head);

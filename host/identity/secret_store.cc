@@ -73,6 +73,12 @@ const std::string* SecretStore::find(const std::string& name) const {
   return found == kept_.end() ? nullptr : &found->second.value;
 }
 
+std::vector<std::string> SecretStore::values() const {
+  std::vector<std::string> out;
+  for (const auto& [name, kept] : kept_) out.push_back(kept.value);
+  return out;
+}
+
 Result<SecretStore::Changes> SecretStore::parse(std::string_view text, const std::string& pointer) {
   auto object = parseJsonObject(text, kChangesBounds);
   if (!object) return within(pointer, object.error());

@@ -38,6 +38,7 @@ class SecretStore {
   // Null: there is none.
   const std::string* find(const std::string& name) const;
   const std::map<std::string, Kept>& all() const { return kept_; }
+  std::vector<std::string> values() const;  // For whoever takes them out of texts.
   // Names whose record could not be read: they count as not there.
   const std::vector<std::string>& damaged() const { return damaged_; }
 
