@@ -98,6 +98,7 @@ class EmbeddedCloud::Client final : public UplinkClient {
   }
 
   Status subscribe(const std::string&) override { return {}; }
+  Status unsubscribe(const std::string&) override { return {}; }
   LinkState state() const override { return state_; }
   std::uint64_t connects() const override { return connects_; }
 

@@ -17,6 +17,7 @@
 #include "host/cli/command.h"
 #include "host/cli/fleet_link.h"
 #include "host/cli/fleet_patch.h"
+#include "host/cli/fleet_put.h"
 #include "host/cli/json_view.h"
 #include "host/cli/output.h"
 #include "host/uplink/topics.h"
@@ -394,15 +395,7 @@ Result<int> rollOut(const FleetOptions& options,
 }
 
 void addBrokerOptions(CLI::App& command, FleetOptions& options, bool needs_target) {
-  BrokerOptions& broker = options.broker;
-  command.add_option("--broker", broker.url, "mqtts://HOST[:PORT], or mqtt:// on this machine")
-      ->required()
-      ->type_name("URL");
-  command.add_option("--ca", broker.ca, "PEM file with what signed the broker's certificate");
-  command.add_option("--client-cert", broker.cert, "PEM file: who this is to the broker");
-  command.add_option("--client-key", broker.key, "Its key");
-  command.add_option("--username", broker.username, "Who this is to the broker");
-  command.add_option("--password-file", broker.password_file, "Its first line is the password");
+  addBrokerOptions(command, options.broker);
   CLI::Option* target = command.add_option("--target", options.targets,
                                            "Gateways by id, or KEY=VALUE: those with this tag");
   target->type_name("ID|TAG");
@@ -455,6 +448,7 @@ void addFleetCommands(CLI::App& app, Context& context) {
   patch->callback([options, &context] {
     context.exit_code = finish("fleet patch", rollOut(*options, patchedLettersOf));
   });
+  addFleetPut(*fleet, context);
   CLI::App* look = fleet->add_subcommand("status", "What gateways report");
   addBrokerOptions(*look, *options, false);
   look->callback(

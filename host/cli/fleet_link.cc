@@ -51,15 +51,16 @@ FleetLink::~FleetLink() {
   if (client_) client_->stop();
 }
 
-Status FleetLink::publish(const std::string& topic, const std::string& payload) {
+Status FleetLink::publish(const std::string& topic, const std::string& payload,
+                          const char* content_type) {
   std::unique_lock lock(mutex_);
   answer_ = -1;
   const std::uint64_t token = ++token_;
-  client_->post([this, topic, payload, token] {
+  client_->post([this, topic, payload, token, content_type] {
     Publication publication;
     publication.topic = topic;
     publication.payload = payload;
-    publication.content_type = "application/vnd.kante.document";
+    publication.content_type = content_type;
     publication.retain = Retain::kYes;
     const Status status = client_->publish(publication, token);
     if (status.has_error()) onForgotten();

@@ -40,7 +40,8 @@ class FleetLink final : public ClientHandler {
   ~FleetLink() override;
 
   // Waits until the broker has it.
-  Status publish(const std::string& topic, const std::string& payload);
+  Status publish(const std::string& topic, const std::string& payload,
+                 const char* content_type = "application/vnd.kante.document");
   Messages messages() const;
   std::uint64_t count() const;  // The number of the last that came.
   // True once `done` is, which is asked whenever something came.

@@ -1,4 +1,5 @@
 // How a gateway is wired from its configuration.
+#include "host/cli/gateway_fetch.h"
 #include "host/cli/gateway_state.h"
 
 namespace kante::cli {
@@ -227,15 +228,14 @@ Status Gateway::State::openModules() {
 }
 
 Status Gateway::State::openFetcher() {
-  const FetchConfig& fetch = options.config.fetch;
-  auto made = Fetcher::make(
-      {options.config.gateway.data_dir + "/fetch", {fetch.ca, fetch.proxy, fetch.bytes_per_s}, {}},
-      {log, [this](std::function<void()> work) { post(std::move(work)); },
-       [this] {
-         if (documents) documents->documents().agentChanged();
-       }});
-  if (!made) return within("[fetch]", made.error());
-  fetcher = std::move(*made);
+  KANTE_TRY(made,
+            makeFetcher(
+                options.config, log, [this](std::function<void()> work) { post(std::move(work)); },
+                [this] {
+                  if (documents) documents->documents().agentChanged();
+                },
+                uplink.get()));
+  fetcher = std::move(made);
   return {};
 }
 

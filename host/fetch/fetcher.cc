@@ -70,6 +70,8 @@ struct Fetcher::State {
   Result<FileDescriptor> work(Job& job);
   Attempt attempt(Job& job, const FetchSource& source);
   Attempt download(Job& job, const FetchSource& source);
+  Attempt gather(Job& job, const FetchSource& source);
+  Attempt taken(PartFile& part, bool resumed) const;
   void settle(Job& job, Candidate& candidate, const DownloadEnd& end);
   bool wait(const Job& job, Time until);
   void show(Job& job, FetchProgress now, bool telling = true);
@@ -140,7 +142,44 @@ Attempt Fetcher::State::attempt(Job& job, const FetchSource& source) {
     case FetchSource::Kind::kHttp: return download(job, source);
     case FetchSource::Kind::kUplink: break;
   }
-  return {{Kind::kRefused, "bundles through the uplink are not part of this build", 0}, {}};
+  if (!host.chunk) return {{Kind::kRefused, "this gateway has no uplink", 0}, {}};
+  return gather(job, source);
+}
+
+// Goes on amid a piece if another source left off there.
+Attempt Fetcher::State::gather(Job& job, const FetchSource& source) {
+  auto part = PartFile::open(folder.get(), job.wanted.digest);
+  if (!part) return {{Kind::kAgain, part.error().text, 0}, {}};
+  const bool resumed = part->bytes() != 0;
+  const auto goes_on = [&job, this] { return !job.cancelled && !ending; };
+  while (!part->isWhole()) {
+    const auto began = std::chrono::steady_clock::now();
+    const auto n = static_cast<std::uint32_t>(part->bytes() / kChunkBytes);
+    const std::uint64_t from = part->bytes() % kChunkBytes;
+    const auto piece = host.chunk(job.wanted.digest, n, goes_on);
+    if (!goes_on()) return {{Kind::kCancelled, {}, 0}, {}};
+    if (!piece) return {{Kind::kAgain, piece.error().text, 0}, {}};
+    // A short one is the last, which the bundle's own head says.
+    const Status added =
+        piece->size() > from
+            ? part->append(std::string_view(*piece).substr(from))
+            : Status(fail(Errc::kCorrupt, "piece " + std::to_string(n) + " is too short"));
+    const bool ends_early =
+        added && piece->size() < kChunkBytes && part->bytesOfAll() != part->bytes();
+    if (!added || ends_early) {
+      if (added || added.error().code == Errc::kCorrupt) (void)part->restart();
+      return {{Kind::kAgain,
+               added ? "piece " + std::to_string(n) + " is too short" : added.error().text, 0},
+              {}};
+    }
+    const std::uint64_t of = part->bytesOfAll();
+    show(job, {job.wanted.digest, source.shown, part->bytes(), of, {}},
+         of != 0 && part->bytes() * 10 / of != (part->bytes() - piece->size()) * 10 / of);
+    if (const std::uint64_t rate = options.download.bytes_per_s; rate != 0)
+      if (!wait(job, began + std::chrono::milliseconds(piece->size() * 1000 / rate)))
+        return {{Kind::kCancelled, {}, 0}, {}};
+  }
+  return taken(*part, resumed);
 }
 
 Attempt Fetcher::State::download(Job& job, const FetchSource& source) {
@@ -156,10 +195,14 @@ Attempt Fetcher::State::download(Job& job, const FetchSource& source) {
         return !job.cancelled && !ending;
       });
   if (end.kind != Kind::kWhole) return {end, {}};
-  auto file = part->take();
-  if (file) return {end, std::move(*file)};
+  return taken(*part, resumed);
+}
+
+Attempt Fetcher::State::taken(PartFile& part, bool resumed) const {
+  auto file = part.take();
+  if (file) return {{Kind::kWhole, {}, 0}, std::move(*file)};
   if (file.error().code != Errc::kCorrupt) return {{Kind::kAgain, file.error().text, 0}, {}};
-  if (Status empty = part->restart(); !empty) return {{Kind::kAgain, empty.error().text, 0}, {}};
+  if (Status empty = part.restart(); !empty) return {{Kind::kAgain, empty.error().text, 0}, {}};
   // What was there before may have been the wrong part.
   return {{resumed ? Kind::kAgain : Kind::kRefused, file.error().text, 0}, {}};
 }

@@ -43,6 +43,7 @@ struct FetchTimes {
 class Fetcher {
  public:
   static constexpr int kFewTries = 3;  // Of each source.
+  static constexpr std::uint64_t kChunkBytes = 65'536;
 
   // Whether somebody stands by, or what is wanted comes when it can.
   enum class Patience { kFewTries, kUntilCancelled };
@@ -56,6 +57,11 @@ class Fetcher {
     Log& log;
     std::function<void(std::function<void()>)> post;  // Runs it later on the control thread.
     std::function<void()> changed = nullptr;          // progress() has something to say.
+    // Piece n of a bundle through the uplink: each has kChunkBytes, the last one what is left.
+    // Blocks, on the fetcher's thread; `goes_on` is asked now and then.  Null: there is no uplink.
+    std::function<Result<std::string>(const std::string& digest, std::uint32_t n,
+                                      const std::function<bool()>& goes_on)>
+        chunk = nullptr;
   };
 
   // An error names the option.

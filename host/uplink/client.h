@@ -86,6 +86,7 @@ class UplinkClient {
   virtual Status publish(const Publication& publication, std::uint64_t token) = 0;
   // QoS 1; renewed at each reconnect.
   virtual Status subscribe(const std::string& filter) = 0;
+  virtual Status unsubscribe(const std::string& filter) = 0;
 
   virtual LinkState state() const = 0;         // Any thread.
   virtual std::uint64_t connects() const = 0;  // Any thread.

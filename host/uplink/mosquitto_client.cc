@@ -214,6 +214,14 @@ Status MosquittoClient::subscribe(const std::string& filter) {
   return {};
 }
 
+Status MosquittoClient::unsubscribe(const std::string& filter) {
+  std::erase(filters_, filter);
+  if (state() != LinkState::kConnected) return {};
+  const int rc = mosquitto_unsubscribe(client_, nullptr, filter.c_str());
+  if (rc != MOSQ_ERR_SUCCESS) return fail(Errc::kUnavailable, mosquitto_strerror(rc));
+  return {};
+}
+
 // Every connection gets a library of its own.  It would repeat what is in flight by itself, but it
 // ends the process over a message that is larger than what the next broker takes, and it never
 // unlearns what a broker said once.

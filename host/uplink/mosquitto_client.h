@@ -71,6 +71,7 @@ class MosquittoClient final : public UplinkClient {
   MqttForm form() const override { return form_.load(std::memory_order_relaxed); }
   Status publish(const Publication& publication, std::uint64_t token) override;
   Status subscribe(const std::string& filter) override;
+  Status unsubscribe(const std::string& filter) override;
   LinkState state() const override { return state_.load(std::memory_order_relaxed); }
   std::uint64_t connects() const override { return connects_.load(std::memory_order_relaxed); }
 

@@ -14,6 +14,7 @@
 #include "host/base/metrics.h"
 #include "host/store/store.h"
 #include "host/uplink/broker_url.h"
+#include "host/uplink/bundle_chunks.h"
 #include "host/uplink/commands.h"
 #include "host/uplink/forwarder.h"
 #include "host/uplink/lost_reports.h"
@@ -91,6 +92,7 @@ struct MqttUplink::State final : ClientHandler, std::enable_shared_from_this<Mqt
   const std::string prefix;  // "kante/v1/GATEWAY/"
   DurableQueue* queue = nullptr;
   std::unique_ptr<UplinkClient> client;
+  std::unique_ptr<BundleChunks> chunks;
   DocumentRoom document_room;
   Traffic traffic;
   const std::shared_ptr<Oldest> oldest =
@@ -163,6 +165,7 @@ void MqttUplink::State::onAlarm(const std::string& text) {
 }
 
 void MqttUplink::State::onArrival(const Arrival& arrival) {
+  if (chunks->arrived(arrival)) return;
   if (!arrival.topic.starts_with(prefix)) return;
   const std::string_view rest = arrival.topic.substr(prefix.size());
   if (isDeploymentTopic(rest) || options.commands != CommandTrust::kBroker)
@@ -363,6 +366,7 @@ Result<std::unique_ptr<MqttUplink>> MqttUplink::make(MqttUplinkOptions options, 
     KANTE_TRY(made, MosquittoClient::make(std::move(client)));
     state->client = std::move(made);
   }
+  state->chunks = std::make_unique<BundleChunks>(*state->client);
   KANTE_CHECK(state->makeBudget());
   state->makeForwarder(std::move(topic));
   KANTE_CHECK(state->lost->load());
@@ -404,6 +408,11 @@ void MqttUplink::stop() {
 void MqttUplink::report(const std::string& json) {
   state_->deployment_reported = json;
   if (!state_->stopped) state_->publishLater({{"deployment/reported", json, true, {}}});
+}
+
+Result<std::string> MqttUplink::bundleChunk(const std::string& digest, std::uint32_t n,
+                                            const std::function<bool()>& goes_on) {
+  return state_->chunks->get(digest, n, goes_on);
 }
 
 UplinkStatus MqttUplink::status() const {

@@ -81,6 +81,9 @@ class MqttUplink final : public Uplink {
   void stop() override;
   // What `deployment/reported` says from now on, retained; control thread.
   void report(const std::string& json);
+  // As BundleChunks::get().
+  Result<std::string> bundleChunk(const std::string& digest, std::uint32_t n,
+                                  const std::function<bool()>& goes_on);
   UplinkStatus status() const override;
   void collect(MetricWriter& metrics) const override;
 

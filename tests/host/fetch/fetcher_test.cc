@@ -59,7 +59,7 @@ class FetcherTest : public ::testing::Test {
                                                           const std::lock_guard lock(mutex_);
                                                           tasks_.push_back(std::move(task));
                                                         },
-                                                        [this] { ++told_; }});
+                                                        [this] { ++told_; }, chunk_});
     ASSERT_TRUE(made) << made.error().text;
     fetcher_ = std::move(*made);
   }
@@ -113,6 +113,24 @@ class FetcherTest : public ::testing::Test {
     return std::distance(std::filesystem::begin(all), std::filesystem::end(all));
   }
 
+  using Chunk = decltype(Fetcher::Host::chunk);
+  // Pieces of `all`, as a broker holds them; which were asked for goes to asked_.
+  Chunk piecesOf(const std::string& all) {
+    return [this, all](const std::string& digest, std::uint32_t n,
+                       const std::function<bool()>&) -> Result<std::string> {
+      const std::lock_guard lock(mutex_);
+      asked_.push_back(n);
+      EXPECT_EQ(digest, digestOf('p'));
+      if (asked_.size() > most_asked_) return fail(Errc::kUnavailable, "the link is down");
+      const std::size_t from = n * Fetcher::kChunkBytes;
+      if (from >= all.size()) return fail(Errc::kTimeout, "no piece " + std::to_string(n));
+      return all.substr(from, Fetcher::kChunkBytes);
+    };
+  }
+
+  Chunk chunk_;  // For the next make().
+  std::vector<std::uint32_t> asked_;
+  std::size_t most_asked_ = SIZE_MAX;
   std::string folder_ = "/tmp/kante-fetch-XXXXXX";
   std::string bytes_;
   Log log_{Log::Format::kSilent};
@@ -371,6 +389,65 @@ TEST_F(FetcherTest, LeavesNoPartOfWhatNobodyWantsAnyMore) {
   ASSERT_TRUE(ended());
   EXPECT_TRUE(*result_);
   EXPECT_EQ(parts(), 0);
+}
+
+// ---- through the uplink ----------------------------------------------------------------------
+
+TEST_F(FetcherTest, PiecesThroughTheUplinkBecomeABundle) {
+  chunk_ = piecesOf(bytes_);
+  make();
+  begin({"uplink:"});
+  EXPECT_TRUE(got());
+  EXPECT_THAT(asked_, ::testing::ElementsAre(0, 1, 2, 3, 4));
+}
+
+TEST_F(FetcherTest, ABrokenLinkCostsOnePieceAlsoOverALifeOfTheProcess) {
+  chunk_ = piecesOf(bytes_);
+  most_asked_ = 3;
+  make();
+  begin({"uplink:"}, Patience::kUntilCancelled);
+  ASSERT_TRUE(eventually([this] { return fetcher_->progress().problem == "the link is down"; }));
+  make();
+  asked_.clear();
+  most_asked_ = SIZE_MAX;
+  begin({"uplink:"});
+  EXPECT_TRUE(got());
+  EXPECT_THAT(asked_, ::testing::ElementsAre(3, 4));
+}
+
+TEST_F(FetcherTest, GoesOnAmidAPieceWhereAnotherSourceLeftOff) {
+  FileServer server(
+      [this](const Request&) { return Answer{.body = bytes_, .cut_after = 100'000}; });
+  begin({server.url("/x")}, Patience::kUntilCancelled);
+  ASSERT_TRUE(eventually([this] { return !fetcher_->progress().problem.empty(); }));
+  chunk_ = piecesOf(bytes_);
+  make();
+  begin({"uplink:"});
+  EXPECT_TRUE(got());
+  EXPECT_EQ(asked_.front(), 1u);
+}
+
+TEST_F(FetcherTest, PiecesOfSomethingElseAreRefused) {
+  chunk_ = piecesOf(bundle('q'));
+  make();
+  begin({"uplink:"});
+  EXPECT_THAT(refusal(), HasSubstr("uplink:"));
+  chunk_ = piecesOf("<html>no bundle</html>" + std::string(200'000, ' '));
+  make();
+  begin({"uplink:"});
+  EXPECT_THAT(refusal(), HasSubstr("uplink:"));
+}
+
+TEST_F(FetcherTest, APieceThatEndsEarlyIsNotTheLast) {
+  chunk_ = piecesOf(bytes_.substr(0, 70'000));
+  make();
+  begin({"uplink:"});
+  EXPECT_THAT(refusal(), HasSubstr("piece 1 is too short"));
+}
+
+TEST_F(FetcherTest, WithoutAnUplinkNothingComesThroughIt) {
+  begin({"uplink:"});
+  EXPECT_THAT(refusal(), HasSubstr("this gateway has no uplink"));
 }
 
 }  // namespace

@@ -1,0 +1,52 @@
+#include "host/uplink/bundle_chunks.h"
+
+namespace kante {
+namespace {
+
+constexpr std::string_view kPrefix = "kante/v1/$bundles/";
+constexpr std::chrono::milliseconds kLook{250};
+
+}  // namespace
+
+std::string BundleChunks::topic(std::string_view digest, std::uint32_t n) {
+  const std::string_view hex = digest.substr(digest.find(':') + 1);
+  return std::string(kPrefix) + std::string(hex) + "/" + std::to_string(n);
+}
+
+Result<std::string> BundleChunks::get(const std::string& digest, std::uint32_t n,
+                                      const std::function<bool()>& goes_on) {
+  const std::string topic = BundleChunks::topic(digest, n);
+  if (client_.state() != LinkState::kConnected)
+    return fail(Errc::kUnavailable, "the uplink is not connected");
+  std::unique_lock lock(mutex_);
+  wanted_ = topic;
+  piece_.reset();
+  client_.post([this, topic] { (void)client_.subscribe(topic); });
+  Status end;
+  const auto deadline = std::chrono::steady_clock::now() + kSilence;
+  while (!came_.wait_for(lock, kLook, [this] { return piece_.has_value(); })) {
+    if (!goes_on()) end = fail(Errc::kCancelled, "given up");
+    if (client_.state() != LinkState::kConnected)
+      end = fail(Errc::kUnavailable, "the uplink is not connected any more");
+    if (std::chrono::steady_clock::now() > deadline)
+      end = fail(Errc::kTimeout, "the broker holds no piece " + std::to_string(n) +
+                                     " of it; kante fleet put brings it there");
+    if (!end) break;
+  }
+  wanted_.clear();
+  client_.post([this, topic] { (void)client_.unsubscribe(topic); });
+  if (!end) return end.error();
+  return std::move(*piece_);
+}
+
+bool BundleChunks::arrived(const Arrival& arrival) {
+  if (!arrival.topic.starts_with(kPrefix)) return false;
+  const std::lock_guard lock(mutex_);
+  if (arrival.topic != wanted_ || arrival.payload.empty() || arrival.payload.size() > kBytes)
+    return true;
+  piece_ = std::string(arrival.payload);
+  came_.notify_all();
+  return true;
+}
+
+}  // namespace kante
