@@ -28,6 +28,7 @@ Status refuseWhatBundlesHave(const Members& module) {
       {"files", "is for bundles"},
       {"config", "a container has none; use \"env\", or \"desired\" properties of its twin"},
       {"execution", "is for modules that share threads of the host"},
+      {"defer_max_s", "is for bundles: a container does not know of a deployment"},
   };
   for (const auto& [member, instead] : kOnly)
     if (module.has(member)) return module.fail(member, instead);

@@ -174,7 +174,7 @@ Result<ModuleEntry> readModule(const json::value& value, const std::string& poin
   const Members module(value.get_object(), pointer);
   KANTE_CHECK(module.allow({"bundle", "image", "from", "placement", "config", "desired", "env",
                             "files", "limits", "grants", "execution", "start_after", "stop_ms",
-                            "status", "restart", "create_options", "pull"}));
+                            "status", "restart", "create_options", "pull", "defer_max_s"}));
   ModuleEntry entry;
   KANTE_CHECK(readPlacement(module, entry));
   KANTE_CHECK(readLimits(module, entry));
@@ -212,6 +212,8 @@ Result<ModuleEntry> readModule(const json::value& value, const std::string& poin
   entry.desire = static_cast<Desire>(status);
   KANTE_TRY(stop_ms, module.number("stop_ms", entry.stop_ms, 0, kStopMsMax));
   entry.stop_ms = static_cast<std::uint32_t>(stop_ms);
+  KANTE_TRY(defer_max_s, module.number("defer_max_s", 0, 0, kDeferMaxS));
+  entry.defer_max_s = static_cast<std::uint32_t>(defer_max_s);
   return entry;
 }
 

@@ -28,6 +28,7 @@ inline constexpr std::uint32_t kLimitMbMax = 1u << 20;
 inline constexpr std::uint32_t kCpuPercentMax = 6400;
 inline constexpr std::uint32_t kThreadsMax = 4096;
 inline constexpr std::uint32_t kStopMsMax = 600'000;
+inline constexpr std::uint32_t kDeferMaxS = 86'400;
 inline constexpr std::uint32_t kWindowMaxS = 86'400;
 
 struct ModuleEntry {
@@ -46,6 +47,7 @@ struct ModuleEntry {
   ContainerSpec container;
   std::vector<std::string> start_after;
   std::uint32_t stop_ms = 5000;
+  std::uint32_t defer_max_s = 0;
 };
 
 struct RouteEntry {

@@ -97,8 +97,8 @@ std::string moduleLine(const ModuleSpec* before, const ModuleSpec& after) {
   if (!before->sameInstance(after))
     return "restart " + after.name + " elsewhere, its state carried over";
   if (before->restart != after.restart || before->stop_ms != after.stop_ms ||
-      before->start_after != after.start_after || before->method_grants != after.method_grants ||
-      before->device_grants != after.device_grants)
+      before->defer_max_s != after.defer_max_s || before->start_after != after.start_after ||
+      before->method_grants != after.method_grants || before->device_grants != after.device_grants)
     return "change " + after.name + " while it runs";
   return {};
 }

@@ -144,6 +144,7 @@ ModuleSpec specOf(const std::string& name, const ModuleEntry& entry) {
   spec.desire = entry.desire;
   spec.start_after = entry.start_after;
   spec.stop_ms = entry.stop_ms;
+  spec.defer_max_s = entry.defer_max_s;
   spec.container = entry.container;
   return spec;
 }

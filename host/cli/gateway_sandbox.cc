@@ -75,6 +75,7 @@ GatewaySandbox::Lives GatewaySandbox::lives(const BundleStore& bundles) {
     KANTE_TRY(bytes, bundles.load(spec.digest, LoadFor::kSandbox));
     RunnerOrder order;
     order.name = spec.name;
+    order.defer_max_s = spec.defer_max_s;
     order.module_id = spec.id;
     order.module_file = moduleFile(spec.digest);
     order.module_bytes = std::make_shared<const FileDescriptor>(std::move(bytes.sealed));

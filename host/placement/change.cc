@@ -15,7 +15,8 @@ namespace kante {
 
 void LocalModuleHost::apply(RuntimeTarget target, Applied applied) {
   afterRetry([this, target = std::move(target), applied = std::move(applied)]() mutable {
-    change(std::move(target), {}, std::move(applied));
+    const Pace pace = target.goes_back ? Pace::kAtOnce : Pace::kLeisurely;
+    change(std::move(target), {}, pace, std::move(applied));
   });
 }
 
@@ -26,7 +27,7 @@ void LocalModuleHost::afterRetry(std::function<void()> request) {
   waiting_.push_back(std::move(request));
 }
 
-void LocalModuleHost::change(RuntimeTarget target, const std::set<std::string>& forced,
+void LocalModuleHost::change(RuntimeTarget target, const std::set<std::string>& forced, Pace pace,
                              Applied applied) {
   if (shutting_down_) return applied(fail(Errc::kState, "the host is shutting down"));
   if (change_ || rest_) return applied(fail(Errc::kState, "another change is under way"));
@@ -34,6 +35,14 @@ void LocalModuleHost::change(RuntimeTarget target, const std::set<std::string>& 
   change_->id = next_change_++;
   change_->target = std::move(target);
   change_->applied = std::move(applied);
+  if (pace == Pace::kAtOnce) return beginChange(forced);
+  afterDeferrals([this](const ModuleSlot& slot) { return isTouched(slot); },
+                 [this, id = change_->id, forced] {
+                   if (change_ && change_->id == id) beginChange(forced);
+                 });
+}
+
+void LocalModuleHost::beginChange(const std::set<std::string>& forced) {
   if (auto prepared = prepare(forced); prepared.has_error()) return giveUp(prepared.error());
   startWhatCan();
 }

@@ -211,12 +211,15 @@ class Instance final : public ModulePort,
                          std::size_t size) override;
   void ready() override;
   kante_status defer(std::uint32_t ms) override;
+  // Until when a deployment that replaces or ends it should wait; any thread.
+  std::int64_t deferredUntilNs() const { return deferred_until_ns_.load(); }
   kante_status invoke(std::string_view target, std::string_view name, kante_msg* arguments,
                       std::uint32_t timeout_ms, std::uint64_t token) override;
   kante_status open(std::string_view what, std::uint64_t token) override;
   void promisedReady() override;
 
  private:
+  std::atomic<std::int64_t> deferred_until_ns_{0};  // Boot time.
   struct Output {
     OutputRoutes* routes = nullptr;      // Into table_; null before activate().
     Layout layout;                       // Of the messages that this output sends.

@@ -161,7 +161,11 @@ void Instance::opened(std::uint64_t token, kante_status status, DeviceOpener::Op
   answered(token, status, std::move(message), 0, std::move(what.fd));
 }
 
-kante_status Instance::defer(std::uint32_t) { return KANTE_E_LIMIT; }
+kante_status Instance::defer(std::uint32_t ms) {
+  if (ms > parts_.spec.defer_max_s * std::uint64_t{1000}) return KANTE_E_LIMIT;
+  deferred_until_ns_ = SystemClock().bootNs() + std::int64_t{ms} * 1'000'000;
+  return KANTE_OK;
+}
 
 void Instance::log(std::uint32_t level, std::string_view text) {
   constexpr std::size_t kTextMax = 4096;

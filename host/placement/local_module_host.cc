@@ -182,7 +182,7 @@ void LocalModuleHost::restartNow(const std::string& name, Done done) {
   if (target.has_error()) return done(target.error());
   slots_.at(name).override_reason.clear();
   slots_.at(name).short_lives = 0;
-  change(std::move(*target), {name},
+  change(std::move(*target), {name}, Pace::kAtOnce,
          [this, name, done = std::move(done)](const Result<ApplyReport>& result) {
            if (result.has_value()) ++slots_.at(name).restarts;
            asDone(done)(result);
@@ -196,7 +196,7 @@ void LocalModuleHost::stop(const std::string& name, Done done) {
 void LocalModuleHost::stopNow(const std::string& name, Done done) {
   auto target = targetWith(name, Desire::kStopped);
   if (target.has_error()) return done(target.error());
-  change(std::move(*target), {},
+  change(std::move(*target), {}, Pace::kAtOnce,
          [this, name, done = std::move(done)](const Result<ApplyReport>& result) {
            if (result.has_error() || !isRetiring(name)) return asDone(done)(result);
            stopped_[name].push_back(done);
@@ -215,7 +215,7 @@ void LocalModuleHost::startNow(const std::string& name, Done done) {
   slot.short_lives = 0;
   std::set<std::string> forced;
   if (!slot.instance) forced.insert(name);
-  change(std::move(*target), forced, asDone(std::move(done)));
+  change(std::move(*target), forced, Pace::kAtOnce, asDone(std::move(done)));
 }
 
 void LocalModuleHost::move(const std::string& name, Placement placement, const std::string& reason,
@@ -234,7 +234,7 @@ void LocalModuleHost::moveNow(const std::string& name, Placement placement,
   ModuleSpec& spec = *specIn(*target, name);
   spec.placement = placement;
   spec.override_reason = reason;
-  change(std::move(*target), {}, asDone(std::move(done)));
+  change(std::move(*target), {}, Pace::kAtOnce, asDone(std::move(done)));
 }
 
 // ---- what people ask

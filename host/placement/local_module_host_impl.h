@@ -99,9 +99,19 @@ class LocalModuleHost final : public ModuleHost {
   void moveNow(const std::string& name, Placement placement, const std::string& reason, Done done);
   Result<RuntimeTarget> targetWith(const std::string& name, Desire desire);
 
+  // deferral.cc
+  void afterDeferrals(std::function<bool(const ModuleSlot&)> touches, std::function<void()> then);
+  const ModuleSlot* whoDefers(const std::function<bool(const ModuleSlot&)>& touches,
+                              std::int64_t since_ns) const;
+  bool isTouched(const ModuleSlot& slot) const;
+
   // change.cc
   void afterRetry(std::function<void()> request);
-  void change(RuntimeTarget target, const std::set<std::string>& forced, Applied applied);
+  // kLeisurely: modules that asked for it are waited for.
+  enum class Pace { kLeisurely, kAtOnce };
+  void change(RuntimeTarget target, const std::set<std::string>& forced, Pace pace,
+              Applied applied);
+  void beginChange(const std::set<std::string>& forced);
   Status prepare(const std::set<std::string>& forced);
   Status prepareRoutes();
   bool gaveUp(const ModuleSpec& spec) const;
@@ -141,6 +151,7 @@ class LocalModuleHost final : public ModuleHost {
                 const std::string& why);
 
   // rest.cc
+  void beginRest();
   std::map<std::string, std::set<std::string>> sendersOf() const;
   void nextWave();
   void bringToRest(const std::string& name);
@@ -185,9 +196,10 @@ class LocalModuleHost final : public ModuleHost {
   std::map<std::string, ModuleSlot> slots_;
   RuntimeTarget current_;
   std::shared_ptr<RouteTable> table_;
-  std::vector<std::shared_ptr<RouteTable>> retired_;    // Until nothing refers to their links.
-  std::unique_ptr<boost::asio::steady_timer> release_;  // Looks at them once a second.
-  std::unique_ptr<boost::asio::steady_timer> health_;   // Asks how modules are.
+  std::vector<std::shared_ptr<RouteTable>> retired_;     // Until nothing refers to their links.
+  std::unique_ptr<boost::asio::steady_timer> release_;   // Looks at them once a second.
+  std::unique_ptr<boost::asio::steady_timer> health_;    // Asks how modules are.
+  std::unique_ptr<boost::asio::steady_timer> deferral_;  // Looks again who still asks to wait.
   std::list<Retiring> retiring_;
   DropCounts retired_drops_;  // Of routes and instances that are gone.
   std::uint64_t retired_no_route_ = 0;

@@ -74,6 +74,7 @@ struct ModuleSpec {
   std::vector<DeviceGrant> device_grants;  // Asked for and granted: what it may have opened.
   ContainerSpec container;
   std::uint32_t stop_ms = 5000;
+  std::uint32_t defer_max_s = 0;    // How long it may hold up the deployment that replaces it.
   std::uint32_t start_ms = 30'000;  // From create() to ready().
   std::string override_reason;      // Why the placement is not the deployed one; empty: it is.
   std::string barred;               // Why it must not be started, whoever asks; empty: it may.

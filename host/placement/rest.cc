@@ -81,6 +81,13 @@ void LocalModuleHost::saveAll(SavedAll saved) {
   rest_ = std::make_unique<Rest>();
   rest_->id = next_change_++;
   rest_->saved = std::move(saved);
+  afterDeferrals([](const ModuleSlot&) { return true; },
+                 [this, id = rest_->id] {
+                   if (rest_ && rest_->id == id) beginRest();
+                 });
+}
+
+void LocalModuleHost::beginRest() {
   rest_->senders = sendersOf();
   for (auto& [slot_name, slot] : slots_) {
     if (slot.coming) {
@@ -229,7 +236,7 @@ void LocalModuleHost::endRest(Result<Saved> result) {
   if (!over->ended.empty() && !shutting_down_) {
     RuntimeTarget target = current_;
     target.on_start_failure = OnStartFailure::kBackOff;
-    change(std::move(target), over->ended, [](const Result<ApplyReport>&) {});
+    change(std::move(target), over->ended, Pace::kAtOnce, [](const Result<ApplyReport>&) {});
   }
   if (over->saved) over->saved(std::move(result));
 }

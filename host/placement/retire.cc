@@ -221,7 +221,7 @@ void LocalModuleHost::armRetry(const std::string& name, ModuleSlot& slot) {
     RuntimeTarget target = current_;
     target.on_start_failure = OnStartFailure::kBackOff;
     retrying_ = true;
-    change(std::move(target), {name}, [this](const Result<ApplyReport>&) {
+    change(std::move(target), {name}, Pace::kAtOnce, [this](const Result<ApplyReport>&) {
       retrying_ = false;
       for (auto& request : std::exchange(waiting_, {}))
         control([this, request = std::move(request)] { afterRetry(request); });
@@ -240,6 +240,7 @@ void LocalModuleHost::shutDown(std::function<void()> done) {
     giveUp({Errc::kState, "the host is shutting down"});  // What was being started goes first.
   release_.reset();
   health_.reset();
+  deferral_.reset();
   for (auto& [slot_name, slot] : slots_) {
     slot.retry.reset();
     slot.desired_subscription.reset();

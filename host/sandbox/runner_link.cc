@@ -98,6 +98,7 @@ void RunnerLink::loaded(LoadedRunner runner) {
   phase_ = Phase::kCreating;
   FrameOut frame;
   frame.kind = Frame::kCreate;
+  frame.arg = std::uint64_t{parts_.order.defer_max_s} * 1000;
   frame.words = config_.words();
   frame.word_count = config_.wordCount();
   (void)write(frame, std::exchange(config_, MessageRef()));  // The ring is empty.

@@ -39,6 +39,7 @@ struct RunnerOrder {
   std::uint32_t data_mb = 0;  // 0: no /data.
   bool writes_files = false;  // Some are granted to it.
   std::uint32_t ring_bytes = kRingBytesDefault;
+  std::uint32_t defer_max_s = 0;  // As in ModuleSpec: the runner has to answer at once.
 };
 
 // The memory and the doorbell between this host and one runner.  Shared by its process and its

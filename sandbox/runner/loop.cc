@@ -227,7 +227,7 @@ void Loop::tell(const Event& event) {
 void Loop::create() {
   if (module_ != nullptr) return;
   port_.explanation().clear();
-  port_.beginCreate();
+  port_.beginCreate(frame_.head.arg);
   RunnerPage& page = files_.page();
   page.event.store(0, std::memory_order_relaxed);
   increment(page.sequence);

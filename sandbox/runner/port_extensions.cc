@@ -203,8 +203,13 @@ void RemotePort::ready() {
   outbox_.put({.kind = Frame::kReady});
 }
 
-// No host grants it yet, and a refusal has to be said at once.
-kante_status RemotePort::defer(std::uint32_t) { return KANTE_E_LIMIT; }
+// The host judges again; what it would refuse has to be said at once.
+kante_status RemotePort::defer(std::uint32_t ms) {
+  const Call call(*this);
+  if (ms > defer_max_ms_) return KANTE_E_LIMIT;
+  outbox_.put({.kind = Frame::kDefer, .arg = ms});
+  return KANTE_OK;
+}
 
 // Only in create(): asked for later it promises nothing.
 void RemotePort::promisedReady() {

@@ -47,7 +47,10 @@ class RemotePort final : public ModulePort {
   Ended endInput(std::uint64_t token, kante_status status);
   void beginMethod(std::uint64_t token);
   void endMethod(std::uint64_t token, kante_status status);
-  void beginCreate() { creating_ = true; }
+  void beginCreate(std::uint64_t defer_max_ms) {
+    creating_ = true;
+    defer_max_ms_ = defer_max_ms;
+  }
   void endCreate(kante_status status);
   void beginSave(std::uint64_t token);
   void endSave(std::uint64_t token, kante_status status);
@@ -159,6 +162,7 @@ class RemotePort final : public ModulePort {
   std::unordered_multiset<std::uint64_t> opens_;  // Of these, those of open().
   std::uint64_t save_token_ = 0;
   bool said_ready_ = false;
+  std::uint64_t defer_max_ms_ = 0;
   enum class Drain : std::uint8_t { kNo, kSent, kDone } drain_ = Drain::kNo;
 };
 

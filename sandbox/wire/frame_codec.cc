@@ -31,7 +31,7 @@ constexpr Kind kFromHost[] = {
     {Frame::kHealth, "HEALTH", 0, Payload::kNone},
     {Frame::kSave, "SAVE", kToken, Payload::kNone},
     {Frame::kRestore, "RESTORE", kStatus | kArg, Payload::kState},
-    {Frame::kCreate, "CREATE", 0, Payload::kMessage},
+    {Frame::kCreate, "CREATE", kArg, Payload::kMessage},
     {Frame::kResume, "RESUME", kId, Payload::kNone},
     {Frame::kDestroy, "DESTROY", 0, Payload::kNone},
 };

@@ -37,7 +37,7 @@ enum class Frame : std::uint16_t {
   kSave,     // token.  Inputs that came before and are still put off are given back: see kSaved.
   kRestore,  // arg = format; the message's place has the state's bytes, status = bytes in its last
              // word. Only between kCreate and the first other frame.
-  kCreate,   // message = configuration.  The first frame.
+  kCreate,   // message = configuration, arg = most ms of a DEFER.  The first frame.
   kResume,  // id = 0: after kSave events go on, this instance stays.  1: inputs go on, see kSettle.
   kDestroy,  // destroy(), then the process ends with 0.  The last frame.
 

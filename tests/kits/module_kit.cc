@@ -200,7 +200,7 @@ ModuleKit::ModuleKit(const PlacementUnderTest& placement, const Options& options
     onControl([this] { sandbox_ = std::make_unique<SandboxLives>(io_, log); });
     host.sandbox = [this](const ModuleSpec& spec, Shard& shard) {
       const std::string library = spec.digest.substr(0, spec.digest.find('#'));
-      return sandbox_->make({spec.name, spec.id, kitLibrary(library)}, shard);
+      return sandbox_->make({spec.name, spec.id, kitLibrary(library), spec.defer_max_s}, shard);
     };
   }
   host.event = [this](const std::string& kind, const std::string& module, const std::string&) {

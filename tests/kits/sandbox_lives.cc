@@ -31,6 +31,7 @@ SandboxLives::SandboxLives(boost::asio::io_context& control, Log& log) : control
 
 Result<std::shared_ptr<ModuleLife>> SandboxLives::make(const Library& library, Shard& shard) {
   RunnerOrder order;
+  order.defer_max_s = library.defer_max_s;
   order.name = library.name;
   order.module_id = library.id;
   order.module_file = library.path.substr(library.path.rfind('/') + 1);

@@ -21,6 +21,7 @@ class SandboxLives {
     std::string name;  // The module's, in its deployment.
     std::string id;
     std::string path;
+    std::uint32_t defer_max_s = 0;
   };
   Result<std::shared_ptr<ModuleLife>> make(const Library& library, Shard& shard);
 

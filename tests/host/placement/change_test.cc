@@ -1,4 +1,5 @@
 // From what runs to what should, under traffic.
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -10,6 +11,9 @@
 namespace kante {
 namespace {
 
+using ::testing::Contains;
+using ::testing::HasSubstr;
+using ::testing::Not;
 using Names = std::vector<std::string>;
 using Numbers = std::vector<std::uint64_t>;
 
@@ -227,6 +231,73 @@ TEST_P(Change, TakesOneChangeAtATime) {
   EXPECT_EQ(kit.stop("m").error().code, Errc::kState);
   EXPECT_EQ(kit.turn(), ModuleHost::Turn::kTaken);
   first.join();
+}
+
+// ---- modules in the middle of something ----
+
+TEST_P(Change, WaitsForAModuleThatAsksForIt) {
+  RuntimeTarget target;
+  target.modules = {kit.spec("m", "life", R"({"ready_ms":1,"defer_ms":60000})"),
+                    kit.spec("other", "life")};
+  target.modules[0].defer_max_s = 60;
+  applied(target);
+  kit.desire("m", "{}", 1);
+  ASSERT_TRUE(kit.sees("m", "defer 60000 0"));
+  target.modules[1] = kit.spec("other", "life", R"({"ready_ms":1})");
+  applied(target);  // Does not touch it.
+  EXPECT_THAT(kit.events(), Not(Contains(HasSubstr("deferred"))));
+  target.modules[0] = kit.spec("m", "life", R"({"ready_ms":1,"drained_ms":1})");
+  std::thread waits([&] { applied(target); });
+  ASSERT_TRUE(eventually(
+      [&] { return ::testing::Value(kit.events(), Contains(HasSubstr("module.deferred"))); }));
+  EXPECT_EQ(kit.turn(), ModuleHost::Turn::kTaken);
+  EXPECT_EQ(kit.times("m", "create"), 1u);
+  kit.desire("m", "{}", 2);  // It is done.
+  waits.join();
+  EXPECT_EQ(report.replaced, Names{"m"});
+}
+
+TEST_P(Change, DoesNotWaitLongerThanTheDeploymentLetsIt) {
+  RuntimeTarget target;
+  target.modules = {kit.spec("m", "life", R"({"ready_ms":1,"defer_ms":60000})")};
+  target.modules[0].defer_max_s = 60;
+  applied(target);
+  kit.desire("m", "{}", 1);
+  ASSERT_TRUE(kit.sees("m", "defer 60000 0"));
+  target.modules[0].defer_max_s = 0;
+  applied(target);  // While it runs.
+  EXPECT_EQ(report.untouched, Names{"m"});
+  target.modules.clear();
+  applied(target);
+  EXPECT_EQ(report.stopped, Names{"m"});
+  EXPECT_THAT(kit.events(), Not(Contains(HasSubstr("deferred"))));
+}
+
+TEST_P(Change, AModuleIsGrantedNoMoreThanTheDeploymentLetsIt) {
+  RuntimeTarget target;
+  target.modules = {kit.spec("m", "life", R"({"ready_ms":1,"defer_ms":1001})"),
+                    kit.spec("n", "life", R"({"ready_ms":1,"defer_ms":1})")};
+  target.modules[0].defer_max_s = 1;
+  applied(target);
+  kit.desire("m", "{}", 1);
+  kit.desire("n", "{}", 1);
+  EXPECT_TRUE(kit.sees("m", "defer 1001 " + std::to_string(KANTE_E_LIMIT)));
+  EXPECT_TRUE(kit.sees("n", "defer 1 " + std::to_string(KANTE_E_LIMIT)));
+  target.modules.clear();
+  applied(target);
+  EXPECT_THAT(kit.events(), Not(Contains(HasSubstr("deferred"))));
+}
+
+// A person who says so knows why.
+TEST_P(Change, AnOperatorDoesNotWait) {
+  RuntimeTarget target;
+  target.modules = {kit.spec("m", "life", R"({"ready_ms":1,"defer_ms":60000})")};
+  target.modules[0].defer_max_s = 60;
+  applied(target);
+  kit.desire("m", "{}", 1);
+  ASSERT_TRUE(kit.sees("m", "defer 60000 0"));
+  EXPECT_TRUE(kit.stop("m").has_value());
+  EXPECT_THAT(kit.events(), Not(Contains(HasSubstr("deferred"))));
 }
 
 // ---- order of starting ----

@@ -4,6 +4,8 @@
 //   drained_ms N (-1: never)    0: at once, in DRAIN
 //   unhealthy                   HEALTH says why
 //   ill N                       the first N times
+//   defer_ms N                  with ready_ms: asks for it at the first DESIRED, and for 0 at
+//   others
 #include <stdexcept>
 
 #include "kit_module.h"
@@ -33,6 +35,7 @@ class Life : public kit::Module {
       case KANTE_EVENT_INPUT: log("input " + bodyOf(event)); return KANTE_OK;
       case KANTE_EVENT_DESIRED:
         log("desired " + std::to_string(event.arg) + " " + bodyOf(event));
+        if (has("defer_ms")) defer(event.arg < 2 ? number("defer_ms") : 0);
         return KANTE_OK;
       case KANTE_EVENT_TIMER:
         if (event.id == 1) {
@@ -62,6 +65,10 @@ class Life : public kit::Module {
   }
 
  private:
+  void defer(long long ms) {
+    const auto status = lifecycle_->defer(host_, static_cast<std::uint32_t>(ms));
+    log("defer " + std::to_string(ms) + " " + std::to_string(status));
+  }
   void timer(std::uint32_t id, long long ms) {
     timers_->set(host_, id, static_cast<std::uint64_t>(ms) * 1'000'000, 0);
   }
