@@ -3,6 +3,7 @@
 #include <boost/json.hpp>
 #include <utility>
 
+#include "host/base/clock.h"
 #include "host/base/json.h"
 #include "host/base/log.h"
 #include "host/container/container_host_state.h"
@@ -276,13 +277,30 @@ void ContainerHost::State::waitFor(const std::set<std::string>& modules, void (S
   lookAtWaiting();
 }
 
+// At a start of the gateway it may go on starting while the others run.
+bool ContainerHost::State::hasSettled(const ContainerStatus& now) {
+  if (mayBackOff(now.module)) return true;
+  constexpr std::int64_t kSettleNs = std::chrono::nanoseconds(kSettle).count();
+  const std::int64_t now_ns = options.clock.bootNs();
+  const auto since = change->running_since_ns.emplace(now.module, now_ns).first->second;
+  if (now_ns - since >= kSettleNs) return true;
+  change->settle.expires_after(std::chrono::nanoseconds(kSettleNs - (now_ns - since)));
+  change->settle.async_wait(
+      [weak = weak_from_this(), n = change_n](const boost::system::error_code& error) {
+        const auto self = weak.lock();
+        if (!error && self && self->change && self->change_n == n) self->lookAtWaiting();
+      });
+  return false;
+}
+
 void ContainerHost::State::lookAtWaiting() {
   if (!change || change->then == nullptr) return;
   const auto engine = containers.engine();
   for (const ContainerStatus& now : containers.modules()) {
     if (!change->waiting.contains(now.module)) continue;
     const ContainerWish& wish = change->wishes.at(now.module);
-    const bool runs = now.state == ContainerState::kRunning && now.spec == wish.wanted.body.spec;
+    const bool runs = now.state == ContainerState::kRunning && now.spec == wish.wanted.body.spec &&
+                      hasSettled(now);
     // One that has done what it is for.
     const bool did = now.state == ContainerState::kStopped && now.deaths > 0;
     const bool failed = now.state == ContainerState::kBackoff ||

@@ -34,6 +34,8 @@ struct ContainerPlace {
 class ContainerHost final : public ModuleHost {
  public:
   static constexpr std::chrono::milliseconds kStartMax{30'000};  // To running, with its image here.
+  // How long a new container has to run before it counts as ready: one that ends at once did run.
+  static constexpr std::chrono::milliseconds kSettle{1'000};
   // How long a start of the gateway waits for the engine before the other modules run without it.
   static constexpr std::chrono::milliseconds kPatience{10'000};
 

@@ -30,7 +30,7 @@ Result<std::set<std::string>> lateContainers(const RuntimeTarget& target);
 
 struct ContainerHost::State : std::enable_shared_from_this<State> {
   struct Change {
-    explicit Change(boost::asio::io_context& control) : deadline(control) {}
+    explicit Change(boost::asio::io_context& control) : deadline(control), settle(control) {}
 
     RuntimeTarget others;
     Applied applied;
@@ -41,7 +41,9 @@ struct ContainerHost::State : std::enable_shared_from_this<State> {
     Engine::Call call;
     std::set<std::string> waiting;  // Modules whose container is to run.
     void (State::*then)() = nullptr;
+    std::map<std::string, std::int64_t> running_since_ns;  // Of those; boot time.
     boost::asio::steady_timer deadline;
+    boost::asio::steady_timer settle;  // Looks again at those that have just begun to run.
     ApplyReport report;
   };
   // What a person asked of one container, until it is so.
@@ -71,6 +73,7 @@ struct ContainerHost::State : std::enable_shared_from_this<State> {
   void wantAll(const std::set<std::string>& not_yet, const ContainerWishes& wishes);
   void waitFor(const std::set<std::string>& modules, void (State::*then)());
   void lookAtWaiting();
+  bool hasSettled(const ContainerStatus& now);
   void goBack(const Error& why);
   void takeBack(const Error& why);
   void finish();
