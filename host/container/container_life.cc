@@ -74,6 +74,7 @@ void ContainerLife::want(std::optional<WantedContainer> wanted) {
   const bool pulls_in_vain =
       state_ == ContainerState::kPulling && !(wanted && wanted_ && wanted->image == wanted_->image);
   const bool is_fresh = !wanted_ && !facts_;
+  if (wanted) stop_s_ = wanted->stop_s;
   wanted_ = std::move(wanted);
   if (same) return;
   if (pulls_in_vain) call_.reset();
@@ -274,8 +275,7 @@ void ContainerLife::ended() {
 // One that does not run is ended already, and then the engine says so at once.
 void ContainerLife::end(void (ContainerLife::*next)(Status)) {
   set(ContainerState::kStopping);
-  const std::uint32_t seconds = wanted_ ? wanted_->stop_s : WantedContainer().stop_s;
-  call_ = world_.options.engine.stop(facts_->id, seconds, then(next));
+  call_ = world_.options.engine.stop(facts_->id, stop_s_, then(next));
 }
 
 void ContainerLife::endedToRemove(Status) {  // By force, if it did not end.

@@ -91,6 +91,7 @@ class ContainerLife : public std::enable_shared_from_this<ContainerLife> {
   std::uint32_t attempts_ = 0;     // As many waits, which grow.
   std::uint32_t restarts_ = 0;
   std::uint32_t deaths_ = 0;
+  std::uint32_t stop_s_ = WantedContainer().stop_s;  // As it was wanted last.
   std::string reason_;
   std::string image_id_;
   std::string progress_;
