@@ -78,13 +78,13 @@ Result<std::set<std::string>> lateContainers(const RuntimeTarget& target) {
 void ContainerHost::State::apply(RuntimeTarget target, Applied applied) {
   if (over) return applied(fail(Errc::kState, "the host is shutting down"));
   if (change) return applied(fail(Errc::kState, "another change is under way"));
-  if (wishes.empty() && leaving.empty() && containersOf(target).empty())
+  if (wishes.empty() && leaving.empty() && refused.empty() && containersOf(target).empty())
     return applyOthers(std::move(target), std::move(applied));
   change = std::make_unique<Change>(options.control);
   ++change_n;
   change->applied = std::move(applied);
+  change->others = othersOf(target);
   if (const Status prepared = prepare(target); !prepared) return takeBack(prepared.error());
-  change->others = othersOf(std::move(target));
   for (const auto& [name, wish] : change->wishes)
     if (isNew(name) && wish.spec.desire == Desire::kRunning && !mayBackOff(name))
       change->images.push_back(name);
@@ -112,12 +112,24 @@ void ContainerHost::State::keepOthers(RuntimeTarget applied) {
 Status ContainerHost::State::prepare(const RuntimeTarget& target) {
   KANTE_TRY(late, lateContainers(target));
   change->late = std::move(late);
-  for (const ModuleSpec& spec : containersOf(target)) {
-    if (!wishes.contains(spec.name)) change->entered.insert(spec.name);
-    auto wish = wishFor(spec);
-    if (!wish) return ofModule(spec.name, wish.error());
+  for (const ModuleSpec& spec : containersOf(target)) KANTE_CHECK(takeIn(spec));
+  return {};
+}
+
+// At a start of the gateway one for which something is missing does not keep the others down.
+Status ContainerHost::State::takeIn(const ModuleSpec& spec) {
+  if (!wishes.contains(spec.name)) change->entered.insert(spec.name);
+  auto wish = wishFor(spec);
+  if (wish) {
     change->wishes.emplace(spec.name, std::move(*wish));
+    return {};
   }
+  const Error why = ofModule(spec.name, wish.error());
+  if (!mayBackOff(spec.name)) return why;
+  options.log.error("containers", why.text);
+  if (options.event) options.event("module.failed", spec.name, wish.error().text);
+  change->refused.emplace(spec.name, std::make_pair(spec, wish.error().text));
+  change->late.erase(spec.name);
   return {};
 }
 
@@ -251,6 +263,7 @@ void ContainerHost::State::wantAll(const std::set<std::string>& not_yet,
     if (!not_yet.contains(name)) all.push_back(wish.wanted);
   for (const auto& [name, wish] : wishes)
     if (not_yet.contains(name) || !next.contains(name)) all.push_back(wish.wanted);
+  asked = true;
   if (const Status wanted = containers.want(std::move(all)); !wanted)
     options.log.error("containers", wanted.error().text);
 }
@@ -344,7 +357,7 @@ void ContainerHost::State::takeBack(const Error& why) {
   change->call.reset();
   std::vector<WantedContainer> before;
   for (const auto& [name, wish] : wishes) before.push_back(wish.wanted);
-  if (containers.engine().connected || !before.empty()) (void)containers.want(std::move(before));
+  if (asked) (void)containers.want(std::move(before));
   leaving.insert(change->entered.begin(), change->entered.end());
   end(why);
   lookAtLeaving();
@@ -370,6 +383,7 @@ void ContainerHost::State::finish() {
     leaving.insert(name);
   }
   wishes = std::move(change->wishes);
+  refused = std::move(change->refused);
   keepOthers(std::move(change->others));
   wantAll({}, wishes);
   end(std::move(report));

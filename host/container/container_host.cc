@@ -269,6 +269,16 @@ std::vector<ModuleStatus> ContainerHost::modules() const {
                                     [&name](const auto& one) { return one.module == name; });
     all.push_back(state_->moduleStatus(wish, found == there.end() ? nullptr : &*found));
   }
+  for (const auto& [name, why] : state_->refused) {
+    ModuleStatus out;
+    out.name = name;
+    out.id = why.first.id;
+    out.version = why.first.version;
+    out.placement = Placement::kContainer;
+    out.state = ModuleState::kFailed;
+    out.last_exit = why.second;
+    all.push_back(std::move(out));
+  }
   std::sort(all.begin(), all.end(), [](const auto& a, const auto& b) { return a.name < b.name; });
   return all;
 }

@@ -35,6 +35,7 @@ struct ContainerHost::State : std::enable_shared_from_this<State> {
     RuntimeTarget others;
     Applied applied;
     ContainerWishes wishes;
+    std::map<std::string, std::pair<ModuleSpec, std::string>> refused;
     std::set<std::string> late;
     std::set<std::string> entered;    // Not in the wishes before.
     std::vector<std::string> images;  // Modules whose image may have to be got.
@@ -61,6 +62,7 @@ struct ContainerHost::State : std::enable_shared_from_this<State> {
   void applyOthers(RuntimeTarget target, Applied applied);
   void keepOthers(RuntimeTarget applied);
   Status prepare(const RuntimeTarget& target);
+  Status takeIn(const ModuleSpec& spec);
   Result<ContainerWish> wishFor(const ModuleSpec& spec);
   bool isNew(const std::string& module) const;
   bool mayBackOff(const std::string& module) const;
@@ -96,6 +98,9 @@ struct ContainerHost::State : std::enable_shared_from_this<State> {
   std::uint64_t change_n = 0;
   std::list<Request> requests;
   std::set<std::string> leaving;
+  // Of the deployment that runs, but for these there can be no container; with why.
+  std::map<std::string, std::pair<ModuleSpec, std::string>> refused;
+  bool asked = false;  // Containers were wanted, so that there may be some.
   struct Told {
     ContainerState state = ContainerState::kUnknown;
     std::uint32_t deaths = 0;

@@ -71,6 +71,7 @@ class ContainerHostTest : public ::testing::Test {
     host = std::make_unique<ContainerHost>(ContainerHost::Options{
         loop.io, others, *engine, clock, log, gateway,
         [this](const ModuleSpec& module) -> Result<ContainerPlace> {
+          if (module.name == no_place) return fail(Errc::kIo, "the password cannot be read");
           entered.insert(module.name);
           left.erase(module.name);
           return ContainerPlace{
@@ -135,6 +136,7 @@ class ContainerHostTest : public ::testing::Test {
   Others others;
   std::optional<Engine> engine;
   std::set<std::string> entered, left;
+  std::string no_place;  // Who is nobody for the hub.
   std::vector<std::string> events;
   std::unique_ptr<ContainerHost> host;
 };
@@ -170,6 +172,23 @@ TEST_F(ContainerHostTest, AtAStartTheOthersRunWithoutTheEngine) {
   EXPECT_EQ(status("c").state, ModuleState::kBackoff);
   EXPECT_THAT(status("c").last_exit, HasSubstr("the container engine is away"));
   host.reset();  // Its container cannot go as long as there is no engine.
+}
+
+TEST_F(ContainerHostTest, AtAStartOneWithoutAPlaceDoesNotKeepTheOthersDown) {
+  begin("/nowhere/docker.sock");
+  no_place = "c";
+  RuntimeTarget target = of({native("a"), container("c")});
+  EXPECT_EQ(apply(target).error().text, "module c: the password cannot be read");
+  target.on_start_failure = OnStartFailure::kBackOff;
+  const auto report = apply(target);
+  ASSERT_TRUE(report) << report.error().text;
+  ASSERT_EQ(others.applied_targets.size(), 1u);
+  EXPECT_EQ(status("c").state, ModuleState::kFailed);
+  EXPECT_EQ(status("c").last_exit, "the password cannot be read");
+  EXPECT_THAT(events, ElementsAre("module.failed c"));
+  ASSERT_TRUE(apply(of({native("a")})));
+  EXPECT_THAT(host->modules(), IsEmpty());
+  host.reset();
 }
 
 TEST_F(ContainerHostTest, AChainThereAndBackIsRefused) {
