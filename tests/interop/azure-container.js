@@ -8,7 +8,7 @@ const { Dockerd, skipWithout } = require('./dockerd.js');
 const { Hub, check, suite, until } = require('./hub.js');
 
 const MODULES = process.env.KANTE_MODULES;
-const PACKAGES = process.env.NODE_PATH;
+const PACKAGES = path.resolve(process.env.NODE_PATH);
 
 // Node as it is on this machine, by mounts that the deployment grants.
 function binds() {
