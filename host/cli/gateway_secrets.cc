@@ -20,6 +20,16 @@ Result<std::unique_ptr<GatewaySecrets>> GatewaySecrets::open(int identity_dir_fd
   KANTE_TRY(box,
             SecretBox::open(identity_dir_fd, seal, gateway_id, out->parts_.clock.judgement().at_s));
   out->box_ = std::move(box);
+  if (const std::string& why = out->box_->broken(); !why.empty()) {
+    Event broken;
+    broken.level = EventLevel::kError;
+    broken.kind = "secret.key_broken";
+    broken.subject = "gateway";
+    broken.text =
+        "The gateway has a new key for secrets, to which they have to be encrypted: " + why;
+    out->parts_.log.error("secrets", broken.text);
+    out->parts_.events.add(std::move(broken));
+  }
   return out;
 }
 

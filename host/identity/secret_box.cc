@@ -2,6 +2,9 @@
 
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
+#include <stdio.h>
+
+#include <cerrno>
 
 #include "host/base/certificate.h"
 #include "host/base/fd.h"
@@ -31,6 +34,7 @@ struct SecretBox::State {
   KeyPtr key;
   X509Ptr certificate;
   std::string pem;
+  std::string broken;
 };
 
 SecretBox::SecretBox(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -75,6 +79,13 @@ Result<Pair> make(int dir, const Seal& seal, const std::string& gateway_id, std:
   return Pair{std::move(key), std::move(certificate)};
 }
 
+Status setAside(int dir) {
+  for (const std::string file : {SecretBox::kFileName, SecretBox::kKeyFileName})
+    if (::renameat(dir, file.c_str(), dir, (file + ".broken").c_str()) != 0 && errno != ENOENT)
+      return failErrno("identity/" + file);
+  return {};
+}
+
 }  // namespace
 
 Result<std::unique_ptr<SecretBox>> SecretBox::open(int dir, const Seal& seal,
@@ -83,10 +94,17 @@ Result<std::unique_ptr<SecretBox>> SecretBox::open(int dir, const Seal& seal,
   const auto text = readFile(dir, kFileName, kFileBytesMax);
   if (!text && text.error().code != Errc::kNotFound)
     return within(std::string("identity/") + kFileName, text.error());
-  KANTE_TRY(pair, text ? read(dir, seal, *text) : make(dir, seal, gateway_id, now_s));
-  std::string pem = pemOf(pair.certificate.get());
-  return std::unique_ptr<SecretBox>(new SecretBox(std::make_unique<State>(
-      State{std::move(pair.key), std::move(pair.certificate), std::move(pem)})));
+  auto pair = text ? read(dir, seal, *text) : make(dir, seal, gateway_id, now_s);
+  std::string broken;
+  if (!pair && text && pair.error().code == Errc::kCorrupt) {
+    broken = pair.error().text;
+    KANTE_CHECK(setAside(dir));
+    pair = make(dir, seal, gateway_id, now_s);
+  }
+  if (!pair) return pair.error();
+  std::string pem = pemOf(pair->certificate.get());
+  return std::unique_ptr<SecretBox>(new SecretBox(std::make_unique<State>(State{
+      std::move(pair->key), std::move(pair->certificate), std::move(pem), std::move(broken)})));
 }
 
 Result<std::string> SecretBox::open(std::string_view der) const {
@@ -111,6 +129,7 @@ Result<std::string> SecretBox::open(std::string_view der) const {
   return textOf(out.get());
 }
 
+const std::string& SecretBox::broken() const { return state_->broken; }
 const std::string& SecretBox::pem() const { return state_->pem; }
 std::string SecretBox::fingerprint() const { return fingerprintOf(state_->certificate.get()); }
 std::int64_t SecretBox::notAfterS() const {

@@ -20,7 +20,9 @@ class SecretBox {
   static constexpr std::size_t kBytesMax = 4u << 20;
   static constexpr std::size_t kRecipientsMax = 1000;
 
-  // Reads it, or makes it: P-256.
+  // Reads it, or makes it: P-256.  One that cannot be read any more (another seal.key) is set aside
+  // as *.broken, and a new one made: a gateway without it would not start, and what was encrypted
+  // to the old one nobody can open in any case.
   static Result<std::unique_ptr<SecretBox>> open(int identity_dir_fd, const Seal& seal,
                                                  const std::string& gateway_id, std::int64_t now_s);
   ~SecretBox();
@@ -30,6 +32,8 @@ class SecretBox {
   // kDenied: for somebody else; kCorrupt: no CMS message that is encrypted with authentication, or
   // changed.
   Result<std::string> open(std::string_view cms) const;
+  // Why a new one was made in the place of one that was there; empty: it was not.
+  const std::string& broken() const;
   const std::string& pem() const;
   std::string fingerprint() const;
   std::int64_t notAfterS() const;
