@@ -18,23 +18,32 @@ Result<std::string> BundleChunks::get(const std::string& digest, std::uint32_t n
   const std::string topic = BundleChunks::topic(digest, n);
   if (client_.state() != LinkState::kConnected)
     return fail(Errc::kUnavailable, "the uplink is not connected");
-  std::unique_lock lock(mutex_);
-  wanted_ = topic;
-  piece_.reset();
+  {
+    const std::lock_guard lock(mutex_);
+    wanted_ = topic;
+    piece_.reset();
+  }
   client_.post([this, topic] { (void)client_.subscribe(topic); });
-  Status end;
+  auto piece = await(n, goes_on);
+  client_.post([this, topic] { (void)client_.unsubscribe(topic); });
+  return piece;
+}
+
+Result<std::string> BundleChunks::await(std::uint32_t n, const std::function<bool()>& goes_on) {
   const auto deadline = std::chrono::steady_clock::now() + kSilence;
-  while (!came_.wait_for(lock, kLook, [this] { return piece_.has_value(); })) {
-    if (!goes_on()) end = fail(Errc::kCancelled, "given up");
-    if (client_.state() != LinkState::kConnected)
+  std::unique_lock lock(mutex_);
+  Status end;
+  while (end && !came_.wait_for(lock, kLook, [this] { return piece_.has_value(); })) {
+    if (!goes_on()) {
+      end = fail(Errc::kCancelled, "given up");
+    } else if (client_.state() != LinkState::kConnected) {
       end = fail(Errc::kUnavailable, "the uplink is not connected any more");
-    if (std::chrono::steady_clock::now() > deadline)
+    } else if (std::chrono::steady_clock::now() > deadline) {
       end = fail(Errc::kTimeout, "the broker holds no piece " + std::to_string(n) +
                                      " of it; kante fleet put brings it there");
-    if (!end) break;
+    }
   }
   wanted_.clear();
-  client_.post([this, topic] { (void)client_.unsubscribe(topic); });
   if (!end) return end.error();
   return std::move(*piece_);
 }

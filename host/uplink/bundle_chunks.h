@@ -37,6 +37,8 @@ class BundleChunks {
   bool arrived(const Arrival& arrival);
 
  private:
+  Result<std::string> await(std::uint32_t n, const std::function<bool()>& goes_on);
+
   UplinkClient& client_;
   std::mutex mutex_;  // Around all below.
   std::condition_variable came_;
