@@ -79,6 +79,7 @@ void ContainerLife::want(std::optional<WantedContainer> wanted) {
   if (same) return;
   if (pulls_in_vain) call_.reset();
   retry_.reset();
+  restart_due_ = false;
   short_lives_ = attempts_ = 0;
   due_ = !is_fresh;
   if (!call_ || state_ != ContainerState::kPulling) set(ContainerState::kUnknown);
@@ -87,9 +88,15 @@ void ContainerLife::want(std::optional<WantedContainer> wanted) {
 
 Status ContainerLife::restart() {
   if (!known_) return fail(Errc::kUnavailable, name_ + ": the container engine is away");
-  if (call_) return fail(Errc::kState, name_ + ": the engine is at work on it; try again");
   if (wanted_->desire == WantedContainer::Desire::kStopped)
     return fail(Errc::kState, name_ + ": is stopped by its deployment");
+  const bool begins = state_ == ContainerState::kPulling || state_ == ContainerState::kStarting;
+  if (call_ && begins) return {};
+  restart_due_ = call_ != nullptr;
+  if (restart_due_) {
+    set(ContainerState::kStarting);
+    return {};
+  }
   retry_.reset();
   short_lives_ = attempts_ = 0;
   due_ = true;
@@ -158,6 +165,7 @@ void ContainerLife::step() {
               Count::kAttempt);
     return;
   }
+  if (std::exchange(restart_due_, false) && restart()) return;
   if (wanted_->desire == WantedContainer::Desire::kStopped) {
     if (runs()) return end(&ContainerLife::lookAfter);
     return set(ContainerState::kStopped);
@@ -290,6 +298,7 @@ void ContainerLife::lookAfter(Status status) {
 
 void ContainerLife::backOff(const Error& error, Count count) {
   reason_ = error.text;
+  restart_due_ = false;
   if (count == Count::kLife) ++short_lives_;
   if (short_lives_ >= kShortLivesMax) return set(ContainerState::kFailed);
   attempts_ = std::min(attempts_ + 1, 10u);

@@ -85,6 +85,7 @@ class ContainerLife : public std::enable_shared_from_this<ContainerLife> {
 
   ContainerState state_ = ContainerState::kUnknown;
   bool due_ = false;               // One that ended is begun.
+  bool restart_due_ = false;       // As soon as the engine has answered.
   bool has_begun_ = false;         // It ran since this object is there.
   std::int64_t judged_ns_ = 0;     // Begin of the life whose end was judged.
   std::uint32_t short_lives_ = 0;  // In a row.
