@@ -114,6 +114,8 @@ struct Workload {
     std::int64_t not_after_s = 0;
   };
   std::string module;  // Who it is: all else is refused.
+  // Whether it may ask now: each request is work for the gateway's control thread.
+  std::function<bool()> admit;
   // HMAC-SHA256 with the key of its identity: 32 bytes.
   std::function<Result<std::string>(std::string_view data)> sign;
   // To be read by nobody but this registration of the module, and only with the same `start`.

@@ -26,6 +26,7 @@ unsigned statusFor(Errc code) {
     case Errc::kLimit: return 400;
     case Errc::kDenied: return 403;
     case Errc::kNotFound: return 404;
+    case Errc::kUnavailable: return 503;  // SDKs try again.
     default: return 500;
   }
 }
@@ -86,6 +87,8 @@ class Endpoints {
  private:
   static Result<json::object> handle(const Workload& workload, Handler handler,
                                      const HttpRequest& request) {
+    if (!workload.admit())
+      return fail(Errc::kUnavailable, "too many requests of " + workload.module + "; try again");
     KANTE_CHECK(checkVersion(request));
     const auto named = request.params.find("name");
     if (named != request.params.end() && named->second != workload.module)

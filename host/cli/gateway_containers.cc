@@ -15,6 +15,7 @@
 #include "host/cli/gateway_identity.h"
 #include "host/config/config.h"
 #include "host/container/edge_environment.h"
+#include "host/placement/rate_limit.h"
 #include "host/store/key_value.h"
 
 namespace kante::cli {
@@ -143,6 +144,14 @@ Status GatewayContainers::open(const PrincipalName& principal) {
   GatewayIdentity& identity = parts_.identity;
   Workload workload;
   workload.module = module;
+  workload.admit = [this, module, limit = std::make_shared<RateLimit>()] {
+    std::uint64_t refused = 0;
+    if (!limit->take(parts_.clock.clock().bootNs(), &refused)) return false;
+    if (refused > 0)
+      parts_.log.warn("module/" + module, "asked the workload API too often",
+                      {{"refused", std::to_string(refused)}});
+    return true;
+  };
   workload.sign = [&identity, principal](std::string_view data) -> Result<std::string> {
     const Identity* now = identity.registry().find(principal);
     if (now == nullptr || now->verifier.kind != Verifier::Kind::kSas)

@@ -1,4 +1,5 @@
-// How many log lines a module may write: a burst, then so many a second; the rest is counted.
+// How often a module may do what costs others something (log lines, requests of a container): a
+// burst, then so many a second; the rest is counted.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +13,7 @@ class RateLimit {
   static constexpr std::uint32_t kBurst = 200;
   static constexpr std::uint32_t kPerSecond = 50;
 
-  // True: write it, and say first that `*suppressed` lines were left out if that is not 0.
+  // True: do it, and say first that `*suppressed` were left out if that is not 0.
   bool take(std::int64_t boot_ns, std::uint64_t* suppressed) {
     const std::lock_guard lock(mutex_);
     if (last_ns_ == 0) last_ns_ = boot_ns;
