@@ -6,6 +6,7 @@ import atexit
 import json
 import os
 import pathlib
+import random
 import signal
 import socket
 import subprocess
@@ -53,9 +54,17 @@ def until(what, condition, deadline_s=DEADLINE_S):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that nobody listens on, below those that the kernel gives to connections by itself: whoever
+    starts there again later must not find that somebody's connection has taken it meanwhile."""
+    lowest = int(pathlib.Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    while True:
+        port = random.randrange(min(10000, lowest // 2), lowest)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def run(*words, **options):

@@ -18,6 +18,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <random>
 
 namespace kante::testing {
 namespace {
@@ -53,15 +54,18 @@ void initOnce() {
 }  // namespace
 
 std::uint16_t freePort() {
-  const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  sockaddr_in address = at("127.0.0.1", 0);
-  socklen_t size = sizeof address;
-  if (::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
-      ::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size) != 0) {
-    die("no free port");
+  int lowest = 0;
+  std::ifstream("/proc/sys/net/ipv4/ip_local_port_range") >> lowest;
+  std::random_device random;
+  std::uniform_int_distribution<int> any(std::min(10000, lowest / 2), lowest - 1);
+  for (int attempts = 0; attempts < 1000; ++attempts) {
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const sockaddr_in address = at("127.0.0.1", static_cast<std::uint16_t>(any(random)));
+    const bool free = ::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+    ::close(fd);
+    if (free) return ntohs(address.sin_port);
   }
-  ::close(fd);
-  return ntohs(address.sin_port);
+  die("no free port");
 }
 
 // ---- Mosquitto ----

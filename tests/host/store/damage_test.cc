@@ -15,7 +15,7 @@ namespace {
 constexpr std::size_t kPage = 4096;
 constexpr int kMessages = 60;
 #if defined(__SANITIZE_THREAD__)
-constexpr int kPagesApart = 4;  // It makes each open slow, and looks for what no byte decides.
+constexpr int kPagesApart = 16;  // It makes each open slow, and looks for what no byte decides.
 #else
 constexpr int kPagesApart = 1;
 #endif
