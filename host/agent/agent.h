@@ -156,6 +156,7 @@ class Agent {
     // Whether a module that no deployment names comes as a client of the hub; empty: none does.
     std::function<bool(const std::string& module)> elsewhere = nullptr;
     Tags tags = {};                           // Of this gateway, for the conditions of layers.
+    std::string gateway = {};                 // Its id, likewise.
     std::function<void()> changed = nullptr;  // status() or history() did.
     // Calls `task` once that time is over, on the control thread; dropping the handle ends it.
     // Null: no deployment is watched, whatever it says.

@@ -96,6 +96,7 @@ struct Agent::State : std::enable_shared_from_this<Agent::State> {
                const ApplyRequest& request, Applied applied);
   void proceed(const Deployment& base, Layers layers, const std::string& layer,
                const ApplyRequest& request, Applied applied);
+  Place place() const { return {parts.gateway, parts.tags}; }
   void switchTo(const std::shared_ptr<Change>& change);
   // The module host takes no order now.
   bool hostIsTaken() const { return parts.modules.turn() != ModuleHost::Turn::kFree; }

@@ -28,7 +28,7 @@ std::vector<std::pair<WantedBundle, std::string>> Agent::State::missingOf(
   };
   look(base);
   // What is wrong with the layers, proceed() says.
-  if (const auto composed = compose(base.json, layers, parts.tags)) {
+  if (const auto composed = compose(base.json, layers, place())) {
     if (const auto effective = parseDeployment(*composed)) look(*effective);
   }
   std::reverse(missing.begin(), missing.end());

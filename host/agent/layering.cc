@@ -32,8 +32,8 @@ Result<Agent::State::Resolution> Agent::State::resolveWith(const Deployment& bas
   KANTE_TRY(alone, resolve(base, &request));
   if (layers.empty()) return Resolution{std::move(alone), {}};
   const std::string text = alone.deployment.json;
-  KANTE_TRY(composed, compose(text, layers, parts.tags));
-  const std::string where = "with layers " + listed(kante::layersInForce(layers, parts.tags));
+  KANTE_TRY(composed, compose(text, layers, place()));
+  const std::string where = "with layers " + listed(kante::layersInForce(layers, place()));
   const auto effective = parseDeployment(composed);
   if (!effective) return within(where, effective.error());
   auto resolved = resolve(*effective, &request);
@@ -132,7 +132,7 @@ void Agent::recompose(Applied applied) {
     return outcome;
   };
   if (state.changing || now == nullptr || now->layers.empty()) return applied(unchanged());
-  const auto composed = compose(now->baseText(), now->layers, state.parts.tags);
+  const auto composed = compose(now->baseText(), now->layers, state.place());
   if (!composed) return applied(composed.error());
   if (*composed == now->document) return applied(unchanged());
   const auto base = parseDeployment(now->baseText());
@@ -154,7 +154,7 @@ const Layers& Agent::layers() const {
 }
 
 std::vector<std::string> Agent::layersInForce() const {
-  return kante::layersInForce(layers(), state_->parts.tags);
+  return kante::layersInForce(layers(), state_->place());
 }
 
 std::vector<Agent::Ended> Agent::ended() const {

@@ -16,12 +16,32 @@ namespace json = boost::json;
 constexpr char kSchema[] = "kante.layer/1";
 constexpr JsonBounds kContentBounds{kLayersBytesMax, kDeploymentDepthMax};
 
-// What names a deployment is the base's alone.
+constexpr char kBasesAlone[] =
+    "is the base's alone; a layer changes what is deployed, not what it is called";
+
+// What names a deployment.
+bool isBasesAlone(std::string_view member) {
+  return member == "schema" || member == "id" || member == "version";
+}
+
 Status checkContent(const json::object& content, const std::string& pointer) {
-  for (const char* member : {"schema", "id", "version"})
-    if (content.contains(member))
-      return failAt(jsonPointer(pointer, member), Errc::kInvalid,
-                    "is the base's alone; a layer changes what is deployed, not what it is called");
+  for (const auto& [member, value] : content)
+    if (isBasesAlone(member))
+      return failAt(jsonPointer(pointer, member), Errc::kInvalid, kBasesAlone);
+  return {};
+}
+
+// Each a pointer to a member, and none to what content may not name either.
+Status checkReplace(const std::vector<std::string>& replace, const Members& root) {
+  if (replace.size() > kLayerReplacesMax)
+    return root.fail("replace", "at most 4096 of them", Errc::kLimit);
+  json::value nothing = json::object();
+  for (const std::string& pointer : replace) {
+    if (pointer.size() < 2 || !removeAt(nothing, pointer))
+      return root.fail("replace", "\"" + pointer + "\" is no JSON pointer to a member");
+    const std::string_view first = std::string_view(pointer).substr(1, pointer.find('/', 1) - 1);
+    if (isBasesAlone(first)) return root.fail("replace", "\"" + pointer + "\" " + kBasesAlone);
+  }
   return {};
 }
 
@@ -32,7 +52,7 @@ Result<Layer> parseLayer(const json::value& value, const std::string& pointer) {
     return failAt(pointer, Errc::kInvalid,
                   std::string("expected an object, not ") + jsonKindName(value));
   const Members root(value.get_object(), pointer);
-  KANTE_CHECK(root.allow({"schema", "priority", "target", "content"}));
+  KANTE_CHECK(root.allow({"schema", "priority", "target", "content", "replace"}));
   KANTE_TRY(schema, root.text("schema"));
   if (schema != kSchema) return root.fail("schema", std::string("expected \"") + kSchema + "\"");
   Layer layer;
@@ -40,59 +60,48 @@ Result<Layer> parseLayer(const json::value& value, const std::string& pointer) {
   layer.priority = static_cast<std::uint32_t>(priority);
   KANTE_TRY(target, root.object("target"));
   if (target != nullptr) {
-    const Members condition(*target, root.at("target"));
-    KANTE_CHECK(condition.allow({"tag", "tags"}));
-    if (condition.has("tag") == condition.has("tags"))
-      return root.fail("target", "needs one of \"tag\" and \"tags\"");
-    if (condition.has("tag")) {
-      KANTE_TRY(tag, condition.text("tag"));
-      layer.target.push_back(std::move(tag));
-    } else {
-      KANTE_TRY(tags, condition.texts("tags"));
-      layer.target = std::move(tags);
-    }
-    if (layer.target.size() > kLayerTagsMax)
-      return condition.fail("tags", "at most 32 of them", Errc::kLimit);
-    for (const std::string& tag : layer.target)
-      if (tag.empty() || tag.front() == '=' || tag.size() > kDocumentNameBytesMax)
-        return root.fail("target", "a tag is \"KEY=VALUE\" or \"KEY\"");
+    KANTE_TRY(condition, parseTarget(*target, root.at("target")));
+    layer.target = std::move(condition);
   }
   KANTE_TRY(content, root.object("content"));
   if (content == nullptr) return root.fail("content", "missing; a JSON merge patch over the base");
   KANTE_CHECK(checkContent(*content, root.at("content")));
   layer.content = writeJson(*content, MemberOrder::kSorted);
+  const auto fits = parseJson(layer.content, kContentBounds);
+  if (!fits) return root.fail("content", fits.error().text, fits.error().code);
+  KANTE_TRY(replace, root.texts("replace"));
+  KANTE_CHECK(checkReplace(replace, root));
+  layer.replace = std::move(replace);
   return layer;
 }
 
 json::object toJson(const Layer& layer) {
   json::object out{{"schema", kSchema}, {"priority", layer.priority}};
-  if (!layer.target.empty())
-    out["target"] = json::object{{"tags", json::array(layer.target.begin(), layer.target.end())}};
+  if (!isAlways(layer.target)) out["target"] = toJson(layer.target);
+  if (!layer.replace.empty())
+    out["replace"] = json::array(layer.replace.begin(), layer.replace.end());
   out["content"] = parseJson(layer.content, kContentBounds).value();
   return out;
 }
 
-bool applies(const Layer& layer, const Tags& tags) {
-  return std::all_of(layer.target.begin(), layer.target.end(),
-                     [&tags](const std::string& tag) { return hasTag(tags, tag); });
-}
-
-std::vector<std::string> layersInForce(const Layers& layers, const Tags& tags) {
+std::vector<std::string> layersInForce(const Layers& layers, const Place& place) {
   std::vector<std::string> names;
   for (const auto& [name, layer] : layers)
-    if (applies(layer, tags)) names.push_back(name);
+    if (holds(layer.target, place)) names.push_back(name);
   std::stable_sort(names.begin(), names.end(), [&layers](const auto& a, const auto& b) {
     return layers.at(a).priority < layers.at(b).priority;
   });
   return names;
 }
 
-Result<std::string> compose(std::string_view base, const Layers& layers, const Tags& tags) {
-  const std::vector<std::string> names = layersInForce(layers, tags);
+Result<std::string> compose(std::string_view base, const Layers& layers, const Place& place) {
+  const std::vector<std::string> names = layersInForce(layers, place);
   if (names.empty()) return std::string(base);
   KANTE_TRY(document, parseJson(base, {2 * kDeploymentBytesMax, kDeploymentDepthMax}));
   for (const std::string& name : names) {
     KANTE_TRY(content, parseJson(layers.at(name).content, kContentBounds));
+    for (const std::string& pointer : layers.at(name).replace)
+      KANTE_CHECK(removeAt(document, pointer));
     mergePatch(document, content);
   }
   return writeJson(document, MemberOrder::kSorted);
@@ -100,7 +109,10 @@ Result<std::string> compose(std::string_view base, const Layers& layers, const T
 
 Status checkLayers(const Layers& layers) {
   std::size_t bytes = 0;
-  for (const auto& [name, layer] : layers) bytes += layer.content.size();
+  for (const auto& [name, layer] : layers) {
+    bytes += layer.content.size();
+    for (const std::string& pointer : layer.replace) bytes += pointer.size();
+  }
   if (layers.size() > kLayersMax)
     return fail(Errc::kLimit, "at most " + std::to_string(kLayersMax) + " layers lie on a base");
   if (bytes > kLayersBytesMax) return fail(Errc::kLimit, "all layers together have at most 4 MiB");

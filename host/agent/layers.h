@@ -1,6 +1,7 @@
 // Layers: changes that lie on a base deployment for as long as they are there, each a merge patch
-// with a priority and a condition on the gateway's tags.  What runs is the base with all layers
-// whose condition holds, applied by rising priority and, within one, by name: the last one wins.
+// with a priority and a condition on the gateway's id and tags.  What runs is the base with all
+// layers whose condition holds, applied by rising priority and, within one, by name: the last one
+// wins.
 #pragma once
 
 #include <boost/json/fwd.hpp>
@@ -10,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-#include "host/agent/document.h"
+#include "host/agent/target_condition.h"
 #include "host/base/result.h"
 
 namespace kante {
@@ -18,18 +19,20 @@ namespace kante {
 inline constexpr std::size_t kLayersMax = 64;
 inline constexpr std::size_t kLayersBytesMax = 4u << 20;  // Of all contents together.
 inline constexpr std::uint32_t kLayerPriorityMax = 1'000'000;
-inline constexpr std::size_t kLayerTagsMax = 32;
+inline constexpr std::size_t kLayerReplacesMax = 4096;
 
 struct Layer {
   std::uint32_t priority = 0;
-  std::vector<std::string> target;  // Tags that must all be there; empty: always.
-  std::string content;              // A JSON merge patch, members sorted.
-  std::string who;                  // Brought it.
-  std::string document;             // The digest of the document that it came in; empty: none.
+  TargetCondition target;            // Where it has an effect.
+  std::string content;               // A JSON merge patch, members sorted.
+  std::vector<std::string> replace;  // JSON pointers: what lies there goes before content comes.
+  std::string who;                   // Brought it.
+  std::string document;              // The digest of the document that it came in; empty: none.
 
   // Whether it does the same, whoever brought it.
   bool operator==(const Layer& other) const {
-    return priority == other.priority && target == other.target && content == other.content;
+    return priority == other.priority && target == other.target && content == other.content &&
+           replace == other.replace;
   }
 };
 using Layers = std::map<std::string, Layer>;  // By name.
@@ -38,11 +41,10 @@ using Layers = std::map<std::string, Layer>;  // By name.
 Result<Layer> parseLayer(const boost::json::value& value, const std::string& pointer);
 boost::json::object toJson(const Layer& layer);  // What parseLayer() takes.
 
-bool applies(const Layer& layer, const Tags& tags);
 // The names of those that apply, in the order in which they do.
-std::vector<std::string> layersInForce(const Layers& layers, const Tags& tags);
+std::vector<std::string> layersInForce(const Layers& layers, const Place& place);
 // The effective document; kLimit when it is too large.
-Result<std::string> compose(std::string_view base, const Layers& layers, const Tags& tags);
+Result<std::string> compose(std::string_view base, const Layers& layers, const Place& place);
 Status checkLayers(const Layers& layers);  // kLimit: too many, too large.
 
 // For the journal: with who and document.

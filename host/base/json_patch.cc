@@ -251,4 +251,17 @@ Status jsonPatch(json::value& target, const json::value& patch) {
   return {};
 }
 
+Status removeAt(json::value& target, std::string_view pointer) {
+  KANTE_TRY(tokens, splitPointer(pointer));
+  if (tokens.empty()) return fail(Errc::kInvalid, "it leads to no member");
+  json::value* at = &target;
+  for (std::size_t i = 0; i + 1 < tokens.size(); ++i) {
+    json::object* object = at->if_object();
+    at = object == nullptr ? nullptr : object->if_contains(tokens[i]);
+    if (at == nullptr) return {};
+  }
+  if (json::object* object = at->if_object()) object->erase(tokens.back());
+  return {};
+}
+
 }  // namespace kante

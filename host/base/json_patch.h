@@ -2,6 +2,7 @@
 #pragma once
 
 #include <boost/json/fwd.hpp>
+#include <string_view>
 
 #include "host/base/result.h"
 
@@ -18,6 +19,10 @@ void mergePatch(boost::json::value& target, const boost::json::value& patch);
 // The merge patch that makes `to` of `from`: what differs, and null for what is gone.
 boost::json::object mergePatchBetween(const boost::json::object& from,
                                       const boost::json::object& to);
+
+// Takes away the member that the JSON pointer leads to, through objects alone, if it is there.
+// kInvalid: it is no pointer to a member.
+Status removeAt(boost::json::value& target, std::string_view pointer);
 
 // All operations or none; the error names the operation: "/3/path: …".  kConflict when a `test`
 // fails, kNotFound when a path leads nowhere, kInvalid when the patch itself is wrong, kLimit for

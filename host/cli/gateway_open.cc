@@ -277,6 +277,7 @@ Status Gateway::State::openAgent() {
   };
   parts.kept = [this] { return versions->digests(); };
   parts.tags = options.config.gateway.tags;
+  parts.gateway = options.config.gateway.id;
   parts.changed = [this] {
     if (documents) documents->documents().agentChanged();
   };

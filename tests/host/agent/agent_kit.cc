@@ -43,6 +43,7 @@ void Gateway::restart() {
   parts.uplink_connected = uplink_connected;
   parts.fetcher = fetcher;
   parts.images = images;
+  parts.gateway = "edge-1";
   parts.section = section;
   parts.check_section = check_section;
   parts.secrets = [this](const std::string& name) -> const std::string* {

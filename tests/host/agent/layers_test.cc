@@ -19,10 +19,10 @@ Layer layerOf(const std::string& text) {
 }
 
 Layer layer(std::uint32_t priority, const std::string& content,
-            std::vector<std::string> target = {}) {
+            const std::vector<std::string>& tags = {}) {
   Layer out;
   out.priority = priority;
-  out.target = std::move(target);
+  for (const std::string& tag : tags) out.target.of.push_back(tagCondition(tag));
   out.content = content;
   return out;
 }
@@ -36,7 +36,7 @@ TEST(LayersTest, ALayerHasAPriorityAConditionAndAPatch) {
   const Layer layer = layerOf(
       R"({"schema":"kante.layer/1","priority":10,"target":{"tag":"site=muc"},"content":{"modules":{"x":null}}})");
   EXPECT_EQ(layer.priority, 10u);
-  EXPECT_THAT(layer.target, ElementsAre("site=muc"));
+  EXPECT_EQ(layer.target, tagCondition("site=muc"));
   EXPECT_EQ(layer.content, R"({"modules":{"x":null}})");
   EXPECT_EQ(parseLayer(toJson(layer), "").value(), layer);
   EXPECT_EQ(layerOf(R"({"schema":"kante.layer/1","content":{}})").priority, 0u);
@@ -62,11 +62,27 @@ TEST(LayersTest, ThoseWhoseConditionHoldsApplyByPriorityThenName) {
                       {"c", layer(5, R"({"v":"c"})", {"site=muc", "line"})},
                       {"d", layer(9, R"({"v":"d"})", {"site=ber"})}};
   const Tags here{{"site", "muc"}, {"line", "4"}};
-  EXPECT_THAT(layersInForce(layers, here), ElementsAre("b", "a", "c"));
-  EXPECT_THAT(layersInForce(layers, {{"site", "muc"}}), ElementsAre("b", "a"));
-  EXPECT_EQ(compose(R"({"v":"base","x":{"y":1}})", layers, here).value(),
+  const Tags elsewhere{{"site", "muc"}};
+  EXPECT_THAT(layersInForce(layers, {"edge-1", here}), ElementsAre("b", "a", "c"));
+  EXPECT_THAT(layersInForce(layers, {"edge-1", elsewhere}), ElementsAre("b", "a"));
+  EXPECT_EQ(compose(R"({"v":"base","x":{"y":1}})", layers, {"edge-1", here}).value(),
             R"({"b":1,"v":"c","x":{"y":1}})");
-  EXPECT_EQ(compose(R"({"v":"base"})", {}, here).value(), R"({"v":"base"})");
+  EXPECT_EQ(compose(R"({"v":"base"})", {}, {"edge-1", here}).value(), R"({"v":"base"})");
+}
+
+TEST(LayersTest, WhatIsReplacedIsNotMerged) {
+  const Layer whole = layerOf(
+      R"({"schema":"kante.layer/1","content":{"a":{"b":{"new":1}}},"replace":["/a/b","/c~1d","/x/y"]})");
+  const Tags none;
+  EXPECT_EQ(
+      compose(R"({"a":{"b":{"old":1},"e":2},"c/d":3})", {{"l", whole}}, {"edge-1", none}).value(),
+      R"({"a":{"b":{"new":1},"e":2}})");
+  EXPECT_EQ(parseLayer(toJson(whole), "").value(), whole);
+  const std::string head = R"({"schema":"kante.layer/1","content":{},"replace":[)";
+  EXPECT_THAT(refused(head + R"("a"]})"), StartsWith("/content/replace: \"a\" is no JSON pointer"));
+  EXPECT_THAT(refused(head + R"("/a~2"]})"), HasSubstr("is no JSON pointer"));
+  EXPECT_THAT(refused(head + R"(""]})"), HasSubstr("is no JSON pointer"));
+  EXPECT_THAT(refused(head + R"("/version"]})"), HasSubstr("is the base's alone"));
 }
 
 TEST(LayersTest, AreBounded) {
