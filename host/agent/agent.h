@@ -192,6 +192,11 @@ class Agent {
   // the version alone raises it by one.
   enum class PatchKind { kMerge, kJson };
   void patch(PatchKind kind, ApplyRequest request, Applied applied);
+  // What the content of a layer's document says, to be given to layer() under that name: a
+  // kante.layer/1, or a layered manifest of IoT Edge, of which `report` gets what has no
+  // counterpart.
+  Result<Layer> readLayer(const std::string& name, const boost::json::value& content,
+                          std::vector<std::string>& report) const;
   // Puts the layer of that name on the current base, or takes it away; request.document is not
   // read. kNotFound: there is no base.  kUnchanged: it lies there already, or did not.
   void layer(const std::string& name, std::optional<Layer> layer, ApplyRequest request,

@@ -6,6 +6,7 @@
 #include <ctime>
 
 #include "host/agent/anchors.h"
+#include "host/agent/iotedge_layer.h"
 #include "host/agent/layers.h"
 #include "host/agent/members.h"
 #include "host/base/encoding.h"
@@ -106,6 +107,11 @@ Status checkContent(const Members& root, const Document& document) {
       return root.fail("content", std::string("expected an array, not ") + jsonKindName(*content));
     case DocumentKind::kLayer: {
       if (content->is_null()) return {};
+      if (isIotEdgeManifest(*content)) {
+        // Which images are bundles, and what it lies on, the gateway knows.
+        const auto translated = translateLayer(*content, {}, "null", root.at("content"));
+        return translated ? Status() : Status(translated.error());
+      }
       auto layer = parseLayer(*content, root.at("content"));
       if (layer.has_error()) return layer.error();
       return {};

@@ -412,10 +412,11 @@ void Documents::changeDeployment(const Arrival& arrival, const Judged& judged,
   }
   if (document.content == "null")
     return parts_.agent.layer(document.name, {}, std::move(request), applied);
-  auto layer =
-      parseLayer(parseJson(document.content, {kDocumentPayloadBytesMax, kDocumentDepthMax}).value(),
-                 "/content");
-  if (!layer) return finished(refusal("malformed", layer.error()));
+  const auto content = parseJson(document.content, {kDocumentPayloadBytesMax, kDocumentDepthMax});
+  auto layer = content ? parts_.agent.readLayer(document.name, *content, request.warnings)
+                       : Result<Layer>(content.error());
+  // Alone it is good, or parseDocument() had refused it.
+  if (!layer) return finished(refusal(reasonOf(layer.error().code), layer.error()));
   layer->who = judged.who;
   layer->document = judged.mark.digest;
   parts_.agent.layer(document.name, std::move(*layer), std::move(request), applied);

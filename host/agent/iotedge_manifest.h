@@ -31,10 +31,15 @@ struct TranslatedManifest {
 
 inline constexpr std::string_view kManifestDeploymentId = "iotedge";
 
+// Also within a configuration of IoT Hub: {"content": {"modulesContent": …}, …}.
 bool isIotEdgeManifest(const boost::json::value& document);
+// One that changes another: neither $edgeAgent nor $edgeHub has "properties.desired".  It becomes a
+// layer (iotedge_layer.h).
+bool isLayeredManifest(const boost::json::value& document);
 
 // `current`: the deployed document or "null"; a manifest that changes nothing of it keeps its
-// version, another one raises it.  Errors name the pointer into the manifest.
+// version, another one raises it.  Errors name the pointer into the manifest; kInvalid also for a
+// layered one.
 Result<TranslatedManifest> translateManifest(const boost::json::value& manifest,
                                              const std::vector<ImageRule>& images,
                                              std::string_view current);

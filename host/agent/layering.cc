@@ -1,7 +1,9 @@
 // A base and the layers on it: how they become one deployment, and how that changes.
 #include <algorithm>
+#include <boost/json.hpp>
 
 #include "host/agent/agent_state.h"
+#include "host/agent/iotedge_layer.h"
 #include "host/base/log.h"
 
 namespace kante {
@@ -100,6 +102,19 @@ void Agent::State::proceed(const Deployment& base, Layers layers, const std::str
   const std::uint32_t window_s = next.deployment.health.window_s.value_or(
       changesSection(next.deployment) ? Agent::kSectionWindowS : 0);
   begin(std::move(next), std::move(entry), {window_s, request.answer}, std::move(applied));
+}
+
+Result<Layer> Agent::readLayer(const std::string& name, const boost::json::value& content,
+                               std::vector<std::string>& report) const {
+  if (!isIotEdgeManifest(content)) return parseLayer(content, "");
+  // What it will lie on, as far as that is there already.
+  std::string below = document();
+  Layers others = layers();
+  others.erase(name);
+  if (const auto composed = compose(below, others, state_->place())) below = *composed;
+  KANTE_TRY(translated, translateLayer(content, state_->parts.images, below));
+  report = std::move(translated.report);
+  return std::move(translated.layer);
 }
 
 void Agent::layer(const std::string& name, std::optional<Layer> layer, ApplyRequest request,

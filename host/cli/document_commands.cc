@@ -11,9 +11,11 @@
 #include <iostream>
 #include <iterator>
 #include <memory>
+#include <optional>
 
 #include "host/agent/deployment.h"
 #include "host/agent/document.h"
+#include "host/agent/iotedge_layer.h"
 #include "host/agent/iotedge_manifest.h"
 #include "host/agent/layers.h"
 #include "host/base/clock.h"
@@ -23,6 +25,7 @@
 #include "host/bundle/frame.h"
 #include "host/bundle/signature.h"
 #include "host/cli/command.h"
+#include "host/cli/output.h"
 #include "host/identity/secret_box.h"
 #include "host/identity/secret_store.h"
 
@@ -39,6 +42,8 @@ constexpr std::int64_t kCommandSeconds = 240;
 struct SignOptions {
   std::string file, out, key, certificate, gateway, tag, kind, name, not_after;
   std::vector<std::string> recipients;
+  std::optional<std::uint32_t> priority;
+  std::optional<std::string> condition;
   std::uint64_t base = 0, counter = 0;
   bool as_json = false;
 };
@@ -73,7 +78,8 @@ Result<DocumentKind> kindOf(const SignOptions& options, const json::value& conte
   const json::value* schema =
       content.is_object() ? content.get_object().if_contains("schema") : nullptr;
   if (schema != nullptr && *schema == "kante.deployment/1") return DocumentKind::kDeployment;
-  if (isIotEdgeManifest(content)) return DocumentKind::kDeployment;
+  if (isIotEdgeManifest(content))
+    return isLayeredManifest(content) ? DocumentKind::kLayer : DocumentKind::kDeployment;
   if (schema != nullptr && *schema == "kante.layer/1") return DocumentKind::kLayer;
   return fail(Errc::kInvalid, "it does not say what it is: give --kind");
 }
@@ -141,12 +147,35 @@ Status encrypt(const SignOptions& options, DocumentKind kind, json::value& conte
   return {};
 }
 
-Result<Document> composeDocument(const SignOptions& options, json::value content) {
+// Which images are bundles only the gateway knows: what else has no counterpart.
+Status checkManifest(DocumentKind kind, const json::value& content,
+                     std::vector<std::string>& report) {
+  if (kind == DocumentKind::kLayer) {
+    KANTE_TRY(layer, translateLayer(content, {}, "null"));
+    report = std::move(layer.report);
+  } else {
+    KANTE_TRY(deployment, translateManifest(content, {}, "null"));
+    report = std::move(deployment.report);
+  }
+  return {};
+}
+
+Result<Document> composeDocument(const SignOptions& options, json::value content,
+                                 std::vector<std::string>& report) {
   const std::int64_t now_ms = SystemClock().wallNs() / 1'000'000;
   Document document;
   KANTE_TRY(kind, kindOf(options, content));
   document.kind = kind;
   document.name = options.name;
+  const bool is_manifest = isIotEdgeManifest(content);
+  const bool is_layer = is_manifest && kind == DocumentKind::kLayer;
+  if (is_layer && options.name.empty()) document.name = configurationId(content);
+  if (!is_layer && (options.priority || options.condition))
+    return fail(Errc::kInvalid,
+                "--priority and --condition are for layered manifests of IoT Edge; a kante.layer/1 "
+                "says both itself");
+  KANTE_TRY(targeted, withTarget(std::move(content), options.priority, options.condition));
+  content = std::move(targeted);
   document.gateway = options.gateway;
   document.tag = options.tag;
   document.counter = options.counter != 0 ? options.counter : static_cast<std::uint64_t>(now_ms);
@@ -162,10 +191,8 @@ Result<Document> composeDocument(const SignOptions& options, json::value content
   KANTE_CHECK(nameDigestsOf(kind, content, base));
   KANTE_CHECK(encrypt(options, kind, content));
   document.content = writeJson(content, MemberOrder::kSorted);
-  if (kind == DocumentKind::kDeployment && isIotEdgeManifest(content)) {
-    // Which images are bundles the gateway knows.
-    const auto translated = translateManifest(content, {}, "null");
-    if (!translated) return translated.error();
+  if (is_manifest && (is_layer || kind == DocumentKind::kDeployment)) {
+    KANTE_CHECK(checkManifest(kind, content, report));
   } else if (kind == DocumentKind::kDeployment) {
     const auto deployment = parseDeployment(document.content);
     if (!deployment) return deployment.error();
@@ -185,11 +212,13 @@ int signFile(const SignOptions& options) {
   struct Made {
     Document document;
     std::string digest;
+    std::vector<std::string> report;
   };
   const auto made = [&]() -> Result<Made> {
     KANTE_TRY(text, readContent(options.file));
     KANTE_TRY(content, parseJson(text, kContentBounds));
-    KANTE_TRY(document, composeDocument(options, std::move(content)));
+    std::vector<std::string> report;
+    KANTE_TRY(document, composeDocument(options, std::move(content), report));
     const std::string payload = writeDocument(document);
     // As a gateway will read it.
     const auto checked = parseDocument(payload);
@@ -198,12 +227,13 @@ int signFile(const SignOptions& options) {
     KANTE_TRY(certificate, readFile(options.certificate, kPemBytesMax));
     KANTE_TRY(file, signDocument(payload, key, certificate));
     KANTE_CHECK(replaceFile(AT_FDCWD, options.out, file, 0644));
-    return Made{std::move(document), documentDigest(file)};
+    return Made{std::move(document), documentDigest(file), std::move(report)};
   }();
   if (made.has_error()) return reportFailure("deploy sign", within(options.file, made.error()));
   const Document& document = made->document;
   if (options.as_json) {
     json::object out = documentJson(document, made->digest);
+    out["warnings"] = json::array(made->report.begin(), made->report.end());
     out["file"] = options.out;
     fmt::print("{}\n", writeJson(out));
     return 0;
@@ -212,6 +242,7 @@ int signFile(const SignOptions& options) {
              document.name.empty() ? "" : " ", document.name,
              document.gateway.empty() ? "tag " + document.tag : "gateway " + document.gateway,
              document.counter, made->digest);
+  for (const std::string& line : made->report) fmt::print(stderr, "  ! {}\n", printable(line));
   return 0;
 }
 
@@ -296,6 +327,11 @@ void addSign(CLI::App& deploy, Context& context) {
       ->check(CLI::IsMember({"deployment", "layer", "merge-patch", "json-patch", "desired",
                              "command", "secrets", "trust"}));
   sign->add_option("--name", options->name, "Of a layer; whose desired properties; the method");
+  sign->add_option("--priority", options->priority, "Of a layered manifest of IoT Edge")
+      ->type_name("N");
+  sign->add_option("--condition", options->condition,
+                   "Likewise, as IoT Hub's targetCondition: tags.site='muc' AND NOT deviceId='x'")
+      ->type_name("C");
   sign->add_option("--recipient", options->recipients,
                    "Of secrets: the gateway's certificate (kante identity show --public), PEM")
       ->type_name("GATEWAY.pem");

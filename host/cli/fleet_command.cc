@@ -6,9 +6,11 @@
 #include <boost/json.hpp>
 #include <cstdio>
 #include <memory>
+#include <optional>
 
 #include "host/agent/deployment.h"
 #include "host/agent/document.h"
+#include "host/agent/iotedge_layer.h"
 #include "host/agent/iotedge_manifest.h"
 #include "host/base/clock.h"
 #include "host/base/fd.h"
@@ -38,6 +40,8 @@ struct FleetOptions {
   std::vector<std::string> targets;
   bool as_json = false;
   std::string file, type = "merge", name, key, certificate;
+  std::optional<std::uint32_t> priority;
+  std::optional<std::string> condition;
   std::vector<std::string> trust;
   std::size_t canary = 0;
   unsigned step = 100;
@@ -222,9 +226,23 @@ Result<MakeLetter> lettersOf(const FleetOptions& options) {
   }
   Document document;
   KANTE_TRY(content, parseJson(text, kContentBounds));
+  const bool is_layered = isLayeredManifest(content);
+  if (is_layered) {
+    KANTE_TRY(targeted, withTarget(std::move(content), options.priority, options.condition));
+    content = std::move(targeted);
+  } else if (options.priority || options.condition) {
+    return fail(Errc::kInvalid, "--priority and --condition are for layered manifests of IoT Edge");
+  }
   document.content = writeJson(content, MemberOrder::kSorted);
   document.name = options.name;
-  if (content.is_null() || textOf(content, "schema") == "kante.layer/1") {
+  if (is_layered) {
+    document.kind = DocumentKind::kLayer;
+    if (options.name.empty()) document.name = configurationId(content);
+    if (document.name.empty()) return fail(Errc::kInvalid, "a layer needs --name");
+    KANTE_TRY(translated, translateLayer(content, {}, "null"));
+    for (const std::string& line : translated.report)
+      fmt::print(stderr, "  ! {}\n", printable(line));
+  } else if (content.is_null() || textOf(content, "schema") == "kante.layer/1") {
     document.kind = DocumentKind::kLayer;
     if (options.name.empty()) return fail(Errc::kInvalid, "a layer needs --name");
   } else if (isIotEdgeManifest(content)) {
@@ -433,6 +451,12 @@ void addFleetCommands(CLI::App& app, Context& context) {
   addBrokerOptions(*apply, *options, true);
   addRollout(*apply, *options);
   apply->add_option("--name", options->name, "Of the layer");
+  apply->add_option("--priority", options->priority, "Of a layered manifest of IoT Edge")
+      ->type_name("N");
+  apply
+      ->add_option("--condition", options->condition,
+                   "Likewise, as IoT Hub's targetCondition: tags.site='muc'")
+      ->type_name("C");
   apply->callback([options, &context] {
     context.exit_code = finish("fleet apply", rollOut(*options, lettersOf));
   });

@@ -1,5 +1,6 @@
 // A deployment manifest of IoT Edge as anyone may apply it: refused with a sentence or translated,
-// and the translation is no second version of itself.
+// and the translation is no second version of itself.  A layered one becomes a layer that is read
+// back as the same.
 // fuzz-links: kante_agent
 #include <boost/json.hpp>
 #include <cstddef>
@@ -8,6 +9,7 @@
 #include <string_view>
 
 #include "host/agent/deployment.h"
+#include "host/agent/iotedge_layer.h"
 #include "host/agent/iotedge_manifest.h"
 #include "host/base/json.h"
 
@@ -18,6 +20,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!manifest || !kante::isIotEdgeManifest(*manifest)) return 0;
   const std::vector<kante::ImageRule> images = {
       {"a*", "sha256:" + std::string(64, 'a'), {"https://depot.example/a.kmod"}, "in-process"}};
+  const auto layer =
+      kante::translateLayer(*manifest, images, R"({"modules":{"x":{"bundle":"b"}}})");
+  if (layer.has_error() && layer.error().text.empty()) std::abort();
+  if (layer) {
+    const auto again = kante::parseLayer(kante::toJson(layer->layer), "");
+    if (!again || !(*again == layer->layer)) std::abort();
+    const kante::Tags tags{{"site", "muc"}};
+    (void)kante::compose(R"({"modules":{"x":{"bundle":"b"}}})", {{"l", layer->layer}},
+                         {"edge-1", tags});
+  }
   const auto first = kante::translateManifest(*manifest, images, "null");
   if (!first) {
     if (first.error().text.empty()) std::abort();

@@ -84,6 +84,20 @@ TEST_F(ManifestTest, ImagesWithARuleBecomeBundlesWithTheirTwins) {
   EXPECT_TRUE(parseDeployment(json::serialize(out)));
 }
 
+TEST_F(ManifestTest, AConfigurationOfIotHubIsTakenForWhatIsInIt) {
+  const std::string inner = manifest(R"({"opc":)" + module("factory/opc:3") + "}");
+  const auto bare = document(inner);
+  EXPECT_EQ(document(R"({"id":"base","priority":3,"targetCondition":"tags.a='b'","labels":{},
+    "metrics":{"queries":{"q":"select"}},"content":)" +
+                     inner + "}"),
+            bare);
+  EXPECT_THAT(report_, ElementsAre("/metrics: is IoT Hub's own and not kept",
+                                   StartsWith("/targetCondition: a deployment is for"),
+                                   StartsWith("/priority: a deployment is for")));
+  EXPECT_THAT(refused(R"({"content":{"modulesContent":{"x":3}}})"),
+              StartsWith("/content/modulesContent/x: "));
+}
+
 TEST_F(ManifestTest, OtherImagesStayContainers) {
   const auto out = document(
       manifest(R"({"opc":)" +
@@ -201,7 +215,12 @@ TEST_F(ManifestTest, EachFaultIsNamedWhereItIs) {
           R"({"modulesContent":{"$edgeAgent":{"properties.desired":{"schemaVersion":"2.0"}}}})"),
       StartsWith(agent + "/schemaVersion: expected"));
   EXPECT_THAT(refused(R"({"modulesContent":{"$edgeAgent":{"properties.desired.modules.x":{}}}})"),
-              HasSubstr("a layered manifest"));
+              HasSubstr("a layered manifest, which changes what is deployed"));
+  EXPECT_THAT(refused(R"({"modulesContent":{"x":{"properties.desired":{}}}})"),
+              HasSubstr("kante fleet apply FILE --name NAME"));
+  EXPECT_THAT(refused(R"({"modulesContent":{"$edgeAgent":{"properties.desired":{},
+                          "properties.desired.modules.x":{}}}})"),
+              HasSubstr("paths are for layered manifests"));
   EXPECT_THAT(refused(R"({"modulesContent":{"x":3}})"), StartsWith("/modulesContent/x: "));
   EXPECT_THAT(refused(R"({"modulesContent":[]})"), StartsWith("/modulesContent: "));
   EXPECT_THAT(refused(manifest("{}", R"({"r":{"route":"x","ttl":1}})")),
