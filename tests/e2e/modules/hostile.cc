@@ -1,5 +1,6 @@
 // A module that misbehaves in the way that its configuration names, {"act":"segv"}, from its first
-// tick on.
+// tick on: 100 ms after it was created, or 3 s where the configuration says "late".  "at-once" is
+// before that, "unready" never becomes ready.
 #include <pthread.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -43,8 +44,10 @@ std::set<std::uint64_t> pagesIn(const void* object, std::size_t bytes) {
 class Hostile : public kit::Module {
  public:
   Hostile(const kante_host* host, kante_msg* config) : Module(host, config) {
+    if (has("at-once")) *null_ = 1;
+    if (has("unready")) (void)extension<kante_lifecycle_v1>(KANTE_EXT_LIFECYCLE);
     timers_ = extension<kante_timers_v1>(KANTE_EXT_TIMERS);
-    timers_->set(host_, 0, 100'000'000, 10'000'000);
+    timers_->set(host_, 0, has("late") ? 3'000'000'000 : 100'000'000, 10'000'000);
   }
 
   kante_status event(const kante_event& event) override {
