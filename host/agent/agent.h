@@ -101,6 +101,9 @@ struct ApplyRequest {
   Answer answer = Answer::kWhenItHolds;
   // How long bundles are fetched that are not here.
   Fetcher::Patience patience = Fetcher::Patience::kFewTries;
+  // How long it is watched if it says nothing of that, unless it is the first: there is nothing to
+  // go back to.
+  std::uint32_t default_window_s = 0;
   std::optional<std::uint64_t> base;  // The version that must be deployed, else kConflict.
   std::optional<DocumentMark> mark;   // Journalled with the change.
   // What was said of it before it came here, for the outcome's own.
@@ -124,6 +127,8 @@ class Agent {
   static constexpr std::size_t kHistoryMax = 10;
   // Of a deployment that changes the gateway's own configuration and names no window.
   static constexpr std::uint32_t kSectionWindowS = 120;
+  // Of one that comes from afar, where nobody stands by, and names none.
+  static constexpr std::uint32_t kAfarWindowS = 120;
 
   // How this process's life ends so that the next one goes on: called in this order, and resumes()
   // instead of leave() when it came to nothing.

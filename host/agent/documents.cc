@@ -397,6 +397,7 @@ void Documents::changeDeployment(const Arrival& arrival, const Judged& judged,
   request.mode = arrival.mode;
   request.base = document.base;
   request.patience = arrival.patience;
+  request.default_window_s = arrival.default_window_s;
   request.mark = judged.mark;
   const auto applied = [this, arrival, judged, finished,
                         alive = std::weak_ptr(alive_)](Result<ApplyOutcome> result) {

@@ -104,6 +104,7 @@ class Documents {
     ApplyRequest::Mode mode = ApplyRequest::Mode::kApply;
     // How long bundles are fetched for it.
     Fetcher::Patience patience = Fetcher::Patience::kUntilCancelled;
+    std::uint32_t default_window_s = 0;  // As of an ApplyRequest.
   };
   using Done = std::function<void(DocumentOutcome)>;
   // Once start() was called.  Changes of the deployment in the order of arrival, when no other is

@@ -99,8 +99,10 @@ void Agent::State::proceed(const Deployment& base, Layers layers, const std::str
   entry.base = resolution->base;
   entry.layers = std::move(layers);
   entry.mark = request.mark;
-  const std::uint32_t window_s = next.deployment.health.window_s.value_or(
-      changesSection(next.deployment) ? Agent::kSectionWindowS : 0);
+  const std::uint32_t unsaid_s = changesSection(next.deployment) ? Agent::kSectionWindowS
+                                 : now != nullptr                ? request.default_window_s
+                                                                 : 0;
+  const std::uint32_t window_s = next.deployment.health.window_s.value_or(unsaid_s);
   begin(std::move(next), std::move(entry), {window_s, request.answer}, std::move(applied));
 }
 

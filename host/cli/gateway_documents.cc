@@ -77,6 +77,7 @@ void GatewayDocuments::arrived(ArrivedDocument document, DocumentAnswer answer) 
   arrival.file = std::move(document.file);
   arrival.source = std::move(document.source);
   arrival.name = std::move(document.name);
+  arrival.default_window_s = Agent::kAfarWindowS;
   const bool dropped = arrival.file.empty();
   const auto finished = [answer](const DocumentOutcome& outcome) {
     if (outcome.kind == DocumentOutcome::Kind::kTaken)

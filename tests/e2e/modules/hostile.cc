@@ -1,6 +1,6 @@
 // A module that misbehaves in the way that its configuration names, {"act":"segv"}, from its first
-// tick on: 100 ms after it was created, or 3 s where the configuration says "late".  "at-once" is
-// before that, "unready" never becomes ready.
+// tick on: 100 ms after it was created, or 3 s where the configuration says "late", 20 s where it
+// says "20s".  "at-once" is before that, "unready" never becomes ready.
 #include <pthread.h>
 #include <sys/random.h>
 #include <sys/socket.h>
@@ -47,7 +47,8 @@ class Hostile : public kit::Module {
     if (has("at-once")) *null_ = 1;
     if (has("unready")) (void)extension<kante_lifecycle_v1>(KANTE_EXT_LIFECYCLE);
     timers_ = extension<kante_timers_v1>(KANTE_EXT_TIMERS);
-    timers_->set(host_, 0, has("late") ? 3'000'000'000 : 100'000'000, 10'000'000);
+    const std::int64_t after_ms = has("20s") ? 20'000 : has("late") ? 3'000 : 100;
+    timers_->set(host_, 0, after_ms * 1'000'000, 10'000'000);
   }
 
   kante_status event(const kante_event& event) override {

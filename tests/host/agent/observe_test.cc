@@ -63,6 +63,33 @@ class Watch : public testing::Test {
   std::vector<Result<ApplyOutcome>> answers;
 };
 
+TEST_F(Watch, WhatSaysNothingHasTheWindowOfWhereItComesFrom) {
+  const auto from_afar = [this](const std::string& text) {
+    ApplyRequest request = gateway.request(text);
+    request.default_window_s = 120;
+    gateway.agent->apply(std::move(request), [](const Result<ApplyOutcome>&) {});
+  };
+  const std::string says_nothing = document(2, R"("desired":{"a":2})");
+  from_afar(says_nothing);
+  EXPECT_EQ(status().state, DeploymentState::kWatching);
+  gateway.pass(seconds(100));
+  x().deaths = 1;
+  gateway.pass(seconds(1));
+  expectGoneBack("module x ended");
+
+  from_afar(second(R"({"window_s":0})"));
+  EXPECT_EQ(status().state, DeploymentState::kCommitted) << "it says that it wants none";
+  apply(document(3));
+  EXPECT_EQ(status().state, DeploymentState::kCommitted) << "and by hand there is none";
+
+  test::Gateway empty;
+  ApplyRequest first = empty.request(document(1));
+  first.default_window_s = 120;
+  empty.agent->apply(std::move(first), [](const Result<ApplyOutcome>&) {});
+  EXPECT_EQ(empty.agent->status().state, DeploymentState::kCommitted)
+      << "there is nothing to go back to";
+}
+
 TEST_F(Watch, IsCommittedWhenItsWindowIsOver) {
   apply(second());
   EXPECT_EQ(status().state, DeploymentState::kWatching);
