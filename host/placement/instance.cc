@@ -44,7 +44,7 @@ Instance::Instance(Parts parts, Callbacks callbacks)
       is_here_(parts_.spec.placement == Placement::kInProcess),
       receiver_(nextReceiver()),
       who_("module/" + parts_.spec.name),
-      again_timer_(parts_.lane->shard().io()) {
+      again_timer_(parts_.lane->shard().reactor()) {
   // Ids from the module's own threads must differ from those of every shard and every other
   // instance.
   const std::string random = randomBytes(8);
@@ -388,11 +388,9 @@ Consumer::Outcome Instance::consume(Delivery& delivery) {
 
 void Instance::rest() {
   again_ms_ = again_ms_ == 0 ? kAgainFirstMs : std::min(again_ms_ * 2, kAgainLastMs);
-  again_timer_.expires_after(std::chrono::milliseconds(again_ms_));
-  again_timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
+  again_timer_.set(std::chrono::milliseconds(again_ms_), [weak = weak_from_this()] {
     const auto self = weak.lock();
-    if (!error && self && self->phase_ != Phase::kEnded && self->ownsLane())
-      self->parts_.lane->resume();
+    if (self && self->phase_ != Phase::kEnded && self->ownsLane()) self->parts_.lane->resume();
   });
 }
 

@@ -10,7 +10,6 @@
 
 #include <array>
 #include <atomic>
-#include <boost/asio/steady_timer.hpp>
 #include <deque>
 #include <functional>
 #include <map>
@@ -237,9 +236,9 @@ class Instance final : public ModulePort,
     std::atomic<std::uint32_t>* open =
         nullptr;  // DONE: the count that goes down with its delivery.
   };
-  struct Timer {
-    explicit Timer(boost::asio::io_context& io) : timer(io) {}
-    boost::asio::steady_timer timer;
+  struct ModuleTimer {
+    explicit ModuleTimer(Reactor& reactor) : timer(reactor) {}
+    Timer timer;
     std::int64_t next_ns = 0;
     std::uint64_t period_ns = 0;
     std::uint64_t serial = 0;  // Of the last set(); an earlier expiry is stale.
@@ -406,7 +405,7 @@ class Instance final : public ModulePort,
   bool ends_now_ = false;                // What was emitted goes out beyond its credit.
   std::uint64_t lost_ = 0;               // Emits that waited for room when it died.
   std::vector<std::uint32_t> writable_;  // Outputs of which the life is still to hear.
-  std::map<std::uint32_t, std::unique_ptr<Timer>> timers_;
+  std::map<std::uint32_t, std::unique_ptr<ModuleTimer>> timers_;
   std::uint64_t timer_serial_ = 0;
   std::atomic<std::uint64_t> save_token_{0};  // Of the SAVE that is open; 0: none.
   Saved saved_;
@@ -414,7 +413,7 @@ class Instance final : public ModulePort,
       1u << 20;  // Of what the host starts: above what modules tend to choose.
   std::mutex calls_mutex_;
   std::map<std::uint64_t, std::uint64_t> calls_;  // METHOD token to the call's id.
-  boost::asio::steady_timer again_timer_;
+  Timer again_timer_;
   std::uint32_t again_ms_ = 0;
 
   std::mutex foreign_mutex_;

@@ -201,7 +201,7 @@ kante_status Instance::setTimer(std::uint32_t id, std::uint64_t first_ns, std::u
   const auto set = [this, id, due, period_ns] {
     if (phase_ == Phase::kEnded) return;
     auto& slot = timers_[id];
-    if (!slot) slot = std::make_unique<Timer>(shard().io());
+    if (!slot) slot = std::make_unique<ModuleTimer>(shard().reactor());
     slot->next_ns = due;
     slot->period_ns = period_ns;
     slot->serial = ++timer_serial_;
@@ -226,19 +226,18 @@ kante_status Instance::cancelTimer(std::uint32_t id) {
   return KANTE_OK;
 }
 
-// Asio's timers stand still while the machine sleeps; `next_ns` does not.  So a long wait is one of
-// shorter ones, and after a sleep the timer is late by no more than that.
+// A shard's timers stand still while the machine sleeps; `next_ns` does not.  So a long wait is one
+// of shorter ones, and after a sleep the timer is late by no more than that.
 constexpr std::int64_t kTimerWaitNs = 60'000'000'000;
 
 void Instance::armTimer(std::uint32_t id) {
-  Timer& timer = *timers_[id];
+  ModuleTimer& timer = *timers_[id];
   const std::int64_t wait_ns = timer.next_ns - SystemClock().bootNs();
-  timer.timer.expires_after(
-      std::chrono::nanoseconds(std::clamp<std::int64_t>(wait_ns, 0, kTimerWaitNs)));
-  timer.timer.async_wait(
-      [weak = weak_from_this(), id, serial = timer.serial](const boost::system::error_code& error) {
+  timer.timer.set(
+      std::chrono::nanoseconds(std::clamp<std::int64_t>(wait_ns, 0, kTimerWaitNs)),
+      [weak = weak_from_this(), id, serial = timer.serial] {
         const auto self = weak.lock();
-        if (error || !self || self->phase_ == Phase::kEnded) return;
+        if (!self || self->phase_ == Phase::kEnded) return;
         const auto at = self->timers_.find(id);
         if (at == self->timers_.end() || at->second->serial != serial || at->second->pending)
           return;
@@ -256,7 +255,7 @@ void Instance::armTimer(std::uint32_t id) {
 std::uint64_t Instance::timerExpired(std::uint32_t id) {
   const auto at = timers_.find(id);
   if (at == timers_.end() || !at->second->pending) return 0;
-  Timer& timer = *at->second;
+  ModuleTimer& timer = *at->second;
   timer.pending = false;
   if (timer.period_ns == 0) return 1;
   const std::int64_t late_ns = SystemClock().bootNs() - timer.next_ns;

@@ -44,7 +44,7 @@ Intake::Intake(const Parts& parts)
       sources_(parts.sources),
       input_(parts.input),
       tokens_(parts.input),
-      pause_(parts.shard.io()) {}
+      pause_(parts.shard.reactor()) {}
 
 void Intake::onShard(std::function<void()> task) {
   shard_.post([self = shared_from_this(), task = std::move(task)] { task(); });
@@ -278,13 +278,11 @@ void Intake::comeAgain(QueueToken message, Return how) {
   giveBackReady();
   if (stopping_) return;
   failing_ = failing_ || how == Return::kFailed;
-  using std::chrono::steady_clock;
-  const auto until = steady_clock::now() + std::chrono::milliseconds(wait_ms);
-  if (std::exchange(pausing_, true) && pause_.expiry() >= until) return;
-  pause_.expires_at(until);
-  pause_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
+  const auto until = Timer::Clock::now() + std::chrono::milliseconds(wait_ms);
+  if (std::exchange(pausing_, true) && pause_.isSet() && pause_.at() >= until) return;
+  pause_.set(until, [weak = weak_from_this()] {
     const auto self = weak.lock();
-    if (error || !self) return;
+    if (!self) return;
     self->pausing_ = self->failing_ = false;
     self->wake();
   });

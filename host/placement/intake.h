@@ -10,7 +10,6 @@
 // have to tell it.
 #pragma once
 
-#include <boost/asio/steady_timer.hpp>
 #include <deque>
 #include <map>
 #include <memory>
@@ -115,7 +114,7 @@ class Intake final : public Runnable, public std::enable_shared_from_this<Intake
   SourceTable& sources_;
   const std::uint32_t input_;
   TokenTable tokens_;
-  boost::asio::steady_timer pause_;
+  Timer pause_;
 
   bool owns_ = false;
   bool stopping_ = false;

@@ -39,7 +39,7 @@ RunnerLink::RunnerLink(Parts parts, std::shared_ptr<RunnerChannel> channel)
       channel_(std::move(channel)),
       process_(
           std::make_shared<RunnerProcess>(parts_.control, parts_.source, parts_.order, channel_)),
-      deadline_(parts_.shard->io()) {}
+      deadline_(parts_.shard->reactor()) {}
 
 RunnerLink::~RunnerLink() = default;
 
@@ -122,10 +122,8 @@ void RunnerLink::destroy(std::function<void()> gone) {
   owed_.destroy = true;
   writeOwed();
   publish();
-  deadline_.expires_after(kDestroyWithin);
-  deadline_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
-    const auto self = weak.lock();
-    if (!error && self) self->kill("did not end when it was asked to");
+  deadline_.set(kDestroyWithin, [weak = weak_from_this()] {
+    if (const auto self = weak.lock()) self->kill("did not end when it was asked to");
   });
 }
 

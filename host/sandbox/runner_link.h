@@ -13,7 +13,6 @@
 
 #include <array>
 #include <atomic>
-#include <boost/asio/steady_timer.hpp>
 #include <deque>
 #include <functional>
 #include <memory>
@@ -239,7 +238,7 @@ class RunnerLink final : public ModuleLife,
   std::vector<std::optional<std::uint32_t>> metrics_;  // By the runner's number, the host's.
 
   // Watching.
-  boost::asio::steady_timer deadline_;  // Of destroy().
+  Timer deadline_;  // Of destroy().
   struct Progress {
     std::uint64_t head = 0, tail = 0, sequence = 0, handled = 0;
     friend bool operator==(const Progress&, const Progress&) = default;

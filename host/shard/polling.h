@@ -3,27 +3,25 @@
 //
 // While nothing comes, a look is a load from a cached line.  Before the shard sleeps each of them
 // says that it does, one full fence follows, and all are looked at again; only then does the shard
-// enter its reactor, which a doorbell ends.  All doorbells of a shard are behind one epoll
-// descriptor of its own, edge-triggered, so nobody has to read them: they are shared with whoever
-// rings, who could make a read block.  Those whom the shard has to wake itself it wakes once a
-// turn, at its end, because that may cost as much as twenty messages.  Before it sleeps a shard
-// with something to poll yields for kSpinNs, the price of a wake, as long as that finds something
-// now and then.
+// enter its reactor, which a doorbell ends.  Nobody has to read a doorbell, as the reactor is
+// edge-triggered: they are shared with whoever rings, who could make a read block.  Those whom the
+// shard has to wake itself it wakes once a turn, at its end, because that may cost as much as
+// twenty messages.  Before it sleeps a shard with something to poll yields for kSpinNs, the price
+// of a wake, as long as that finds something now and then.
 #pragma once
 
 #include <atomic>
-#include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <cstdint>
 #include <vector>
 
 #include "host/base/result.h"
+#include "host/shard/reactor.h"
 #include "host/shard/runnable.h"
 
 namespace kante {
 
 // Runs when it has work, as any runnable, and is asked for that each turn.
-class Polled : public Runnable {
+class Polled : public Runnable, public Watched {
  public:
   // Whether there is something for run(), or the end of it to be found out.
   virtual bool hasWork() const = 0;
@@ -36,6 +34,8 @@ class Polled : public Runnable {
   virtual void rang() {}
   // About once in kTickMs, awake or asleep.  Neither this nor rang() may take any out of the list.
   virtual void tick() {}
+
+  void ready(std::uint32_t) final { rang(); }
 };
 
 // Of one shard, on its thread, but for the counts.
@@ -46,7 +46,7 @@ class Polling {
   static constexpr std::uint32_t kSkip = 16;    // … one in so many is tried.
   static constexpr std::int64_t kTickMs = 1000;
 
-  explicit Polling(boost::asio::io_context& io) : bell_(io), tick_(io) {}
+  explicit Polling(Reactor& reactor) : reactor_(reactor), tick_(reactor) {}
 
   // `doorbell` is an eventfd that stays open until remove(); it is never read.
   Status add(Polled& polled, int doorbell);
@@ -71,15 +71,13 @@ class Polling {
   std::uint64_t sleeps() const { return sleeps_.load(std::memory_order_relaxed); }
 
  private:
-  Status open();
-  void arm();
   void armTick();
   static void increment(std::atomic<std::uint64_t>& count) {
     count.store(count.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
   }
 
-  boost::asio::posix::stream_descriptor bell_;  // The epoll descriptor; not open before add().
-  boost::asio::steady_timer tick_;              // While there is any.
+  Reactor& reactor_;
+  Timer tick_;  // While there is any.
   std::vector<Polled*> all_;
   std::vector<Polled*> owing_;
   std::uint32_t vain_ = 0;

@@ -4,8 +4,6 @@
 #include <sched.h>
 
 #include <array>
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/post.hpp>
 #include <cstring>
 #include <ctime>
 
@@ -63,17 +61,13 @@ void Shard::start() {
 void Shard::stop() {
   if (!thread_.joinable()) return;
   stopping_.store(true);
-  wake();
+  reactor_.wake();
   thread_.join();
 }
 
 void Shard::readClocks() {
   stamp_.now_ns = read(CLOCK_REALTIME);
   boot_ns_ = read(CLOCK_BOOTTIME);
-}
-
-void Shard::wake() {
-  boost::asio::post(io_, [] {});
 }
 
 void Shard::post(Task task) {
@@ -83,7 +77,7 @@ void Shard::post(Task task) {
     tasks_.push_back(std::move(task));
   }
   has_tasks_.store(true, std::memory_order_seq_cst);
-  if (current_ != this && asleep_.exchange(false, std::memory_order_seq_cst)) wake();
+  if (current_ != this && asleep_.exchange(false, std::memory_order_seq_cst)) reactor_.wake();
 }
 
 void Shard::runLater(Runnable& runnable) {
@@ -133,7 +127,7 @@ void Shard::take(std::unique_ptr<Mail> mail) {
   }
   if (asleep_.load(std::memory_order_seq_cst) &&
       asleep_.exchange(false, std::memory_order_seq_cst)) {
-    wake();
+    reactor_.wake();
   }
 }
 
@@ -167,6 +161,7 @@ void Shard::takeMail() {
 
 void Shard::turn() {
   readClocks();
+  (void)reactor_.dispatch();
   takeMail();
   for (Polled* polled : polling_.all()) {
     if (polled->hasWork()) runLater(*polled);
@@ -225,29 +220,27 @@ void Shard::sleep() {
   asleep_.store(true, std::memory_order_seq_cst);
   if (!polling_.empty()) polling_.fallAsleep();
   // Look again before sleeping: a sender that saw us awake has not rung.
-  if (!hasMail() && !polling_.hasWork()) io_.run_one();
+  if (!hasMail() && !polling_.hasWork()) reactor_.look(Reactor::Look::kUntilSomething);
   asleep_.store(false, std::memory_order_seq_cst);
   if (!polling_.empty()) polling_.wakeUp();
-  // What else is ready waits in the reactor until what has come is on its way.
   reactor_ns_ = boot_ns_;
 }
 
-void Shard::pollReactor() {
+void Shard::lookAtReactor() {
   reactor_ns_ = boot_ns_;
-  io_.poll();
+  reactor_.look(Reactor::Look::kNow);
 }
 
 void Shard::loop() {
   current_ = this;
   MessagePool::bind();
-  const auto work = boost::asio::make_work_guard(io_);
   while (!stopping_.load(std::memory_order_relaxed)) {
     if (first_ != nullptr) {
-      pollReactor();
+      lookAtReactor();
     } else if (!polling_.hasWork() && !spin()) {
       sleep();
     } else if (boot_ns_ - reactor_ns_ > kTurnNs) {
-      pollReactor();
+      lookAtReactor();
     }
     turn();
   }

@@ -8,7 +8,6 @@
 #pragma once
 
 #include <atomic>
-#include <boost/asio/io_context.hpp>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -21,6 +20,7 @@
 #include "host/shard/delivery.h"
 #include "host/shard/mail.h"
 #include "host/shard/polling.h"
+#include "host/shard/reactor.h"
 #include "host/shard/runnable.h"
 
 namespace kante {
@@ -65,7 +65,7 @@ class Shard : public std::enable_shared_from_this<Shard> {
   bool onThisThread() const { return current_ == this; }
   static Shard* current() { return current_; }
   std::uint32_t index() const { return index_; }
-  boost::asio::io_context& io() { return io_; }
+  Reactor& reactor() { return reactor_; }
   Stamp& stamp() { return stamp_; }
   CallbackSlot& slot() { return *slot_; }
   // Both as of the beginning of this turn.
@@ -80,7 +80,7 @@ class Shard : public std::enable_shared_from_this<Shard> {
   bool hasMail() const;
   bool spin();
   void sleep();
-  void pollReactor();
+  void lookAtReactor();
   bool closeIfIdle();
   void discardMail();
   void turn();
@@ -88,14 +88,13 @@ class Shard : public std::enable_shared_from_this<Shard> {
   void flush();
   void flushTo(std::size_t target);
   void readClocks();
-  void wake();
 
   static thread_local constinit Shard* current_;
 
   const std::uint32_t index_;
   CallbackSlot* const slot_;
-  boost::asio::io_context io_{1};
-  Polling polling_{io_};
+  Reactor reactor_;
+  Polling polling_{reactor_};
   std::thread thread_;
   Stamp stamp_;
   std::int64_t boot_ns_ = 0;

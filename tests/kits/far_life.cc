@@ -3,7 +3,6 @@
 #include <fcntl.h>
 
 #include <algorithm>
-#include <boost/asio/steady_timer.hpp>
 #include <chrono>
 
 #include "host/base/fd.h"
@@ -118,10 +117,11 @@ void FarLife::run() {
     // It comes again before the other inputs.
     letters_.push_front(std::move(letter));
     put_off_ = true;
-    auto timer = std::make_shared<boost::asio::steady_timer>(shard_.io(), kPutOff);
-    timer->async_wait([self = shared_from_this(), timer](const boost::system::error_code& error) {
+    again_.set(kPutOff, [weak = weak_from_this()] {
+      const auto self = weak.lock();
+      if (!self) return;
       self->put_off_ = false;
-      if (!error) self->schedule();
+      self->schedule();
     });
   }
   if (dead_ || owner_ == nullptr) return;

@@ -74,7 +74,8 @@ class FarLife final : public ModuleLife, public std::enable_shared_from_this<Far
   bool scheduled_ = false;
   bool stuck_ = false;
   bool put_off_ = false;  // The first input is.
-  bool saved_ = false;    // Until resume().
+  Timer again_{shard_.reactor()};
+  bool saved_ = false;  // Until resume().
   bool draining_ = false;
   bool dead_ = false;
   bool creating_ = false;

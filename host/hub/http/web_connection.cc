@@ -10,9 +10,6 @@
 namespace kante::hub {
 namespace {
 
-namespace asio = boost::asio;
-using boost::system::error_code;
-
 constexpr std::int64_t kLingerMs = 2'000;
 
 const char* phraseOf(unsigned status) {
@@ -78,15 +75,13 @@ WebConnection::WebConnection(WebShard& owner, std::unique_ptr<Transport> transpo
     : owner_(owner),
       transport_(std::move(transport)),
       peer_(std::move(peer)),
-      descriptor_(owner.shard().io()),
-      timer_(owner.shard().io()) {}
+      timer_(owner.shard().reactor()) {}
 
-WebConnection::~WebConnection() {
-  if (descriptor_.is_open()) (void)descriptor_.release();  // It is the transport's.
-}
+WebConnection::~WebConnection() = default;
 
 void WebConnection::begin() {
-  descriptor_.assign(transport_->descriptor());
+  (void)owner_.shard().reactor().watch(transport_->descriptor(), EPOLLIN | EPOLLOUT | EPOLLRDHUP,
+                                       *this);
   setDeadline(owner_.options().times.head_ms);
   read();
 }
@@ -95,9 +90,9 @@ void WebConnection::end() {
   if (state_ == State::kEnded) return;
   state_ = State::kEnded;
   timer_.cancel();
-  if (descriptor_.is_open()) (void)descriptor_.release();
   (void)hold(0);
   if (transport_) {
+    owner_.shard().reactor().forget(transport_->descriptor(), *this);
     transport_->shutDown();
     transport_.reset();
     owner_.options().closed();
@@ -110,14 +105,14 @@ void WebConnection::end() {
 void WebConnection::setDeadline(std::int64_t ms) {
   deadline_ = Clock::now() + std::chrono::milliseconds(ms);
   // A timer that goes off early is set again; it is moved only to an earlier moment.
-  if (timer_.expiry() > deadline_ || timer_.expiry() <= Clock::now()) onDeadline();
+  if (!timer_.isSet() || timer_.at() > deadline_) onDeadline();
 }
 
 void WebConnection::onDeadline() {
   if (deadline_ <= Clock::now()) return onLate();
-  timer_.expires_at(deadline_);
-  timer_.async_wait([self = shared_from_this()](const error_code& error) {
-    if (!error && self->state_ != State::kEnded) self->onDeadline();
+  timer_.set(deadline_, [weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (self && self->state_ != State::kEnded) self->onDeadline();
   });
 }
 
@@ -138,11 +133,16 @@ void WebConnection::onLate() {
 
 // ---- reading
 
-void WebConnection::waitToRead() {
-  descriptor_.async_wait(asio::posix::stream_descriptor::wait_read,
-                         [self = shared_from_this()](const error_code& error) {
-                           if (!error) self->read();
-                         });
+// TLS may have to write before it can read, and the other way round.
+void WebConnection::ready(std::uint32_t) {
+  const auto self = shared_from_this();
+  if (state_ == State::kWriting) return write();
+  if (rest_.empty()) read();  // Else it will be, after that.
+}
+
+// In another turn: many small requests at once must not nest, nor keep others waiting.
+void WebConnection::readSoon() {
+  owner_.shard().post([self = shared_from_this()] { self->read(); });
 }
 
 void WebConnection::read() {
@@ -151,11 +151,10 @@ void WebConnection::read() {
     if (state_ != State::kReading && state_ != State::kLingering) return;
     const auto moved = transport_->read(buffer);
     if (moved.flow == Transport::Flow::kClosed) return end();
-    if (moved.flow == Transport::Flow::kAgain) return waitToRead();
+    if (moved.flow == Transport::Flow::kAgain) return;
     if (state_ == State::kReading) take({buffer.data(), moved.bytes});
   }
-  if (state_ != State::kReading && state_ != State::kLingering) return;
-  owner_.shard().post([self = shared_from_this()] { self->read(); });
+  if (state_ == State::kReading || state_ == State::kLingering) readSoon();
 }
 
 void WebConnection::take(std::string_view bytes) {
@@ -267,10 +266,6 @@ void WebConnection::write() {
     if (moved.flow == Transport::Flow::kClosed) return end();
     out_.erase(0, moved.bytes);
     if (moved.flow == Transport::Flow::kOk) continue;
-    descriptor_.async_wait(asio::posix::stream_descriptor::wait_write,
-                           [self = shared_from_this()](const error_code& error) {
-                             if (!error && self->state_ == State::kWriting) self->write();
-                           });
     return;
   }
   written();
@@ -284,7 +279,7 @@ void WebConnection::written() {
     setDeadline(owner_.options().times.body_ms);
     const std::string bytes = std::exchange(rest_, {});
     if (!bytes.empty()) take(bytes);
-    if (state_ == State::kReading) waitToRead();
+    if (state_ == State::kReading) readSoon();
     return;
   }
   nextRequest();
@@ -308,13 +303,13 @@ void WebConnection::linger() {
   state_ = State::kLingering;
   transport_->shutDown();
   setDeadline(kLingerMs);
-  owner_.shard().post([self = shared_from_this()] { self->read(); });
+  readSoon();
 }
 
 void WebConnection::becomeWebSocket() {
   state_ = State::kEnded;
   timer_.cancel();
-  (void)descriptor_.release();
+  owner_.shard().reactor().forget(transport_->descriptor(), *this);
   owner_.count().websockets.add();
   owner_.options().upgraded(
       std::make_unique<WebSocketTransport>(std::move(transport_), std::exchange(rest_, {})),

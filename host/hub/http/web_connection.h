@@ -1,12 +1,10 @@
 // One client that speaks HTTP: reads a request, has it answered, reads the next; or becomes a
 // WebSocket, with its transport.
 //
-// The shard's thread only.  Shared by the shard's set and the handlers of its descriptor and timer.
+// The shard's thread only.  Shared by the shard's set, its timer and tasks under way.
 #pragma once
 
 #include <array>
-#include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -15,25 +13,27 @@
 #include "host/hub/http/request.h"
 #include "host/hub/http/web_handler.h"
 #include "host/hub/mqtt/transport.h"
+#include "host/shard/reactor.h"
 
 namespace kante::hub {
 
 class WebShard;
 
-class WebConnection : public std::enable_shared_from_this<WebConnection> {
+class WebConnection final : public Watched, public std::enable_shared_from_this<WebConnection> {
  public:
   WebConnection(WebShard& owner, std::unique_ptr<Transport> transport, Peer peer);
   ~WebConnection();
   void begin();
   void end();
+  void ready(std::uint32_t events) override;
 
  private:
-  using Clock = boost::asio::steady_timer::clock_type;
+  using Clock = Timer::Clock;
   enum class State : std::uint8_t { kReading, kAnswering, kWriting, kLingering, kEnded };
   static constexpr std::size_t kReadBytes = 16u << 10;
   static constexpr int kReadsAtOnce = 4;  // Before others on the shard have their turn.
 
-  void waitToRead();
+  void readSoon();
   void read();
   void take(std::string_view bytes);
   void onBytes();
@@ -54,8 +54,7 @@ class WebConnection : public std::enable_shared_from_this<WebConnection> {
   WebShard& owner_;
   std::unique_ptr<Transport> transport_;
   Peer peer_;
-  boost::asio::posix::stream_descriptor descriptor_;
-  boost::asio::steady_timer timer_;
+  Timer timer_;
   Clock::time_point deadline_;
   Clock::time_point body_began_;
   std::size_t body_bytes_ = 0;

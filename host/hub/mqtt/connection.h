@@ -1,7 +1,7 @@
 // One client's connection: what it says is parsed and done, what its session has for it is written.
 //
-// A state machine without a thread: the engine's driver calls read() when its transport has
-// something and writable() when it has room again.  connection.cc is its life,
+// A state machine without a thread: the engine's driver says when its transport is ready, and calls
+// read() when it has its turn.  connection.cc is its life,
 // connection_connect.cc the first packet, connection_packets.cc all others, connection_answers.cc
 // what waits before it is answered, connection_output.cc what leaves, connection_gateway.cc what a
 // gateway below says.
@@ -27,6 +27,7 @@
 #include "host/mqtt/packet.h"
 #include "host/mqtt/parse.h"
 #include "host/mqtt/write.h"
+#include "host/shard/reactor.h"
 
 namespace kante::hub {
 
@@ -34,7 +35,7 @@ class Engine;
 struct Arrival;
 struct ContractTopic;
 
-class Connection final : public Deadline {
+class Connection final : public Deadline, public Watched {
  public:
   // Of what waits for the client's socket beyond messages: its answers.  Above it nothing more is
   // read from it.
@@ -51,11 +52,9 @@ class Connection final : public Deadline {
   // It has come, elsewhere, and was admitted.
   void arrive(const Arrival& arrival);
 
+  void ready(std::uint32_t events) override;
   // Reads and handles at most one buffer full.  True: there may be more.
   bool read();
-  void writable();
-  // The other end has closed its side: read until that is found.
-  void hungUp() { hung_up_ = true; }
   void flush();
 
   // Something to say: it leaves with the next flush.
@@ -115,7 +114,7 @@ class Connection final : public Deadline {
   // For the engine's list of those to flush.
   bool dirty = false;
   // For the driver's list of those to read.
-  bool ready = false;
+  bool awaits_read = false;
 
  private:
   enum class State : std::uint8_t { kConnecting, kConnected, kLingering, kEnded };
@@ -126,6 +125,7 @@ class Connection final : public Deadline {
   bool fillPartial();
   std::size_t consume(std::string_view bytes);
   void handle(const mqtt::Frame& frame);
+  void writable();
   void broke(const mqtt::Fault& fault);
   bool lost();
   void bury();

@@ -173,12 +173,22 @@ void Connection::writeLeftover() {
   }
 }
 
+// Where the other end has closed its side it is read until that is found.
+void Connection::ready(std::uint32_t events) {
+  if (isEnded()) return;
+  if ((events & EPOLLOUT) != 0) writable();
+  if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) hung_up_ = true;
+  if ((events & ~std::uint32_t{EPOLLOUT}) != 0 && !isEnded())
+    engine_.surroundings().readAgain(*this);
+}
+
 void Connection::writable() {
   (void)transport_->writeOwn();
   if (state_ != State::kConnected || leftover_.empty()) return;
   writeLeftover();
   if (state_ != State::kConnected || !leftover_.empty()) return;
   engine_.flushLater(*this);
+  engine_.surroundings().flushSoon();
 }
 
 }  // namespace kante::hub

@@ -47,6 +47,8 @@ class Surroundings {
   virtual void forget(Connection& connection) = 0;
   // The connection is to be read again without having become ready.
   virtual void readAgain(Connection& connection) = 0;
+  // Something is to be said outside a turn.
+  virtual void flushSoon() = 0;
   // To another engine; may wait for the end of the turn.
   virtual void send(std::uint32_t engine, Parcel parcel) = 0;
   // Something was refused that people want to know: who, and a sentence.

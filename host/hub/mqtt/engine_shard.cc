@@ -3,7 +3,6 @@
 #include <sys/epoll.h>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <utility>
 
@@ -38,8 +37,7 @@ EngineShard::EngineShard(std::shared_ptr<Shard> shard, const Options& options,
                  shard->take(std::make_unique<Letter>(*this, std::vector<Parcel>()));
                },
                options.routing, options.desk}),
-      epoll_(shard_->io()),
-      timer_(shard_->io()),
+      timer_(shard_->reactor()),
       outbox_(engines) {
   if (options.routing != nullptr) options.routing->serve(*this);
 }
@@ -50,15 +48,8 @@ void EngineShard::meet(const std::vector<std::unique_ptr<EngineShard>>& all) {
   for (const auto& one : all) others_.push_back(one.get());
 }
 
-Status EngineShard::start() {
-  const int descriptor = ::epoll_create1(EPOLL_CLOEXEC);
-  if (descriptor < 0) return failErrno("epoll_create1");
-  epoll_.assign(descriptor);
-  shard_->post([this] {
-    arm();
-    armTick();
-  });
-  return {};
+void EngineShard::start() {
+  shard_->post([this] { armTick(); });
 }
 
 void EngineShard::stop(std::function<void()> done) {
@@ -66,8 +57,6 @@ void EngineShard::stop(std::function<void()> done) {
     engine_.shutDown();
     stopped_ = true;
     shard_->deschedule(*this);
-    boost::system::error_code ignored;
-    epoll_.close(ignored);
     timer_.cancel();
     done();
   });
@@ -118,21 +107,17 @@ void EngineShard::publish(const PublicationRef& publication) {
 // ---- the engine's surroundings
 
 void EngineShard::watch(Connection& connection) {
-  const int descriptor = connection.transport().descriptor();
-  epoll_event event{};
-  event.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
-  event.data.ptr = &connection;
-  (void)::epoll_ctl(epoll_.native_handle(), EPOLL_CTL_ADD, descriptor, &event);
+  (void)shard_->reactor().watch(connection.transport().descriptor(),
+                                EPOLLIN | EPOLLOUT | EPOLLRDHUP, connection);
 }
 
 void EngineShard::forget(Connection& connection) {
-  const int descriptor = connection.transport().descriptor();
-  (void)::epoll_ctl(epoll_.native_handle(), EPOLL_CTL_DEL, descriptor, nullptr);
-  if (std::exchange(connection.ready, false)) std::erase(ready_, &connection);
+  shard_->reactor().forget(connection.transport().descriptor(), connection);
+  if (std::exchange(connection.awaits_read, false)) std::erase(ready_, &connection);
 }
 
 void EngineShard::readAgain(Connection& connection) {
-  if (std::exchange(connection.ready, true)) return;
+  if (std::exchange(connection.awaits_read, true)) return;
   ready_.push_back(&connection);
   shard_->runLater(*this);
 }
@@ -147,21 +132,11 @@ void EngineShard::report(Refusal refusal, const std::string& who, const std::str
 
 // ---- turns
 
-void EngineShard::arm() {
-  epoll_.async_wait(boost::asio::posix::stream_descriptor::wait_read,
-                    [this](const boost::system::error_code& error) {
-                      if (error || stopped_) return;
-                      polled_ = true;
-                      shard_->runLater(*this);
-                    });
-}
-
 void EngineShard::armTick() {
   const std::int64_t now = bootNs();
   tick_ns_ = std::min(engine_.timers().nextNs(), system_ns_);
-  timer_.expires_after(std::chrono::nanoseconds(std::max<std::int64_t>(tick_ns_ - now, 0)));
-  timer_.async_wait([this](const boost::system::error_code& error) {
-    if (error || stopped_) return;
+  const auto left = std::chrono::nanoseconds(std::max<std::int64_t>(tick_ns_ - now, 0));
+  timer_.set(left, [this] {
     engine_.tick();
     if (const std::int64_t then = bootNs(); then >= system_ns_) {
       saySystem();
@@ -177,31 +152,14 @@ void EngineShard::saySystem() {
   for (const auto& [topic, payload] : system_()) engine_.say(topic, payload);
 }
 
-void EngineShard::poll() {
-  std::array<epoll_event, kEvents> events;
-  const int count = ::epoll_wait(epoll_.native_handle(), events.data(), kEvents, 0);
-  polled_ = count == kEvents;
-  arm_due_ = !polled_;
-  for (int i = 0; i < count; ++i) {
-    const epoll_event& event = events[static_cast<std::size_t>(i)];
-    auto& connection = *static_cast<Connection*>(event.data.ptr);
-    if (connection.isEnded()) continue;
-    if ((event.events & EPOLLOUT) != 0) connection.writable();
-    if ((event.events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) connection.hungUp();
-    if ((event.events & ~std::uint32_t{EPOLLOUT}) != 0 && !connection.isEnded())
-      readAgain(connection);
-  }
-}
-
 bool EngineShard::run(Shard&) {
   if (stopped_) return false;
-  if (polled_) poll();
   // Those of this slice; who has more comes again after the others.
   reading_.swap(ready_);
   std::size_t slices = kSliceBytes / Engine::kReadBytes;
   for (std::size_t i = 0; i < reading_.size(); ++i) {
     Connection& connection = *reading_[i];
-    connection.ready = false;
+    connection.awaits_read = false;
     if (connection.isEnded()) continue;
     if (slices == 0) {
       readAgain(connection);
@@ -213,9 +171,7 @@ bool EngineShard::run(Shard&) {
   }
   reading_.clear();
   finish();
-  // After what was said is on its way; what is ready by then is noticed all the same.
-  if (std::exchange(arm_due_, false)) arm();
-  return polled_ || !ready_.empty();
+  return !ready_.empty();
 }
 
 void EngineShard::finish() {

@@ -1,14 +1,11 @@
-// Drives an engine on a shard: its sockets' readiness by an epoll set of its own within the shard's
-// loop, parcels in one mail a target and turn, time by a timer.
+// Drives an engine on a shard: its sockets' readiness by the shard's reactor, parcels in one mail a
+// target and turn, time by a timer.
 //
-// Edge-triggered: a socket is registered once and asked until it has nothing more.  A run handles
-// a bounded slice and then writes what it gathered, so that modules on the same shard have their
-// turns.
+// A socket is asked until it has nothing more.  A run handles a bounded slice and then writes what
+// it gathered, so that modules on the same shard have their turns.
 #pragma once
 
 #include <atomic>
-#include <boost/asio/posix/stream_descriptor.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -25,7 +22,6 @@ namespace kante::hub {
 
 class EngineShard final : public Runnable, public TopicDoor, private Surroundings {
  public:
-  static constexpr int kEvents = 64;                      // Taken from the kernel at once.
   static constexpr std::size_t kSliceBytes = 256u << 10;  // Read before others run, about.
 
   struct Options {
@@ -49,7 +45,7 @@ class EngineShard final : public Runnable, public TopicDoor, private Surrounding
 
   // All engines, by index; before start().
   void meet(const std::vector<std::unique_ptr<EngineShard>>& all);
-  Status start();
+  void start();
   // Before start(), on the control thread: what was on disk.  Then passMail() among all, until
   // nothing moves.
   Engine& engine() { return engine_; }
@@ -76,14 +72,13 @@ class EngineShard final : public Runnable, public TopicDoor, private Surrounding
   void watch(Connection& connection) override;
   void forget(Connection& connection) override;
   void readAgain(Connection& connection) override;
+  void flushSoon() override { shard_->runLater(*this); }
   void send(std::uint32_t engine, Parcel parcel) override;
   void report(Refusal refusal, const std::string& who, const std::string& text) override;
   void closed() override { closed_(); }
 
-  void arm();
   void armTick();
   void saySystem();
-  void poll();
   void finish();
   void hear(std::vector<Parcel>& parcels);
 
@@ -92,16 +87,13 @@ class EngineShard final : public Runnable, public TopicDoor, private Surrounding
   const std::function<void()> closed_;
   const std::function<std::vector<std::pair<std::string, std::string>>()> system_;
   Engine engine_;
-  boost::asio::posix::stream_descriptor epoll_;
-  boost::asio::steady_timer timer_;
+  Timer timer_;
   std::vector<EngineShard*> others_;         // By index, itself included.
   std::vector<std::vector<Parcel>> outbox_;  // The same.
   std::vector<Connection*> ready_;           // To be read.
   std::vector<Connection*> reading_;
   std::int64_t tick_ns_ = 0;    // When the timer comes.
   std::int64_t system_ns_ = 0;  // When $SYS is said again.
-  bool polled_ = false;         // The kernel has more events than were taken.
-  bool arm_due_ = false;        // All were taken; the next ones are to be waited for.
   bool stopped_ = false;
 };
 

@@ -3,8 +3,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#include <boost/asio/io_context.hpp>
-
 #include "tests/host/shard/shard_fixture.h"
 #include "tests/support/eventually.h"
 
@@ -190,8 +188,8 @@ TEST_F(PollingTest, StillHearsItsOtherCallersWhileItPolls) {
 }
 
 TEST(PollingPolicyTest, SpinsRarelyAfterVainSpinsAndOftenAfterASuccess) {
-  boost::asio::io_context io;
-  Polling polling(io);
+  Reactor reactor;
+  Polling polling(reactor);
   EXPECT_FALSE(polling.wantsSpin());  // Nobody to wait for.
   struct Nothing final : Polled {
     bool hasWork() const override { return false; }

@@ -159,7 +159,7 @@ class World {
     for (auto& node : nodes_) {
       const std::vector<Connection*> watched = node->watched;
       for (Connection* connection : watched) {
-        if (node->isWatched(connection)) connection->writable();
+        if (node->isWatched(connection)) connection->ready(EPOLLOUT);
         while (node->isWatched(connection) && connection->read()) moved = true;
       }
       node->engine->flush();
@@ -218,6 +218,7 @@ class World {
     void watch(Connection& connection) override { watched.push_back(&connection); }
     void forget(Connection& connection) override { std::erase(watched, &connection); }
     void readAgain(Connection&) override {}
+    void flushSoon() override {}
     void send(std::uint32_t to, Parcel parcel) override {
       world.mail_.emplace_back(to, std::move(parcel));
     }
