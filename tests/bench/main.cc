@@ -44,9 +44,10 @@ void printTable(const std::string& bench, const std::vector<Figure>& figures) {
 }
 
 int usage() {
-  std::fprintf(
-      stderr,
-      "usage: kante-bench bus|sandbox|mqtt|sessions|routes|store|startup|footprint [--json]\n");
+  std::fprintf(stderr,
+               "usage: kante-bench "
+               "bus|sandbox|sandbox-asleep|mqtt|mqtt-latency|sessions|routes|store|startup|"
+               "footprint [--json]\n");
   return 2;
 }
 
@@ -64,12 +65,16 @@ int main(int argc, char** argv) {
     figures = kante::bench::benchBus();
   } else if (bench == "sandbox") {
     figures = kante::bench::benchSandbox();
+  } else if (bench == "sandbox-asleep") {
+    figures = kante::bench::benchSandboxAsleep();
   } else if (bench == "routes") {
     figures = kante::bench::benchRoutes();
   } else if (bench == "store") {
     figures = kante::bench::benchStore();
   } else if (bench == "mqtt") {
     figures = kante::bench::benchMqtt(kante);
+  } else if (bench == "mqtt-latency") {
+    figures = kante::bench::benchMqttLatency(kante);
   } else if (bench == "sessions") {
     figures = kante::bench::benchSessions(kante);
   } else if (bench == "startup") {

@@ -71,7 +71,31 @@ void benchDurable(const BrokerProcess& ours, const BrokerProcess& theirs,
                      median(away.theirs_rate), 4.0, kHigher});
 }
 
+// One message each millisecond, so that all have gone to sleep when it comes.  Messages lost.
+std::uint64_t benchLatency(const BrokerProcess& ours, const BrokerProcess& theirs,
+                           std::vector<Figure>& figures) {
+  using enum Figure::Better;
+  Load paced{1, 1, 0, 2000};
+  paced.pause_us = 1000;
+  const Outcome out = compare(ours, theirs, paced);
+  figures.push_back({"latency at 1,000 messages a second, p50", "us", median(out.ours_p50),
+                     "mosquitto", median(out.theirs_p50), 1.0, kLower});
+  figures.push_back({"latency at 1,000 messages a second, p99", "us", median(out.ours_p99),
+                     "mosquitto", median(out.theirs_p99), 0, kLower});
+  figures.push_back({"the same: broker CPU a message", "us", median(out.ours_cpu), "mosquitto",
+                     median(out.theirs_cpu), 0, kLower});
+  return out.lost;
+}
+
 }  // namespace
+
+std::vector<Figure> benchMqttLatency(const std::string& kante) {
+  const BrokerProcess ours(kante);
+  const BrokerProcess theirs("");
+  std::vector<Figure> figures;
+  (void)benchLatency(ours, theirs, figures);
+  return figures;
+}
 
 std::vector<Figure> benchMqtt(const std::string& kante) {
   const BrokerProcess ours(kante);
@@ -93,16 +117,7 @@ std::vector<Figure> benchMqtt(const std::string& kante) {
     figures.push_back({fmt::format("{}: throughput", scene.name), "msg/s", median(out.ours_rate),
                        "mosquitto", median(out.theirs_rate), alone ? 8.0 : 0, kHigher});
   }
-  Load paced{1, 1, 0, 2000};
-  paced.pause_us = 1000;
-  const Outcome out = compare(ours, theirs, paced);
-  lost += out.lost;
-  figures.push_back({"latency at 1,000 messages a second, p50", "us", median(out.ours_p50),
-                     "mosquitto", median(out.theirs_p50), 1.0, kLower});
-  figures.push_back({"latency at 1,000 messages a second, p99", "us", median(out.ours_p99),
-                     "mosquitto", median(out.theirs_p99), 0, kLower});
-  figures.push_back({"the same: broker CPU a message", "us", median(out.ours_cpu), "mosquitto",
-                     median(out.theirs_cpu), 0, kLower});
+  lost += benchLatency(ours, theirs, figures);
   benchDurable(ours, theirs, figures);
   figures.push_back({"lost", "messages", static_cast<double>(lost), kNone, 0, 0, kLower});
   return figures;

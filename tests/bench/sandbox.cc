@@ -277,11 +277,28 @@ Report besideHostile(Core& core, std::uint64_t messages) {
   return report;
 }
 
+constexpr std::uint32_t kPauseUs = 500;
+
 }  // namespace
+
+std::vector<Figure> benchSandboxAsleep() {
+  const auto services = noServices();
+  Core core(2, *services, Core::Sandbox::kYes);
+  std::vector<double> asleep, asleep99, bare;
+  for (int round = 0; round < kRounds; ++round) {
+    bare.push_back(pingPong(2000, kPauseUs).p50_us);
+    const Trips slow = roundTrip(core, 2000, kPauseUs);
+    asleep.push_back(slow.p50_us);
+    asleep99.push_back(slow.p99_us);
+  }
+  using enum Figure::Better;
+  return {
+      {"round trip asleep, p50", "us", median(asleep), "eventfd", median(bare), 1.2, kLower},
+      {"round trip asleep, p99", "us", median(asleep99), "eventfd-p50", median(bare), 0, kLower}};
+}
 
 std::vector<Figure> benchSandbox() {
   constexpr std::uint64_t kMessages = 2'000'000;
-  constexpr std::uint32_t kPauseUs = 500;
   constexpr int kCrowd = 100;
   const auto services = noServices();
   Core core(2, *services, Core::Sandbox::kYes);
