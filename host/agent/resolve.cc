@@ -189,13 +189,17 @@ Status giveEnvironment(const ResolveFrom& from, const std::string& pointer, Modu
   return {};
 }
 
-// With what the module is given; the desired properties get their secrets when it asks for them.
+// They get their secrets when the module asks for them, but all have to be there.
+Status checkDesired(const ModuleEntry& entry, const ResolveFrom& from, const std::string& pointer) {
+  KANTE_TRY(desired, parseJson(entry.desired, {kDeploymentBytesMax, kDeploymentDepthMax}));
+  return substituteSecrets(desired, secretsOf(from), pointer + "/desired");
+}
+
+// With what the module is given.
 Status giveConfig(const ModuleEntry& entry, const Manifest& manifest, const ResolveFrom& from,
                   const std::string& pointer, ModuleSpec& spec) {
-  const Secrets secrets = secretsOf(from);
-  KANTE_TRY(desired, parseJson(entry.desired, {kDeploymentBytesMax, kDeploymentDepthMax}));
-  const Status there = substituteSecrets(desired, secrets, pointer + "/desired");
-  auto config = there ? configFor(entry, manifest, secrets, pointer + "/config")
+  const Status there = checkDesired(entry, from, pointer);
+  auto config = there ? configFor(entry, manifest, secretsOf(from), pointer + "/config")
                       : Result<std::string>(there.error());
   if (config) {
     spec.config = std::move(*config);
@@ -266,6 +270,7 @@ Result<ResolvedDeployment> resolveDeployment(const Deployment& deployment, const
       KANTE_CHECK(needsHub(from, pointer));
       ModuleSpec spec = containerSpec(name, entry);
       KANTE_CHECK(giveEnvironment(from, pointer, spec));
+      KANTE_CHECK(orBarred(checkDesired(entry, from, pointer), from, spec));
       resolved.target.modules.push_back(std::move(spec));
       resolved.digests.push_back("image:" + entry.container.image);
       continue;

@@ -114,7 +114,7 @@ Result<std::unique_ptr<GatewayHub>> GatewayHub::make(const Config& config, const
                                             hub::DeviceMessage message, hub::DeviceApi::Done done) {
                    modules.sendTelemetry(principal, std::move(message), std::move(done));
                  },
-                 out->children_.get()}));
+                 out->children_.get(), parts.told}));
   out->contract_ = std::move(contract);
   out->children_->serve(&out->contract_->cloud());
   out->pinDevices();

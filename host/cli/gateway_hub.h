@@ -47,6 +47,8 @@ class GatewayHub {
     Methods& methods;
     Store& store;
     EventLog& events;
+    // As hub::Contract::Parts.
+    std::function<TwinSection(const std::string& principal, TwinSection desired)> told;
   };
   // Null when the configuration asks for no address; nothing listens yet.  All it is given outlives
   // it.

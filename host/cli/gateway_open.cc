@@ -1,6 +1,7 @@
 // How a gateway is wired from its configuration.
 #include "host/cli/gateway_fetch.h"
 #include "host/cli/gateway_state.h"
+#include "host/hub/twin_secrets.h"
 
 namespace kante::cli {
 namespace {
@@ -221,8 +222,15 @@ Status Gateway::State::openModules() {
                   control, log, wall, *identity, *local, store->keyValue(),
                   [this](std::function<void()> work) { post(std::move(work)); }, told});
   modules = &containers->host();
+  // A container gets secrets as other modules do; who else speaks for a module may be anywhere.
+  const auto desired_of = [this](const std::string& principal, TwinSection desired) {
+    constexpr std::string_view kModule = "module/";
+    const bool is_container =
+        principal.starts_with(kModule) && containers->host().has(principal.substr(kModule.size()));
+    return is_container ? withSecrets(std::move(desired), secrets->values()) : desired;
+  };
   KANTE_TRY(made, GatewayHub::make(config, {control, log, wall, *identity, *modules, *twins,
-                                            *methods, *store, events}));
+                                            *methods, *store, events, desired_of}));
   hub = std::move(made);
   return {};
 }

@@ -3,7 +3,7 @@
 #include "host/base/events.h"
 #include "host/base/log.h"
 #include "host/base/trusted_clock.h"
-#include "host/hub/twins.h"
+#include "host/hub/twin_secrets.h"
 #include "host/store/key_value.h"
 
 namespace kante::cli {
@@ -72,11 +72,9 @@ void GatewaySecrets::tell(const SecretStore::Changes& changes, const std::string
   // Modules that are told desired properties with it are told again.
   for (const std::string& principal : parts_.twins.principals()) {
     if (!principal.starts_with("module/")) continue;
-    const std::string desired = parts_.twins.desired(principal).json;
     for (const auto& [name, value] : changes) {
-      if (desired.find("${secret:" + name + "}") == std::string::npos) continue;
-      (void)parts_.twins.patchDesired(principal, "{}");
-      break;
+      const std::string patch = retold(parts_.twins.desired(principal), name);
+      if (!patch.empty()) (void)parts_.twins.patchDesired(principal, patch);
     }
   }
   parts_.changed();

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "host/base/json.h"
+#include "host/hub/twin_secrets.h"
 
 namespace kante {
 
@@ -26,14 +27,6 @@ std::string areaOf(const std::string& module) { return "module/" + module; }
 
 std::string bytesOf(const MessageRef& message) {
   return {reinterpret_cast<const char*>(message.words()), message.bytes()};
-}
-
-// What is missing stays written as it was.
-TwinSection withSecrets(TwinSection section, const Secrets& secrets) {
-  if (!secrets || section.json.find("${secret:") == std::string::npos) return section;
-  auto value = parseJson(section.json, {Twins::kSectionBytesMax * 2, Twins::kDepthMax + 2});
-  if (value && substituteSecrets(*value, secrets, "")) section.json = writeJson(*value);
-  return section;
 }
 
 Result<MessageRef> messageOf(const std::string& bytes) {

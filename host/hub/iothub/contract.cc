@@ -162,8 +162,12 @@ void Contract::getTwin(const Asked& asked) {
   const std::string& who = asked.principal->name();
   if (!asked.principal->mayUseTwin(who)) return refuseTwin(asked.from, asked.rid, noTwin(who));
   sayTwin(asked.from, kOk, asked.rid,
-          "{\"desired\":" + withVersion(parts_.twins.desired(who)) +
+          "{\"desired\":" + desiredFor(who, parts_.twins.desired(who)) +
               ",\"reported\":" + withVersion(parts_.twins.reported(who)) + "}");
+}
+
+std::string Contract::desiredFor(const std::string& principal, TwinSection desired) const {
+  return withVersion(parts_.told ? parts_.told(principal, std::move(desired)) : desired);
 }
 
 void Contract::report(const Asked& asked) {
@@ -182,7 +186,8 @@ void Contract::report(const Asked& asked) {
 void Contract::desiredChanged(const Twins::Change& change) {
   const auto at = here_.find(change.principal);
   if (at == here_.end()) return;
-  const std::string body = withVersion(TwinSection{change.patch, change.section.version});
+  const std::string body =
+      desiredFor(change.principal, TwinSection{change.patch, change.section.version});
   const std::string topic = desiredPatchTopic(change.section.version);
   for (const Listener& one : at->second.listeners) {
     if ((one.interests & kDesiredPatches) == 0) continue;

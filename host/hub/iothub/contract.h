@@ -49,6 +49,9 @@ class Contract final : public Desk, public DeviceApi {
     // Telemetry, by the routes; control thread.
     std::function<void(const std::string& principal, DeviceMessage, Done)> telemetry;
     GatewayDesk* gateways = nullptr;  // Null: no gateway is below this one.
+    // What the principal itself is told in the place of its desired properties, or of a patch of
+    // them; control thread.  Null: these.
+    std::function<TwinSection(const std::string& principal, TwinSection desired)> told = nullptr;
   };
   static Result<std::unique_ptr<Contract>> open(Parts parts);
   ~Contract() override;
@@ -104,6 +107,7 @@ class Contract final : public Desk, public DeviceApi {
   void serve(const std::string& principal, Here& here);
   void call(const std::string& principal, const MethodCall& call);
   void desiredChanged(const Twins::Change& change);
+  std::string desiredFor(const std::string& principal, TwinSection desired) const;
   void refuseTwin(const SessionRef& to, const std::string& rid, const Error& error);
   void sayTwin(const SessionRef& to, int status, const std::string& rid, std::string_view body);
   // `keeper` may be null.

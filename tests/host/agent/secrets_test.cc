@@ -73,6 +73,26 @@ TEST_F(SecretsTest, DesiredPropertiesMustBeWholeAndStayAsTheyAreWritten) {
   EXPECT_EQ(gateway_.twins->desired("module/x").json, R"({"password":"${secret:A}"})");
 }
 
+TEST_F(SecretsTest, DesiredPropertiesOfAContainerMustBeWholeAsWell) {
+  const auto with = [](const std::string& secret) {
+    return Says{DocumentKind::kDeployment, 1,
+                R"({"schema":"kante.deployment/1","id":"c","version":1,"modules":{"opc":{
+                  "image":"factory/opc:3","desired":{"plc":{"password":"${secret:)" +
+                    secret + R"(}"}}}}})"};
+  };
+  EXPECT_EQ(take(with("A").file()), "not-found");
+  EXPECT_THAT(documents_->errors().back().text,
+              HasSubstr("/modules/opc/desired/plc/password: there is no secret \"A\""));
+  gateway_.secrets["A"] = "hunter2";
+  documents_->secretsChanged();
+  runPosted();
+  EXPECT_EQ(gateway_.agent->status().version, 1u);
+  EXPECT_THAT(gateway_.twins->desired("module/opc").json, Not(HasSubstr("hunter2")));
+  gateway_.secrets.clear();
+  restart();
+  EXPECT_THAT(x().barred, HasSubstr("there is no secret \"A\""));
+}
+
 TEST_F(SecretsTest, AModuleWhoseSecretWentStandsStillAfterARestartAndComesBackWithIt) {
   gateway_.secrets["A"] = "hunter2";
   ASSERT_EQ(take(with(3, 1).file()), "taken");

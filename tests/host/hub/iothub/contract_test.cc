@@ -7,6 +7,7 @@
 
 #include "host/base/durable_map.h"
 #include "host/hub/gateways/gateway_desk.h"
+#include "host/hub/twin_secrets.h"
 #include "tests/host/store/store_fixture.h"
 #include "tests/support/eventually.h"
 
@@ -80,7 +81,14 @@ class ContractTest : public StoreTest {
            sent_.push_back(principal + " " + message.body);
            done({});
          },
-         &gateways_});
+         &gateways_,
+         [](const std::string& principal, TwinSection desired) {
+           if (principal != "module/container") return desired;
+           return withSecrets(std::move(desired), [](const std::string& name) {
+             static const std::string kValue = "hunter2";
+             return name == "A" ? &kValue : nullptr;
+           });
+         }});
     ASSERT_TRUE(opened) << opened.error().text;
     contract_ = std::move(*opened);
   }
@@ -179,6 +187,29 @@ TEST_F(ContractTest, AReportThatBreaksARuleIs400AndOneThatIsNotGranted403) {
   EXPECT_THAT(said(),
               ElementsAre(StartsWith("s $iothub/twin/res/403/?$rid=1 {\"errorCode\":403000,"),
                           StartsWith("s $iothub/twin/res/403/?$rid=2 {\"errorCode\":403000,")));
+}
+
+TEST_F(ContractTest, ASecretIsToldToTheOneThatItIsFor) {
+  ASSERT_TRUE(twins_->patchDesired("module/container", R"({"login":"u:${secret:A}"})"));
+  ASSERT_TRUE(twins_->patchDesired("device/car", R"({"login":"u:${secret:A}"})"));
+  ask("$iothub/twin/GET/?$rid=1");
+  EXPECT_THAT(said(), ElementsAre(HasSubstr("${secret:A}")));
+  car_ = std::make_shared<Client>("module/container");
+  ask("$iothub/twin/GET/?$rid=2");
+  EXPECT_THAT(said(), ElementsAre(HasSubstr(R"({"desired":{"login":"u:hunter2","$version":1})")));
+  listen(kDesiredPatches);
+  ASSERT_TRUE(twins_->patchDesired(
+      "module/container", R"({"other":["${secret:A}"],"missing":"${secret:B} ${secret:A}"})"));
+  EXPECT_THAT(said(), ElementsAre(HasSubstr("${secret:B} ${secret:A}")))
+      << "half of it would be no help";
+  ASSERT_TRUE(twins_->patchDesired("module/container", R"({"missing":null,"a":1})"));
+  const std::string again = retold(twins_->desired("module/container"), "A");
+  EXPECT_EQ(again, R"({"login":"u:${secret:A}","other":["${secret:A}"]})");
+  (void)said();
+  ASSERT_TRUE(twins_->patchDesired("module/container", again));
+  EXPECT_THAT(said(), ElementsAre(HasSubstr(R"({"login":"u:hunter2","other":["hunter2"],)")));
+  EXPECT_EQ(retold(twins_->desired("module/container"), "B"), "");
+  EXPECT_THAT(twins_->desired("module/container").json, ::testing::Not(HasSubstr("hunter2")));
 }
 
 TEST_F(ContractTest, ADesiredPatchReachesWhoSubscribed) {
