@@ -76,7 +76,8 @@ std::vector<Figure> benchBus();
 std::vector<Figure> benchRoutes();
 std::vector<Figure> benchStore();
 std::vector<Figure> benchSandbox();
-std::vector<Figure> benchSandboxAsleep();  // Its part that takes a quarter of a minute.
+std::vector<Figure> benchSandboxAsleep();  // Its parts that take seconds.
+std::vector<Figure> benchSandboxThroughput();
 std::vector<Figure> benchMqtt(const std::string& kante);
 std::vector<Figure> benchMqttLatency(
     const std::string& kante);  // Its part that takes half a minute.
