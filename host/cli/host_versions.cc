@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "host/bundle/host_bundle.h"
+#include "host/bundle/tree.h"
 #include "sandbox/wire/update.h"
 
 namespace kante::cli {
@@ -49,6 +50,13 @@ std::string realPath(const std::string& path) {
 
 std::string inHost(const char* name) { return std::string(kUpdateFolder) + "/" + name; }
 
+bool isOwnFolder(const std::string& data_dir, const std::string& folder) {
+  return !folder.empty() && realPath(data_dir + "/" + folder) == ownFolder();
+}
+
+// Of "FOLDER SECONDS".
+std::string trialFolder(const std::string& line) { return line.substr(0, line.rfind(' ')); }
+
 }  // namespace
 
 Result<std::optional<HostVersion>> committedHost(const std::string& data_dir) {
@@ -66,21 +74,31 @@ Result<std::optional<HostVersion>> committedHost(const std::string& data_dir) {
   return std::optional<HostVersion>(std::move(version));
 }
 
+void noteFailedTrial(const std::string& data_dir, const Error& error) {
+  const auto home = openDirectory(data_dir + "/" + kUpdateFolder);
+  if (!home) return;
+  const std::string trial = trialFolder(lineOf(home->get(), kUpdateTrial));
+  if (!isOwnFolder(data_dir, trial) || trial == lineOf(home->get(), kUpdateCurrent) ||
+      !lineOf(home->get(), kUpdateReason).empty())
+    return;
+  // Else its exit code has to do.
+  (void)replaceFile(home->get(), kUpdateReason, error.text.substr(0, error.text.find('\n')) + "\n");
+}
+
 Result<HostVersions> HostVersions::open(int data_dir_fd, const std::string& data_dir) {
   KANTE_TRY(home, openAt(data_dir_fd, ".", O_RDONLY | O_DIRECTORY));
   if (::mkdirat(data_dir_fd, kUpdateFolder, 0700) != 0 && errno != EEXIST)
     return failErrno(kUpdateFolder);
   KANTE_TRY(folder, openAt(data_dir_fd, kUpdateFolder, O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  // What a write was cut off in leaves.
+  KANTE_TRY(names, namesIn(folder.get()));
+  for (const std::string& name : names)
+    if (name.find(".new") != std::string::npos) (void)::unlinkat(folder.get(), name.c_str(), 0);
   HostVersions out(std::move(home), std::move(folder));
-  const std::string own = ownFolder();
-  const auto is_own = [&](const std::string& name) {
-    return !name.empty() && realPath(data_dir + "/" + name) == own;
-  };
   const std::string current = out.line(kUpdateCurrent);
-  const std::string trial_line = out.line(kUpdateTrial);
-  const std::string trial = trial_line.substr(0, trial_line.rfind(' '));
-  out.on_trial_ = is_own(trial) && trial != current;
-  if (out.on_trial_ || is_own(current)) {
+  const std::string trial = trialFolder(out.line(kUpdateTrial));
+  out.on_trial_ = isOwnFolder(data_dir, trial) && trial != current;
+  if (out.on_trial_ || isOwnFolder(data_dir, current)) {
     KANTE_TRY(version, versionIn(data_dir_fd, out.on_trial_ ? trial : current));
     out.own_ = std::move(version);
   }
@@ -130,9 +148,8 @@ Status HostVersions::giveUp(const std::string& reason) const {
 std::optional<HostVersions::Failure> HostVersions::takeFailure() {
   if (on_trial_) return std::nullopt;
   std::string failed = line(kUpdateFailed);
-  const std::string trial = line(kUpdateTrial);
   // One that holds and was cut off before it could say so is none.
-  const std::string folder = trial.substr(0, trial.rfind(' '));
+  const std::string folder = trialFolder(line(kUpdateTrial));
   if (failed.empty() && !folder.empty() && folder != line(kUpdateCurrent))
     failed = folder + " the gateway ended before it was healthy";
   (void)remove(kUpdateTrial);

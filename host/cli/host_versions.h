@@ -25,6 +25,10 @@ struct HostVersion {
 // a newer one meanwhile.  Nothing: the system's runs.  An error: it was committed and cannot run.
 Result<std::optional<HostVersion>> committedHost(const std::string& data_dir);
 
+// If this program is a version on trial: what its start failed with becomes the reason of the
+// update's failure, unless there is one already.
+void noteFailedTrial(const std::string& data_dir, const Error& error);
+
 // Made once data_dir is locked.
 class HostVersions {
  public:

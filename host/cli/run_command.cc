@@ -14,6 +14,7 @@
 #include "host/base/log.h"
 #include "host/cli/command.h"
 #include "host/cli/gateway.h"
+#include "host/cli/host_versions.h"
 #include "host/cli/kept.h"
 #include "host/cli/memory.h"
 #include "host/cli/next_life.h"
@@ -95,9 +96,7 @@ class StopSignals {
   bool stopping_ = false;
 };
 
-Result<int> run(const RunOptions& options, const NextLife& next_life) {
-  secureProcess();
-  KANTE_TRY(config, loadConfig(options.config));
+Result<int> run(const RunOptions& options, const NextLife& next_life, Config config) {
   KANTE_CHECK(supported(config));
   Log log(options.log_format == "json" ? Log::Format::kJson : Log::Format::kText,
           options.log_level.empty() ? config.log.level : levelOf(options.log_level));
@@ -181,7 +180,12 @@ void addRunCommand(CLI::App& app, Context& context) {
       return;
     }
     const NextLife next_life(context.arguments);
-    const auto outcome = run(*options, next_life);
+    secureProcess();
+    auto config = loadConfig(options->config);
+    const std::string data_dir = config ? config->gateway.data_dir : "";
+    const auto outcome = config ? run(*options, next_life, std::move(*config)) : config.error();
+    // An update that cannot even start: whoever sent it is told why, not only how it ended.
+    if (!outcome && !data_dir.empty()) noteFailedTrial(data_dir, outcome.error());
     context.exit_code = outcome ? *outcome : reportFailure("run", outcome.error());
   });
 }

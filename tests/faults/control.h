@@ -9,9 +9,9 @@
 namespace kante::faults {
 
 inline constexpr std::uint64_t kMagic = 0x3173746c75616621;
-inline constexpr std::size_t kControlBytes = 1u << 20;
+inline constexpr std::size_t kControlBytes = 4u << 20;
 inline constexpr std::size_t kPathBytes = 256;
-inline constexpr std::size_t kCallsMax = 2048;
+inline constexpr std::size_t kCallsMax = 12'000;
 
 enum Action : std::uint32_t {
   kCount = 0,  // Nothing but that.

@@ -46,7 +46,9 @@ __attribute__((constructor)) void attach() {
   if (control->magic != kMagic) ::_exit(99);
 }
 
+// The first process of the session is the keeper, where there is one; all below it ends with it.
 [[noreturn]] void die() {
+  ::kill(::getsid(0), SIGKILL);
   ::kill(::getpid(), SIGKILL);
   for (;;) ::pause();
 }
