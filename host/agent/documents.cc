@@ -428,6 +428,7 @@ void Documents::changed(const Arrival& arrival, const Judged& judged, Result<App
   if (result) {
     DocumentOutcome outcome = done(DocumentOutcome::Kind::kTaken);
     outcome.applied = std::move(*result);
+    if (judged.document.kind == DocumentKind::kLayer) parked_.erase(judged.document.name);
     // Of what the next life of the host begins with, its journal says whether it was taken.
     if (outcome.applied->kind == ApplyOutcome::Kind::kCommitted ||
         outcome.applied->kind == ApplyOutcome::Kind::kUnchanged)
@@ -439,9 +440,14 @@ void Documents::changed(const Arrival& arrival, const Judged& judged, Result<App
   const char* reason = tried ? "rolled-back" : reasonOf(result.error().code);
   // Not again at the next connect: somebody did not want it.
   if (result.error().code == Errc::kCancelled) rememberBehind(judged.mark);
-  if (judged.document.kind == DocumentKind::kLayer && parts_.agent.document() == "null") {
-    // Of what waits at the broker nobody says which comes first.
-    reason = "conflict";
+  const bool is_layer = judged.document.kind == DocumentKind::kLayer;
+  const bool no_base = parts_.agent.document() == "null";
+  if (is_layer && no_base) reason = "conflict";
+  const bool does_not_fit = !tried && result.error().code == Errc::kInvalid &&
+                            arrival.patience == Fetcher::Patience::kUntilCancelled;
+  if (is_layer && (no_base || does_not_fit)) {
+    // Of what waits at the broker nobody says which comes first: it may lie on another layer.
+    parked_on_ = parts_.agent.effectiveDocument();
     park(arrival, judged.document.name, parked_);
   } else if (result.error().code == Errc::kNotFound && !judged.document.base) {
     park(arrival, judged.mark.series, wanting_);
@@ -463,9 +469,12 @@ void Documents::secretsChanged() {
     take(std::move(waited), [](const DocumentOutcome&) {});
 }
 
-// Whoever brought the base.
+// Whoever brought the base, or what lies below.
 void Documents::unpark() {
   if (parked_.empty() || parts_.agent.changing() || parts_.agent.document() == "null") return;
+  std::string now = parts_.agent.effectiveDocument();
+  if (now == parked_on_) return;
+  parked_on_ = std::move(now);
   for (auto& [name, parked] : std::exchange(parked_, {}))
     take(std::move(parked), [](const DocumentOutcome&) {});
 }

@@ -186,8 +186,10 @@ class Documents {
   const Parts parts_;
   std::map<std::string, Taken> taken_;  // By series.
   Lane changes_, others_;
-  // Layers that came before any base, by name; at most kLayersMax.  Tried once there is one.
+  // Layers that came before any base, or from afar and do not fit, by name; at most kLayersMax.
+  // Tried once there is one, or what is deployed is another than parked_on_.
   std::map<std::string, Arrival> parked_;
+  std::string parked_on_;
   // Deployments and layers that wanted what is not here, by series; the same.  Tried again when
   // secrets change.
   std::map<std::string, Arrival> wanting_;

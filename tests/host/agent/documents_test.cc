@@ -146,6 +146,32 @@ TEST_F(DocumentsTest, ALayerThatBreaksTheDeploymentIsRefused) {
   EXPECT_THAT(documents_->errors().back().text, HasSubstr("with layers bad: /modules/x/stop_ms: "));
 }
 
+TEST_F(DocumentsTest, ALayerThatComesBeforeTheOneThatItLiesOnIsTriedAgain) {
+  ASSERT_EQ(take(set(3, 1).file()), "taken");
+  const auto z = [](const std::string& members) {
+    return R"({"schema":"kante.layer/1","content":{"modules":{"z":{)" + members + "}}}}";
+  };
+  const std::string tuned = layer("a-tuned", 1, z(R"("config":{"period_ms":7})")).file();
+  EXPECT_EQ(take(tuned, {}, "a-tuned", "layer/a-tuned"), "invalid");
+  documents_->take({layer("by-hand", 1, z(R"("stop_ms":9)")).file(),
+                    "local",
+                    {},
+                    "",
+                    ApplyRequest::Mode::kApply,
+                    Fetcher::Patience::kFewTries},
+                   [](const auto&) {});
+  runPosted();
+  EXPECT_EQ(take(layer("period", 1, period(50)).file()), "taken");
+  EXPECT_THAT(gateway_.agent->layersInForce(), ElementsAre("period")) << "it still does not fit";
+  const std::string bundle =
+      R"("bundle":")" + test::Gateway::digestOf("com.example.a", 7, test::kPorts) + "\"";
+  EXPECT_EQ(take(layer("Z", 1, z(bundle)).file()), "taken");
+  EXPECT_EQ(config("z"), R"({"period_ms":7})");
+  EXPECT_THAT(gateway_.agent->layersInForce(), ElementsAre("Z", "a-tuned", "period"))
+      << "who stood by was told that it is refused";
+  EXPECT_EQ(take(tuned), "ignored");
+}
+
 TEST_F(DocumentsTest, ALayerThatComesBeforeItsBaseWaitsForIt) {
   EXPECT_EQ(take(layer("munich", 1, period(50)).file(), {}, "munich", "layer"), "conflict");
   EXPECT_EQ(take(set(3, 1).file()), "taken");
