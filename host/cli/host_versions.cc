@@ -136,7 +136,9 @@ Status HostVersions::beginTrial(const HostVersion& version, std::uint32_t second
 Status HostVersions::cancelTrial() const { return remove(kUpdateTrial); }
 
 Status HostVersions::commit() {
-  KANTE_CHECK(replaceFile(folder_.get(), kUpdateCurrent, own_->folder + "\n"));
+  const Status written = replaceFile(folder_.get(), kUpdateCurrent, own_->folder + "\n");
+  // What is there holds at the next start, so it holds now, though its sync has failed.
+  if (!written && line(kUpdateCurrent) != own_->folder) return written;
   on_trial_ = false;
   return remove(kUpdateTrial);
 }
@@ -152,8 +154,7 @@ std::optional<HostVersions::Failure> HostVersions::takeFailure() {
   const std::string folder = trialFolder(line(kUpdateTrial));
   if (failed.empty() && !folder.empty() && folder != line(kUpdateCurrent))
     failed = folder + " the gateway ended before it was healthy";
-  (void)remove(kUpdateTrial);
-  (void)remove(kUpdateFailed);
+  for (const char* name : {kUpdateTrial, kUpdateFailed, kUpdateReason}) (void)remove(name);
   const auto space = failed.find(' ');
   if (space == std::string::npos) return std::nullopt;
   Failure out{{"", failed.substr(0, space), "", "", 0}, failed.substr(space + 1)};
