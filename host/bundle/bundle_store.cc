@@ -9,6 +9,7 @@
 #include <memory>
 
 #include "host/base/encoding.h"
+#include "host/bundle/delta.h"
 #include "host/bundle/host_bundle.h"
 #include "host/bundle/sealed_file.h"
 #include "host/bundle/staging.h"
@@ -218,8 +219,28 @@ Status BundleStore::checkId(const AdmittedBundle& bundle, const AdmissionPolicy&
   return {};
 }
 
+Result<BaseForm> BundleStore::base(const std::string& digest) const {
+  KANTE_TRY(bundle, find(digest));
+  KANTE_TRY(folder,
+            openAt(directory_.get(), folderFor(digest), O_RDONLY | O_DIRECTORY | O_NOFOLLOW));
+  return BaseForm::open(std::move(folder), digest, bundle.manifest, hostMachine());
+}
+
+Result<FileDescriptor> BundleStore::madeBy(FileDescriptor delta) const {
+  KANTE_TRY(head, readDelta(delta.get()));
+  const auto from = base(head.base);
+  if (!from) return within("delta cannot be applied", from.error());
+  KANTE_TRY(made, unnamedFile(directory_.get(), "."));
+  KANTE_CHECK(applyDelta(delta.get(), *from, made.get(), [] { return true; }));
+  return made;
+}
+
 Result<AdmittedBundle> BundleStore::admit(int fd, const AdmissionPolicy& policy) {
   KANTE_TRY(copy, copyOf(fd, directory_.get()));
+  if (isDelta(copy.get())) {
+    KANTE_TRY(made, madeBy(std::move(copy)));
+    copy = std::move(made);
+  }
   const std::string staged = kStagedPrefix + toHex(randomBytes(8));
   if (::mkdirat(directory_.get(), staged.c_str(), 0700) != 0) return failErrno("bundle store");
   auto admitted = [&]() -> Result<AdmittedBundle> {

@@ -15,6 +15,7 @@
 #include "host/base/fd.h"
 #include "host/base/result.h"
 #include "host/bundle/admission.h"
+#include "host/bundle/base_form.h"
 #include "host/bundle/module_bytes.h"
 
 namespace kante {
@@ -30,11 +31,13 @@ class BundleStore {
 
   // Copies the file to an unnamed one in the store, verifies and unpacks that.  Afterwards the
   // bundle is on disk for good, or nothing changed.  The same bundle again is judged again and its
-  // record replaced.
+  // record replaced.  Of a delta what it makes is admitted; kNotFound if its base is not here.
   Result<AdmittedBundle> admit(int fd, const AdmissionPolicy& policy);
 
   Result<AdmittedBundle> find(const std::string& digest) const;
   std::vector<std::string> list() const;  // Digests, sorted.
+  // What a delta can be applied to; good as long as the bundle stays.
+  Result<BaseForm> base(const std::string& digest) const;
   // The library of this machine, compared with the digest that was admitted, linted, sealed.
   Result<ModuleBytes> load(const std::string& digest, LoadFor where = LoadFor::kInProcess) const;
   // The verdict that the signer of an admitted bundle would get now; for reporting `distrusted`.
@@ -63,6 +66,7 @@ class BundleStore {
   Status removeLeftovers() const;
   Status checkId(const AdmittedBundle& bundle, const AdmissionPolicy& policy) const;
   Status install(const AdmittedBundle& bundle, const std::string& staged) const;
+  Result<FileDescriptor> madeBy(FileDescriptor delta) const;
 
   FileDescriptor directory_;
   std::map<std::string, IdRecord> ids_;

@@ -1,34 +1,29 @@
 #include "host/bundle/frame.h"
 
+#include <openssl/evp.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cstring>
+#include <memory>
+#include <vector>
 
 #include "host/base/encoding.h"
+#include "host/base/openssl.h"
+#include "host/bundle/little_endian.h"
 
 namespace kante {
 
 namespace {
 
 constexpr std::size_t kMagicBytes = 8;
+constexpr std::size_t kChunkBytes = 256 * 1024;
 
 const char* magic(FrameKind kind) { return kind == FrameKind::kBundle ? "KANTEKM1" : "KANTEDC1"; }
 const char* what(FrameKind kind) { return kind == FrameKind::kBundle ? "bundle" : "document"; }
 std::uint64_t payloadBytesMax(FrameKind kind) {
   return kind == FrameKind::kBundle ? kBundlePayloadBytesMax : kDocumentPayloadBytesMax;
-}
-
-std::uint64_t readLittle(std::string_view bytes, std::size_t at, std::size_t count) {
-  std::uint64_t value = 0;
-  for (std::size_t i = count; i-- > 0;)
-    value = value << 8 | static_cast<std::uint8_t>(bytes[at + i]);
-  return value;
-}
-
-void appendLittle(std::string& out, std::uint64_t value, std::size_t count) {
-  for (std::size_t i = 0; i < count; ++i) out += static_cast<char>(value >> (8 * i) & 0xff);
 }
 
 struct Head {
@@ -121,6 +116,26 @@ Result<SignedFrame> readFrame(FrameKind kind, int fd) {
   KANTE_TRY(start, readStart(fd, std::min<std::uint64_t>(file_bytes,
                                                          kFrameHeadBytes + kSignatureBytesMax)));
   return parseFrame(kind, start, file_bytes);
+}
+
+Result<std::string> payloadDigest(int fd) {
+  KANTE_TRY(frame, readFrame(FrameKind::kBundle, fd));
+  const std::unique_ptr<EVP_MD_CTX, OpensslFree<EVP_MD_CTX_free>> context(EVP_MD_CTX_new());
+  KANTE_ASSERT(EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1);
+  std::vector<char> chunk(kChunkBytes);
+  for (std::uint64_t done = 0; done < frame.payload_bytes;) {
+    const auto want = std::min<std::uint64_t>(chunk.size(), frame.payload_bytes - done);
+    const ssize_t have = ::pread(fd, chunk.data(), static_cast<std::size_t>(want),
+                                 static_cast<off_t>(frame.payload_offset + done));
+    if (have < 0 && errno == EINTR) continue;
+    if (have < 0) return failErrno("read");
+    if (have == 0) return fail(Errc::kCorrupt, "the file became shorter while it was read");
+    EVP_DigestUpdate(context.get(), chunk.data(), static_cast<std::size_t>(have));
+    done += static_cast<std::uint64_t>(have);
+  }
+  Sha256 digest{};
+  KANTE_ASSERT(EVP_DigestFinal_ex(context.get(), digest.data(), nullptr) == 1);
+  return "sha256:" + toHex(digest);
 }
 
 Result<std::string> makeFrameStart(FrameKind kind, std::string_view signature,

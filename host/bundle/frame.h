@@ -37,6 +37,9 @@ Result<std::uint64_t> frameBytes(FrameKind kind, std::string_view start);
 // parseFrame() of an open regular file, reading only head and signature.
 Result<SignedFrame> readFrame(FrameKind kind, int fd);
 
+// The payload's digest of a complete bundle file: "sha256:HEX".
+Result<std::string> payloadDigest(int fd);
+
 // Head and signature, to be followed by the payload.
 Result<std::string> makeFrameStart(FrameKind kind, std::string_view signature,
                                    std::uint64_t payload_bytes);

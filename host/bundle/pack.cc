@@ -4,7 +4,6 @@
 #include <openssl/evp.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include <zstd.h>
 
 #include <memory>
 #include <vector>
@@ -16,6 +15,7 @@
 #include "host/bundle/host_bundle.h"
 #include "host/bundle/lint_file.h"
 #include "host/bundle/payload.h"
+#include "host/bundle/payload_writer.h"
 #include "host/bundle/signature.h"
 #include "host/bundle/tar.h"
 #include "host/bundle/tree.h"
@@ -26,11 +26,6 @@ namespace {
 
 constexpr std::size_t kChunkBytes = 64 * 1024;
 constexpr int kFolderDepthMax = 16;
-// Small bundles go over slow links many times and are packed once; the window stays what readers
-// allow.
-constexpr int kLevel = 19;
-constexpr int kLevelOfLarge = 9;
-constexpr std::uint64_t kLargeBytes = 64 << 20;
 
 Result<std::size_t> readChunk(int fd, const std::string& name, std::vector<char>& chunk) {
   for (;;) {
@@ -95,41 +90,10 @@ class Collector {
   int root_fd_;
 };
 
-// Compresses what it is given, as one frame.
-class ZstdWriter {
- public:
-  ZstdWriter(int fd, std::uint64_t bytes)
-      : fd_(fd), context_(ZSTD_createCCtx()), out_(ZSTD_CStreamOutSize()) {
-    const int level = bytes > kLargeBytes ? kLevelOfLarge : kLevel;
-    ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_compressionLevel, level);
-    ZSTD_CCtx_setParameter(context_.get(), ZSTD_c_windowLog, kZstdWindowLogMax);
-    ZSTD_CCtx_setPledgedSrcSize(context_.get(), bytes);
-  }
-
-  Status write(std::string_view bytes) { return run(bytes, ZSTD_e_continue); }
-  Status finish() { return run({}, ZSTD_e_end); }
-
- private:
-  Status run(std::string_view bytes, ZSTD_EndDirective directive) {
-    ZSTD_inBuffer in{bytes.data(), bytes.size(), 0};
-    for (;;) {
-      ZSTD_outBuffer out{out_.data(), out_.size(), 0};
-      const std::size_t left = ZSTD_compressStream2(context_.get(), &out, &in, directive);
-      if (ZSTD_isError(left) != 0)
-        return fail(Errc::kState, std::string("zstd: ") + ZSTD_getErrorName(left));
-      KANTE_CHECK(writeAll(fd_, {out_.data(), out.pos}));
-      if (directive == ZSTD_e_end ? left == 0 : in.pos == in.size) return {};
-    }
-  }
-
-  int fd_;
-  std::unique_ptr<ZSTD_CCtx, OpensslFree<ZSTD_freeCCtx>> context_;
-  std::vector<char> out_;
-};
-
 class Packer {
  public:
-  Packer(int dir_fd, ZstdWriter& writer) : dir_fd_(dir_fd), writer_(writer), chunk_(kChunkBytes) {}
+  Packer(int dir_fd, PayloadWriter& writer)
+      : dir_fd_(dir_fd), writer_(writer), chunk_(kChunkBytes) {}
 
   Status header(const std::string& name, std::uint64_t bytes) {
     KANTE_TRY(block, makeTarHeader(name, bytes));
@@ -162,7 +126,7 @@ class Packer {
 
  private:
   int dir_fd_;
-  ZstdWriter& writer_;
+  PayloadWriter& writer_;
   std::vector<char> chunk_;
 };
 
@@ -239,12 +203,14 @@ Result<std::map<std::string, ManifestFile>> bundleFilesIn(int dir_fd) {
 }
 
 Status packPayload(int dir_fd, std::string_view manifest_text,
-                   const std::map<std::string, ManifestFile>& files, int out_fd) {
+                   const std::map<std::string, ManifestFile>& files, int out_fd,
+                   PayloadCoding coding) {
   std::uint64_t bytes =
       kTarBlockBytes + manifest_text.size() + tarPadding(manifest_text.size()) + 2 * kTarBlockBytes;
   for (const auto& [name, file] : files)
     bytes += kTarBlockBytes + file.bytes + tarPadding(file.bytes);
-  ZstdWriter writer(out_fd, bytes);
+  PayloadWriter writer(coding, bytes,
+                       [out_fd](std::string_view part) { return writeAll(out_fd, part); });
   Packer packer(dir_fd, writer);
   KANTE_CHECK(packer.header("manifest.json", manifest_text.size()));
   KANTE_CHECK(writer.write(manifest_text));
@@ -255,7 +221,8 @@ Status packPayload(int dir_fd, std::string_view manifest_text,
 }
 
 Result<PackedBundle> packBundle(const std::string& dir, const std::string& out,
-                                std::string_view key_pem, std::string_view certificates_pem) {
+                                std::string_view key_pem, std::string_view certificates_pem,
+                                PayloadCoding coding) {
   KANTE_TRY(folder, openDirectory(dir));
   auto text = readFile(folder.get(), "manifest.json", kManifestBytesMax);
   if (text.has_error()) return within(dir, text.error());
@@ -266,7 +233,7 @@ Result<PackedBundle> packBundle(const std::string& dir, const std::string& out,
   if (manifest.kind == Manifest::Kind::kHost) KANTE_CHECK(checkHostBundle(manifest));
 
   KANTE_TRY(payload, unnamedFile(AT_FDCWD, folderOf(out)));
-  KANTE_CHECK(packPayload(folder.get(), complete, files, payload.get()));
+  KANTE_CHECK(packPayload(folder.get(), complete, files, payload.get(), coding));
   struct stat status {};
   if (::fstat(payload.get(), &status) != 0) return failErrno(out);
   const FileRange range{payload.get(), 0, static_cast<std::uint64_t>(status.st_size)};

@@ -7,6 +7,7 @@
 
 #include "host/base/result.h"
 #include "host/bundle/manifest.h"
+#include "host/bundle/payload_writer.h"
 
 namespace kante {
 
@@ -21,7 +22,8 @@ struct PackedBundle {
 // would.  `out` is replaced as a whole or left alone.  The payload depends on nothing but the
 // files' names and contents (and the version of libzstd).
 Result<PackedBundle> packBundle(const std::string& dir, const std::string& out,
-                                std::string_view key_pem, std::string_view certificates_pem);
+                                std::string_view key_pem, std::string_view certificates_pem,
+                                PayloadCoding coding = PayloadCoding::kZstd);
 
 // Size and digest of this file.
 Result<ManifestFile> measureFile(int dir_fd, const std::string& name);

@@ -8,6 +8,7 @@
 
 #include "host/base/result.h"
 #include "host/bundle/manifest.h"
+#include "host/bundle/payload_writer.h"
 #include "host/bundle/signature.h"
 
 namespace kante {
@@ -37,6 +38,7 @@ Result<Manifest> unpackPayload(const FileRange& payload, const Sha256& sha256, M
 // Writes the payload for `manifest_text` (from completeManifest) and the files below dir_fd, to
 // out_fd. The same input gives the same bytes.  Fails when a file is no longer what `files` says.
 Status packPayload(int dir_fd, std::string_view manifest_text,
-                   const std::map<std::string, ManifestFile>& files, int out_fd);
+                   const std::map<std::string, ManifestFile>& files, int out_fd,
+                   PayloadCoding coding = PayloadCoding::kZstd);
 
 }  // namespace kante

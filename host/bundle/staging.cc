@@ -3,7 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "host/bundle/host_bundle.h"
+#include "host/bundle/base_form.h"
 #include "host/bundle/tree.h"
 
 namespace kante {
@@ -18,13 +18,8 @@ Status syncFd(int fd, const std::string& what) {
 }  // namespace
 
 Status StagingSink::manifest(const Manifest& manifest, std::string_view text) {
-  for (const auto& [machine, name] : manifest.lib) {
-    if (machine != machine_) dropped_.insert(name);
-  }
-  for (const auto& [name, file] : manifest.files) {
-    const bool is_program = manifest.kind == Manifest::Kind::kHost && name.starts_with("data/bin/");
-    if (is_program && !name.starts_with(hostFolder(machine_) + "/")) dropped_.insert(name);
-  }
+  for (const auto& [name, file] : manifest.files)
+    if (!isKept(manifest, name, machine_)) dropped_.insert(name);
   KANTE_TRY(file,
             openAt(folder_fd_, "manifest.json", O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, 0644));
   KANTE_CHECK(writeAll(file.get(), text));

@@ -4,15 +4,16 @@
 
 #include <boost/json.hpp>
 #include <cstdio>
-#include <cstdlib>
 #include <memory>
 
 #include "host/base/clock.h"
 #include "host/base/encoding.h"
 #include "host/base/fd.h"
 #include "host/bundle/admission.h"
+#include "host/bundle/delta_make.h"
 #include "host/bundle/pack.h"
 #include "host/bundle/staging.h"
+#include "host/cli/bundle_delta.h"
 #include "host/cli/command.h"
 
 namespace kante::cli {
@@ -25,20 +26,15 @@ constexpr std::size_t kPemBytesMax = 1 << 20;
 
 struct PackOptions {
   std::string dir, out, key, certificate;
+  bool stored = false;
   bool as_json = false;
 };
 
 struct LookOptions {
-  std::string file;
+  std::string file, base;
   std::vector<std::string> trust, revoked;
   bool as_json = false;
 };
-
-// Where scratch files without a name go.
-std::string scratchFolder() {
-  const char* folder = std::getenv("TMPDIR");
-  return folder != nullptr && *folder == '/' ? folder : "/tmp";
-}
 
 // What is known of a bundle, whether or not it is good.
 struct Look {
@@ -46,9 +42,19 @@ struct Look {
   std::string manifest_text;
 };
 
+// Of a delta: what it makes.
+Result<FileDescriptor> openBundle(const LookOptions& options) {
+  KANTE_TRY(file, openAt(AT_FDCWD, options.file, O_RDONLY));
+  if (!isDelta(file.get())) return file;
+  if (options.base.empty())
+    return fail(Errc::kInvalid,
+                "a delta is judged by what it makes; say --base and the bundle it is made against");
+  return bundleOf(file.get(), options.base, scratchFolder());
+}
+
 Result<Look> verified(const LookOptions& options) {
   KANTE_TRY(trust, TrustStore::load(options.trust, options.revoked));
-  KANTE_TRY(file, openAt(AT_FDCWD, options.file, O_RDONLY));
+  KANTE_TRY(file, openBundle(options));
   KANTE_TRY(scratch, ScratchSink::open(scratchFolder()));
   AdmissionPolicy policy;
   policy.trust = &trust;
@@ -143,7 +149,8 @@ int pack(const PackOptions& options) {
   const auto packed = [&]() -> Result<PackedBundle> {
     KANTE_TRY(key, readFile(options.key, kPemBytesMax));
     KANTE_TRY(certificate, readFile(options.certificate, kPemBytesMax));
-    return packBundle(options.dir, options.out, key, certificate);
+    return packBundle(options.dir, options.out, key, certificate,
+                      options.stored ? PayloadCoding::kStored : PayloadCoding::kZstd);
   }();
   if (packed.has_error()) return reportFailure("bundle pack", packed.error());
   const Manifest& manifest = packed->manifest;
@@ -188,6 +195,8 @@ int verify(const LookOptions& options) {
 }
 
 int inspect(const LookOptions& options) {
+  const auto file = openAt(AT_FDCWD, options.file, O_RDONLY);
+  if (file && isDelta(file->get())) return inspectDelta(options.file, options.as_json);
   const auto look = unverified(options);
   if (look.has_error()) {
     if (options.as_json) {
@@ -215,7 +224,9 @@ int inspect(const LookOptions& options) {
 }
 
 void addLookOptions(CLI::App& command, LookOptions& options) {
-  command.add_option("file", options.file, "The bundle")->required()->type_name("F.kmod");
+  command.add_option("file", options.file, "The bundle, or a delta")
+      ->required()
+      ->type_name("F.kmod");
   command.add_option("--revoked", options.revoked, "PEM file of revocation lists")
       ->type_name("CRL");
   command.add_flag("--json", options.as_json, "Print one JSON object");
@@ -224,7 +235,8 @@ void addLookOptions(CLI::App& command, LookOptions& options) {
 }  // namespace
 
 void addBundleCommands(CLI::App& app, Context& context) {
-  CLI::App* family = app.add_subcommand("bundle", "Pack, verify and inspect bundles (*.kmod)");
+  CLI::App* family = app.add_subcommand(
+      "bundle", "Pack, verify and inspect bundles (*.kmod), make deltas (*.kdelta)");
   family->require_subcommand(1);
 
   const auto packing = std::make_shared<PackOptions>();
@@ -239,6 +251,8 @@ void addBundleCommands(CLI::App& app, Context& context) {
   command->add_option("--cert", packing->certificate, "Its certificate, PEM; issuers may follow")
       ->required()
       ->type_name("C");
+  command->add_flag("--stored", packing->stored,
+                    "Do not compress it, so that every version of libzstd can apply deltas to it");
   command->add_flag("--json", packing->as_json, "Print one JSON object");
   command->callback([packing, &context] { context.exit_code = pack(*packing); });
 
@@ -248,7 +262,11 @@ void addBundleCommands(CLI::App& app, Context& context) {
   command->add_option("--trust", verifying->trust, "PEM file of trusted certificates")
       ->required()
       ->type_name("CA");
+  command->add_option("--base", verifying->base, "Of a delta: the bundle that it is made against")
+      ->type_name("OLD.kmod");
   command->callback([verifying, &context] { context.exit_code = verify(*verifying); });
+
+  addBundleDelta(*family, context);
 
   const auto inspecting = std::make_shared<LookOptions>();
   command = family->add_subcommand("inspect", "Show what a bundle says about itself");

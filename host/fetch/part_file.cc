@@ -1,22 +1,17 @@
 #include "host/fetch/part_file.h"
 
 #include <dirent.h>
-#include <openssl/evp.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include <array>
 #include <memory>
-#include <vector>
 
-#include "host/base/encoding.h"
-#include "host/base/openssl.h"
 #include "host/bundle/frame.h"
 
 namespace kante {
 namespace {
 
-constexpr std::size_t kChunkBytes = 256 * 1024;
 // So much is lost at most of what a power cut takes.
 constexpr std::uint64_t kSyncEachBytes = std::uint64_t{4} << 20;
 constexpr std::string_view kEnding = ".part";
@@ -35,24 +30,6 @@ Result<std::size_t> readAt(int fd, std::uint64_t offset, char* into, std::size_t
 }
 
 }  // namespace
-
-Result<std::string> payloadDigest(int fd) {
-  KANTE_TRY(frame, readFrame(FrameKind::kBundle, fd));
-  const std::unique_ptr<EVP_MD_CTX, OpensslFree<EVP_MD_CTX_free>> context(EVP_MD_CTX_new());
-  KANTE_ASSERT(EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1);
-  std::vector<char> chunk(kChunkBytes);
-  for (std::uint64_t done = 0; done < frame.payload_bytes;) {
-    const auto want = std::min<std::uint64_t>(chunk.size(), frame.payload_bytes - done);
-    KANTE_TRY(have, readAt(fd, frame.payload_offset + done, chunk.data(),
-                           static_cast<std::size_t>(want)));
-    if (have == 0) return fail(Errc::kCorrupt, "the file became shorter while it was read");
-    EVP_DigestUpdate(context.get(), chunk.data(), have);
-    done += have;
-  }
-  Sha256 digest{};
-  KANTE_ASSERT(EVP_DigestFinal_ex(context.get(), digest.data(), nullptr) == 1);
-  return "sha256:" + toHex(digest);
-}
 
 Result<PartFile> PartFile::open(int folder_fd, const std::string& digest) {
   KANTE_TRY(file, openAt(folder_fd, fileOf(digest), O_RDWR | O_CREAT | O_NOFOLLOW));

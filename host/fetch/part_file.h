@@ -11,6 +11,7 @@
 
 #include "host/base/fd.h"
 #include "host/base/result.h"
+#include "host/bundle/frame.h"
 
 namespace kante {
 
@@ -46,8 +47,5 @@ class PartFile {
   std::uint64_t whole_ = 0;
   std::uint64_t unsynced_ = 0;
 };
-
-// The payload's digest of a complete bundle file: "sha256:HEX".
-Result<std::string> payloadDigest(int fd);
 
 }  // namespace kante

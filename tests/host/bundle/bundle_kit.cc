@@ -192,6 +192,16 @@ std::string zstdOf(std::string_view bytes, int window_log) {
   return out;
 }
 
+std::string packedOf(std::string_view bytes, PayloadCoding coding) {
+  std::string out;
+  PayloadWriter writer(coding, bytes.size(), [&out](std::string_view part) -> Status {
+    out += part;
+    return {};
+  });
+  KANTE_ASSERT(writer.write(bytes) && writer.finish());
+  return out;
+}
+
 std::string frameOf(std::string_view payload, std::string_view cms) {
   return makeFrameStart(FrameKind::kBundle, cms, payload.size()).value() + std::string(payload);
 }
@@ -218,7 +228,7 @@ std::vector<Member> membersOf(const std::vector<Member>& files, const std::strin
 }
 
 std::string goodPayload(const std::string& id, std::uint64_t counter, const std::string& more) {
-  return zstdOf(tarOf(membersOf(
+  return packedOf(tarOf(membersOf(
       {{libraryName(), sampleElf("good"), '0', {}}, {"data/hello.txt", "hello\n", '0', {}}}, more,
       id, counter)));
 }

@@ -10,6 +10,7 @@
 #include "host/base/fd.h"
 #include "host/base/openssl.h"
 #include "host/bundle/admission.h"
+#include "host/bundle/payload_writer.h"
 
 namespace kante::test {
 
@@ -77,6 +78,8 @@ struct Member {
 std::string tarMember(const Member& member);
 std::string tarOf(const std::vector<Member>& members);  // With its end.
 std::string zstdOf(std::string_view bytes, int window_log = 0);
+// As bundle pack codes an archive, so that deltas can make it again.
+std::string packedOf(std::string_view bytes, PayloadCoding coding = PayloadCoding::kZstd);
 std::string frameOf(std::string_view payload, std::string_view cms);
 
 // A manifest of this module with these files, as JSON; `more` is put in front of its last brace.
@@ -86,7 +89,7 @@ std::string manifestFor(const std::vector<Member>& files, const std::string& mor
 std::vector<Member> membersOf(const std::vector<Member>& files, const std::string& more = {},
                               const std::string& id = "com.example.test",
                               std::uint64_t counter = 7);
-// The payload of a good bundle with the good library and one data file.
+// The payload of a good bundle with the good library and one data file, packed as bundle pack does.
 std::string goodPayload(const std::string& id = "com.example.test", std::uint64_t counter = 7,
                         const std::string& more = {});
 
