@@ -262,6 +262,11 @@ void Agent::State::collect() {
   keep.insert(fresh.begin(), fresh.end());
   if (current) keep.insert(current->digests.begin(), current->digests.end());
   if (parts.kept) keep.merge(parts.kept());
+  // What deltas that come are applied to.
+  if (fetching)
+    for (const auto& [wanted, pointer] : fetching->missing)
+      for (const FetchSource& source : wanted.from)
+        if (!source.base.empty()) keep.insert(source.base);
   if (parts.images_needed) {
     constexpr std::string_view kImage = "image:";
     std::set<std::string> images;
@@ -480,6 +485,7 @@ bool Agent::wasHandedOver() const { return state_->journal.handover().has_value(
 DeploymentStatus Agent::status() const {
   DeploymentStatus status = state_->status;
   if (state_->fetching) status.fetching = state_->parts.fetcher->progress();
+  status.fetched = state_->reports;
   return status;
 }
 

@@ -64,6 +64,7 @@ struct DeploymentStatus {
   std::string reason;
   std::int64_t watched_until_boot_ns = 0;  // While kWatching.
   FetchProgress fetching = {};             // While kFetching.
+  std::vector<FetchReport> fetched = {};   // How the bundles of the last one came that needed any.
 };
 
 struct HistoryEntry {

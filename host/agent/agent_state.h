@@ -122,7 +122,8 @@ struct Agent::State : std::enable_shared_from_this<Agent::State> {
                                                               const Layers& layers,
                                                               const ApplyRequest& request) const;
   void fetchNext();
-  void fetched(Result<FileDescriptor> file);
+  std::map<std::string, std::shared_ptr<const BaseForm>> basesOf(const WantedBundle& wanted) const;
+  void fetched(Result<FetchedBundle> bundle);
   void endFetching(const Error& why);
   void stopFetching(const std::string& who, Applied applied);
 
@@ -156,6 +157,7 @@ struct Agent::State : std::enable_shared_from_this<Agent::State> {
   DeploymentStatus status;
   bool changing = false;
   std::unique_ptr<Fetching> fetching;  // While kFetching.
+  std::vector<FetchReport> reports;    // Of what came last; at most kModulesMax and layers.
   std::unique_ptr<Watched> watched;    // While kWatching.
   std::shared_ptr<void> free_timer;    // Of whenFree().
   std::shared_ptr<void> reconsider_timer;

@@ -110,16 +110,47 @@ Status refuseWhatNobodyHas(const Members& module) {
   return {};
 }
 
+// A text, or {"delta": TEXT, "base": DIGEST}.
+Result<FetchSource> readSource(const json::value& value, const std::string& pointer,
+                               const std::string& bundle) {
+  std::string text, base, at = pointer;
+  if (value.is_object()) {
+    const Members delta(value.get_object(), pointer);
+    KANTE_CHECK(delta.allow({"delta", "base"}));
+    for (const char* needed : {"delta", "base"})
+      if (!delta.has(needed)) return delta.fail(needed, "missing; a delta needs both");
+    KANTE_TRY(delta_text, delta.text("delta"));
+    KANTE_TRY(base_text, delta.text("base"));
+    if (!isDigest(base_text))
+      return delta.fail("base", "expected the digest of the bundle that the delta is made against");
+    if (base_text == bundle) return delta.fail("base", "is the bundle itself");
+    text = std::move(delta_text);
+    base = std::move(base_text);
+    at = delta.at("delta");
+  } else if (value.is_string()) {
+    text = value.get_string();
+  } else {
+    return failAt(pointer, Errc::kInvalid,
+                  std::string("expected a string or an object, not ") + jsonKindName(value));
+  }
+  auto source = parseFetchSource(text);
+  if (!source) return failAt(at, Errc::kInvalid, source.error().text);
+  source->base = std::move(base);
+  return source;
+}
+
 Status readFrom(const Members& module, ModuleEntry& entry) {
-  KANTE_TRY(from, module.texts("from"));
-  if (from.size() > kFetchSourcesMax)
+  const json::value* from = module.find("from");
+  if (from == nullptr) return {};
+  if (!from->is_array())
+    return module.fail("from", std::string("expected an array, not ") + jsonKindName(*from));
+  if (from->get_array().size() > kFetchSourcesMax)
     return module.fail("from", "at most " + std::to_string(kFetchSourcesMax) + " places",
                        Errc::kLimit);
-  for (std::size_t i = 0; i < from.size(); ++i) {
-    auto source = parseFetchSource(from[i]);
-    if (!source)
-      return failAt(jsonPointer(module.at("from"), i), Errc::kInvalid, source.error().text);
-    entry.from.push_back(std::move(*source));
+  for (const json::value& each : from->get_array()) {
+    KANTE_TRY(source,
+              readSource(each, jsonPointer(module.at("from"), entry.from.size()), entry.bundle));
+    entry.from.push_back(std::move(source));
   }
   return {};
 }

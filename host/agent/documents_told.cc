@@ -16,6 +16,8 @@ namespace {
 
 namespace json = boost::json;
 
+constexpr std::size_t kFetchedToldMax = 16;
+
 json::object toJson(const DocumentError& said) {
   return {{"document", said.document},
           {"kind", said.kind},
@@ -25,6 +27,22 @@ json::object toJson(const DocumentError& said) {
 
 std::string titleOf(const Document& document) {
   return std::string(name(document.kind)) + (document.name.empty() ? "" : " " + document.name);
+}
+
+// Links may be metered, so no more than what somebody would ask for.
+json::array fetchedJson(const std::vector<FetchReport>& all) {
+  json::array out;
+  for (const FetchReport& one : all) {
+    if (out.size() == kFetchedToldMax) break;
+    json::object said{{"bundle", one.digest}, {"source", one.source}, {"bytes", one.bytes}};
+    if (!one.base.empty()) {
+      said["base"] = one.base;
+      said["saved"] = one.saved;
+    }
+    if (!one.problem.empty()) said["problem"] = one.problem;
+    out.push_back(std::move(said));
+  }
+  return out;
 }
 
 // In tens, as far as it is told to a broker.
@@ -157,6 +175,9 @@ std::string Documents::report() const {
                                    {"source", status.fetching.source},
                                    {"percent", percentOf(status.fetching)},
                                    {"problem", status.fetching.problem}};
+  if (status.state == DeploymentState::kFetching && !status.fetching.base.empty())
+    out["fetching"].get_object()["base"] = status.fetching.base;
+  if (!status.fetched.empty()) out["fetched"] = fetchedJson(status.fetched);
   if (!parts_.recipient.empty()) out["recipient"] = parts_.recipient;
   const DocumentMark* trust = nullptr;
   const auto marks = parts_.anchors.marks();

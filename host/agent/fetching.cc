@@ -43,25 +43,42 @@ void Agent::State::fetchNext() {
     return proceed(ready->base, std::move(ready->layers), ready->layer, ready->request,
                    std::move(ready->applied));
   }
+  WantedBundle wanted = fetching->missing.back().first;
+  wanted.bases = basesOf(wanted);
   fetching->running =
-      parts.fetcher->fetch(fetching->missing.back().first, fetching->request.patience,
-                           [weak = weak_from_this()](Result<FileDescriptor> file) {
+      parts.fetcher->fetch(std::move(wanted), fetching->request.patience,
+                           [weak = weak_from_this()](Result<FetchedBundle> bundle) {
                              if (const auto self = weak.lock(); self && self->fetching)
-                               self->fetched(std::move(file));
+                               self->fetched(std::move(bundle));
                            });
 }
 
-void Agent::State::fetched(Result<FileDescriptor> file) {
+std::map<std::string, std::shared_ptr<const BaseForm>> Agent::State::basesOf(
+    const WantedBundle& wanted) const {
+  std::map<std::string, std::shared_ptr<const BaseForm>> bases;
+  for (const FetchSource& source : wanted.from) {
+    if (source.base.empty() || bases.contains(source.base)) continue;
+    if (auto base = parts.bundles.base(source.base))
+      bases.emplace(source.base, std::make_shared<const BaseForm>(std::move(*base)));
+  }
+  return bases;
+}
+
+void Agent::State::fetched(Result<FetchedBundle> bundle) {
   const auto [wanted, pointer] = fetching->missing.back();
-  if (!file) return endFetching(within(pointer, file.error()));
+  if (!bundle) return endFetching(within(pointer, bundle.error()));
   AdmissionPolicy policy = parts.policy();
   if (fetching->request.rebind == ApplyRequest::Rebind::kYes)
     policy.rebind = AdmissionPolicy::Rebind::kYes;
-  const auto admitted = parts.bundles.admit(file->get(), policy);
+  const auto admitted = parts.bundles.admit(bundle->file.get(), policy);
   if (!admitted) return endFetching(within(pointer, within(wanted.digest, admitted.error())));
   parts.fetcher->forget(wanted.digest);
   parts.log.info(kAgentLog, "fetched " + admitted->manifest.id + " " + admitted->manifest.version,
-                 {{"bundle", wanted.digest}});
+                 {{"bundle", wanted.digest},
+                  {"bytes", std::to_string(bundle->report.bytes)},
+                  {"base", bundle->report.base},
+                  {"saved", std::to_string(bundle->report.saved)}});
+  reports.push_back(std::move(bundle->report));
   std::erase(fresh, wanted.digest);
   fresh.push_back(wanted.digest);
   if (fresh.size() > kFreshMax + kModulesMax) fresh.erase(fresh.begin());

@@ -56,6 +56,7 @@ void Agent::State::propose(const Deployment& base, Layers layers, const std::str
       std::make_unique<Fetching>(Fetching{base, std::move(layers), layer, request,
                                           std::move(applied), std::move(missing), status, nullptr});
   changing = true;
+  reports.clear();
   status = {base.id, base.version, DeploymentState::kFetching, {}};
   parts.log.info(kAgentLog, "fetching " + titleOf(base.id, base.version), {{"who", request.who}});
   tell();

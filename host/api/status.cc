@@ -166,7 +166,21 @@ json::object fetchingJson(const FetchProgress& now) {
           {"source", textOrNull(now.source)},
           {"bytes", now.bytes},
           {"of", now.of},
-          {"problem", textOrNull(now.problem)}};
+          {"problem", textOrNull(now.problem)},
+          {"base", textOrNull(now.base)},
+          {"instead_of", now.instead_of}};
+}
+
+json::array fetchedJson(const std::vector<FetchReport>& all) {
+  json::array out;
+  for (const FetchReport& one : all)
+    out.push_back(json::object{{"bundle", one.digest},
+                               {"source", one.source},
+                               {"bytes", one.bytes},
+                               {"base", textOrNull(one.base)},
+                               {"saved", one.saved},
+                               {"problem", textOrNull(one.problem)}});
+  return out;
 }
 
 json::object deploymentJson(const StatusParts& parts) {
@@ -191,7 +205,8 @@ json::object deploymentJson(const StatusParts& parts) {
                    {"state", name(deployment.state)},
                    {"reason", textOrNull(reason)},
                    {"layers", json::array(layers.begin(), layers.end())},
-                   {"refused", std::move(refused)}};
+                   {"refused", std::move(refused)},
+                   {"fetched", fetchedJson(deployment.fetched)}};
   if (deployment.state == DeploymentState::kFetching)
     out["fetching"] = fetchingJson(deployment.fetching);
   if (deployment.state == DeploymentState::kWatching) {

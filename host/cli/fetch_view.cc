@@ -54,6 +54,7 @@ void FetchView::look() {
   const double of = real(now, "of");
   std::string line = "fetching " + textOf(now, "bundle").substr(0, kDigestShown) + "… from " +
                      printable(textOf(now, "source"));
+  if (!textOf(now, "base").empty()) line += ", a delta";
   if (!problem.empty()) line += ": " + problem;
   if (!terminal_) {
     if (line != shown_) std::fprintf(stderr, "%s\n", line.c_str());

@@ -11,10 +11,12 @@
 #include <memory>
 
 #include "host/base/fd.h"
+#include "host/bundle/delta_make.h"
+#include "host/bundle/tree.h"
+#include "host/cli/bundle_delta.h"
 #include "host/cli/command.h"
 #include "host/cli/host_command.h"
 #include "host/cli/output.h"
-#include "host/fetch/part_file.h"
 #include "host/uplink/bundle_chunks.h"
 
 namespace kante::cli {
@@ -23,6 +25,7 @@ namespace {
 struct PutOptions {
   BrokerOptions broker;
   std::string file;
+  std::string delta_from;  // A bundle: the delta from there is made and put.
   bool removes = false;
   bool as_json = false;
 };
@@ -41,41 +44,78 @@ Result<std::string> pieceOf(int fd, std::uint32_t n) {
   return piece;
 }
 
-void tell(const PutOptions& options, const std::string& digest, std::uint32_t pieces) {
-  if (options.as_json)
-    return printJson(boost::json::serialize(
-        boost::json::object{{"bundle", digest}, {"pieces", pieces}, {"removed", options.removes}}));
-  if (options.removes) {
-    std::printf("%s is at the broker no more\n", digest.c_str());
-  } else {
-    std::printf("%s is at the broker, in %u pieces; a deployment says \"from\": [\"uplink:\"]\n",
-                digest.c_str(), pieces);
+// What is put: a bundle, or a delta that makes one.
+struct Parcel {
+  FileDescriptor file;
+  std::string digest;  // Of the bundle.
+  std::string base;    // Empty: it is whole.
+  std::uint32_t pieces = 0;
+};
+
+void tell(const PutOptions& options, const Parcel& parcel) {
+  if (options.as_json) {
+    boost::json::object out{
+        {"bundle", parcel.digest}, {"pieces", parcel.pieces}, {"removed", options.removes}};
+    if (!parcel.base.empty()) out["base"] = parcel.base;
+    return printJson(boost::json::serialize(out));
   }
+  const std::string what =
+      parcel.digest + (parcel.base.empty() ? "" : " as a delta from " + parcel.base);
+  if (options.removes) {
+    std::printf("%s is at the broker no more\n", what.c_str());
+    return;
+  }
+  const std::string source = parcel.base.empty()
+                                 ? "\"uplink:\""
+                                 : R"({"delta": "uplink:", "base": ")" + parcel.base + "\"}";
+  std::printf("%s is at the broker, in %u pieces; a deployment says \"from\": [%s]\n", what.c_str(),
+              parcel.pieces, source.c_str());
+}
+
+Result<Parcel> parcelOf(const PutOptions& options) {
+  Parcel parcel;
+  KANTE_TRY(file, openAt(AT_FDCWD, options.file, O_RDONLY));
+  parcel.file = std::move(file);
+  if (!options.delta_from.empty()) {
+    KANTE_TRY(made, unnamedFile(AT_FDCWD, scratchFolder()));
+    KANTE_CHECK(
+        makeDelta({options.delta_from, options.file, scratchFolder(), std::nullopt}, made.get()));
+    parcel.file = std::move(made);
+  }
+  if (isDelta(parcel.file.get())) {
+    const auto head = readDelta(parcel.file.get());
+    if (!head) return within(options.file, head.error());
+    parcel.digest = head->digest;
+    parcel.base = head->base;
+  } else {
+    auto digest = payloadDigest(parcel.file.get());
+    if (!digest) return within(options.file, digest.error());
+    parcel.digest = std::move(*digest);
+  }
+  struct stat status {};
+  if (::fstat(parcel.file.get(), &status) != 0) return failErrno(options.file);
+  parcel.pieces = static_cast<std::uint32_t>(
+      (static_cast<std::uint64_t>(status.st_size) + BundleChunks::kBytes - 1) /
+      BundleChunks::kBytes);
+  return parcel;
 }
 
 Result<int> put(const PutOptions& options) {
-  auto file = openAt(AT_FDCWD, options.file, O_RDONLY);
-  if (!file) return file.error();
-  struct stat status {};
-  if (::fstat(file->get(), &status) != 0) return failErrno(options.file);
-  const auto digest = payloadDigest(file->get());
-  if (!digest) return within(options.file, digest.error());
-  const auto bytes = static_cast<std::uint64_t>(status.st_size);
-  const auto pieces =
-      static_cast<std::uint32_t>((bytes + BundleChunks::kBytes - 1) / BundleChunks::kBytes);
+  KANTE_TRY(parcel, parcelOf(options));
   KANTE_TRY(link, FleetLink::connect(options.broker, {}));
   const bool shows = ::isatty(STDERR_FILENO) != 0 && !options.as_json;
-  for (std::uint32_t n = 0; n < pieces; ++n) {
+  for (std::uint32_t n = 0; n < parcel.pieces; ++n) {
     std::string piece;
     if (!options.removes) {
-      KANTE_TRY(read, pieceOf(file->get(), n));
+      KANTE_TRY(read, pieceOf(parcel.file.get(), n));
       piece = std::move(read);
     }
-    KANTE_CHECK(link->publish(BundleChunks::topic(*digest, n), piece, "application/octet-stream"));
-    if (shows) std::fprintf(stderr, "\r%3u %%", (n + 1) * 100 / pieces);
+    KANTE_CHECK(link->publish(BundleChunks::topic(parcel.digest, parcel.base, n), piece,
+                              "application/octet-stream"));
+    if (shows) std::fprintf(stderr, "\r%3u %%", (n + 1) * 100 / parcel.pieces);
   }
   if (shows) std::fprintf(stderr, "\r     \r");
-  tell(options, *digest, pieces);
+  tell(options, parcel);
   return 0;
 }
 
@@ -96,7 +136,12 @@ void addFleetPut(CLI::App& fleet, Context& context) {
   const auto options = std::make_shared<PutOptions>();
   CLI::App* command = fleet.add_subcommand(
       "put", "Put a bundle at the broker, for deployments that say \"from\": [\"uplink:\"]");
-  command->add_option("FILE", options->file, "A bundle (*.kmod)")->required();
+  command->add_option("FILE", options->file, "A bundle (*.kmod), or a delta (*.kdelta)")
+      ->required();
+  command
+      ->add_option("--delta-from", options->delta_from,
+                   "A bundle that gateways have: puts what makes FILE of it, instead of FILE")
+      ->type_name("OLD.kmod");
   addBrokerOptions(*command, options->broker);
   command->add_flag("--remove", options->removes, "Take its pieces away again");
   command->add_flag("--json", options->as_json, "Print one JSON object");

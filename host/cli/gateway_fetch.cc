@@ -16,9 +16,9 @@ Result<std::unique_ptr<Fetcher>> makeFetcher(const Config& config, Log& log,
   const FetchConfig& fetch = config.fetch;
   Fetcher::Host host{log, std::move(post), std::move(changed)};
   if (uplink != nullptr)
-    host.chunk = [uplink](const std::string& digest, std::uint32_t n,
+    host.chunk = [uplink](const std::string& digest, const std::string& base, std::uint32_t n,
                           const std::function<bool()>& goes_on) {
-      return uplink->bundleChunk(digest, n, goes_on);
+      return uplink->bundleChunk(digest, base, n, goes_on);
     };
   auto made = Fetcher::make(
       {config.gateway.data_dir + "/fetch", {fetch.ca, fetch.proxy, fetch.bytes_per_s}, {}},

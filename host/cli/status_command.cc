@@ -32,8 +32,23 @@ std::string fetchText(const json::value& fetching) {
   const std::string source = printable(textOf(fetching, "source"));
   const std::string problem = printable(textOf(fetching, "problem"));
   if (!problem.empty()) return fmt::format(" from {}: {}", source, problem);
-  return fmt::format(" {} of {} from {}", formatBytes(real(fetching, "bytes")),
-                     formatBytes(real(fetching, "of")), source);
+  const double instead_of = real(fetching, "instead_of");
+  return fmt::format(
+      " {} of {} from {}{}", formatBytes(real(fetching, "bytes")),
+      formatBytes(real(fetching, "of")), source,
+      instead_of > 0 ? fmt::format(", a delta instead of {}", formatBytes(instead_of)) : "");
+}
+
+// What deltas saved of what the deployment needed.
+std::string savedText(const json::value& fetched) {
+  if (!fetched.is_array()) return {};
+  double bytes = 0, saved = 0;
+  for (const json::value& one : fetched.get_array()) {
+    bytes += real(one, "bytes");
+    saved += real(one, "saved");
+  }
+  if (saved <= 0) return {};
+  return fmt::format(", fetched {} instead of {}", formatBytes(bytes), formatBytes(bytes + saved));
 }
 
 std::string deploymentLine(const json::value& status) {
@@ -41,10 +56,11 @@ std::string deploymentLine(const json::value& status) {
   const std::string id = textOf(deployment, "id");
   if (id.empty()) return "none yet; kante deploy apply FILE";
   const std::string left = textOf(deployment, "watch_left_s");
-  return fmt::format("{} version {}, {}{}{}", printable(id), textOf(deployment, "version"),
+  return fmt::format("{} version {}, {}{}{}{}", printable(id), textOf(deployment, "version"),
                      paintState(textOf(deployment, "state")),
                      left.empty() ? "" : fmt::format(" for another {} s", left),
-                     fetchText(member(deployment, "fetching")));
+                     fetchText(member(deployment, "fetching")),
+                     savedText(member(deployment, "fetched")));
 }
 
 std::string uplinkLine(const json::value& status) {

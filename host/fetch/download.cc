@@ -220,7 +220,8 @@ DownloadEnd download(const FetchSource& source, PartFile& part, const DownloadOp
   const CURLcode code = curl_easy_perform(handle.get());
   if (running.transfer.wasCancelled()) return {Kind::kCancelled, {}, 0};
   if (const auto& failed = running.transfer.failed()) {
-    const bool bytes = failed->code == Errc::kCorrupt || failed->code == Errc::kLimit;
+    const bool bytes = failed->code == Errc::kCorrupt || failed->code == Errc::kLimit ||
+                       failed->code == Errc::kUnsupported;
     if (bytes || failed->code == Errc::kUnavailable) (void)part.restart();
     return {bytes ? Kind::kRefused : Kind::kAgain, failed->text, 0};
   }

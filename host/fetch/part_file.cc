@@ -1,13 +1,12 @@
 #include "host/fetch/part_file.h"
 
-#include <dirent.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
-#include <memory>
+#include <algorithm>
 
 #include "host/bundle/frame.h"
+#include "host/bundle/tree.h"
 
 namespace kante {
 namespace {
@@ -16,8 +15,8 @@ namespace {
 constexpr std::uint64_t kSyncEachBytes = std::uint64_t{4} << 20;
 constexpr std::string_view kEnding = ".part";
 
-std::string fileOf(const std::string& digest) {
-  return digest.substr(std::string_view("sha256:").size()) + std::string(kEnding);
+std::string hexOf(const std::string& digest) {
+  return digest.substr(std::string_view("sha256:").size());
 }
 
 Result<std::size_t> readAt(int fd, std::uint64_t offset, char* into, std::size_t want) {
@@ -31,11 +30,17 @@ Result<std::size_t> readAt(int fd, std::uint64_t offset, char* into, std::size_t
 
 }  // namespace
 
-Result<PartFile> PartFile::open(int folder_fd, const std::string& digest) {
-  KANTE_TRY(file, openAt(folder_fd, fileOf(digest), O_RDWR | O_CREAT | O_NOFOLLOW));
+std::string PartFile::name() const {
+  return hexOf(digest_) + (base_ == nullptr ? "" : ".from-" + hexOf(base_->digest())) +
+         std::string(kEnding);
+}
+
+Result<PartFile> PartFile::open(int folder_fd, const std::string& digest, const BaseForm* base) {
+  PartFile part(folder_fd, digest, base);
+  KANTE_TRY(file, openAt(folder_fd, part.name(), O_RDWR | O_CREAT | O_NOFOLLOW));
+  part.file_ = std::move(file);
   struct stat status {};
-  if (::fstat(file.get(), &status) != 0) return failErrno(fileOf(digest));
-  PartFile part(folder_fd, digest, std::move(file));
+  if (::fstat(part.file_.get(), &status) != 0) return failErrno(part.name());
   part.bytes_ = static_cast<std::uint64_t>(status.st_size);
   if (!part.readHead() || (part.whole_ != 0 && part.bytes_ > part.whole_))
     KANTE_CHECK(part.restart());
@@ -43,10 +48,18 @@ Result<PartFile> PartFile::open(int folder_fd, const std::string& digest) {
 }
 
 Status PartFile::readHead() {
-  if (whole_ != 0 || bytes_ < kFrameHeadBytes) return {};
-  std::array<char, kFrameHeadBytes> head{};
+  if (whole_ != 0 || bytes_ < headBytes()) return {};
+  std::string head(headBytes(), '\0');
   KANTE_TRY(have, readAt(file_.get(), 0, head.data(), head.size()));
-  KANTE_TRY(whole, frameBytes(FrameKind::kBundle, {head.data(), have}));
+  head.resize(have);
+  if (base_ != nullptr) {
+    KANTE_TRY(delta, parseDeltaHead(head));
+    KANTE_CHECK(checkDelta(delta, *base_, digest_));
+    whole_ = delta.delta_bytes;
+    delta_ = std::move(delta);
+    return {};
+  }
+  KANTE_TRY(whole, frameBytes(FrameKind::kBundle, head));
   whole_ = whole;
   return {};
 }
@@ -55,13 +68,13 @@ Status PartFile::append(std::string_view bytes) {
   if (::lseek(file_.get(), static_cast<off_t>(bytes_), SEEK_SET) < 0) return failErrno("seek");
   // Its head first: what is no bundle is not worth the room.
   const std::size_t first =
-      bytes_ >= kFrameHeadBytes
+      bytes_ >= headBytes()
           ? 0
-          : std::min(bytes.size(), kFrameHeadBytes - static_cast<std::size_t>(bytes_));
+          : std::min(bytes.size(), headBytes() - static_cast<std::size_t>(bytes_));
   for (const std::string_view piece : {bytes.substr(0, first), bytes.substr(first)}) {
     if (whole_ != 0 && bytes_ + piece.size() > whole_)
       return fail(Errc::kCorrupt, "there are more than the " + std::to_string(whole_) +
-                                      " bytes that the bundle has by its head");
+                                      " bytes that it has by its head");
     KANTE_CHECK(writeAll(file_.get(), piece));
     bytes_ += piece.size();
     unsynced_ += piece.size();
@@ -71,40 +84,44 @@ Status PartFile::append(std::string_view bytes) {
 }
 
 Status PartFile::restart() {
-  if (::ftruncate(file_.get(), 0) != 0) return failErrno(fileOf(digest_));
+  if (::ftruncate(file_.get(), 0) != 0) return failErrno(name());
   bytes_ = whole_ = unsynced_ = 0;
+  delta_.reset();
   return {};
 }
 
 Status PartFile::sync() {
-  if (::fdatasync(file_.get()) != 0) return failErrno(fileOf(digest_));
+  if (::fdatasync(file_.get()) != 0) return failErrno(name());
   unsynced_ = 0;
   return {};
 }
 
-Result<FileDescriptor> PartFile::take() const {
+Result<FileDescriptor> PartFile::take(const std::function<bool()>& goes_on) const {
+  if (base_ != nullptr) {
+    KANTE_TRY(made, unnamedFile(folder_fd_, "."));
+    KANTE_CHECK(applyDelta(file_.get(), *base_, made.get(), goes_on));
+    return made;
+  }
   KANTE_TRY(digest, payloadDigest(file_.get()));
   if (digest != digest_) return fail(Errc::kCorrupt, "it is another bundle: " + digest);
-  return openAt(folder_fd_, fileOf(digest_), O_RDONLY | O_NOFOLLOW);
+  return openAt(folder_fd_, name(), O_RDONLY | O_NOFOLLOW);
 }
 
 Status PartFile::remove(int folder_fd, const std::string& digest) {
-  if (::unlinkat(folder_fd, fileOf(digest).c_str(), 0) != 0 && errno != ENOENT)
-    return failErrno(fileOf(digest));
+  KANTE_TRY(names, namesIn(folder_fd));
+  for (const std::string& name : names)
+    if (name.starts_with(hexOf(digest)) && name.ends_with(kEnding) &&
+        ::unlinkat(folder_fd, name.c_str(), 0) != 0 && errno != ENOENT)
+      return failErrno(name);
   return {};
 }
 
 Status PartFile::removeAllBut(int folder_fd, const std::string& digest) {
-  KANTE_TRY(folder, openAt(folder_fd, ".", O_RDONLY | O_DIRECTORY));
-  const std::unique_ptr<DIR, int (*)(DIR*)> listing(::fdopendir(folder.get()), ::closedir);
-  if (!listing) return failErrno("fetch");
-  (void)folder.release();
-  const std::string kept = digest.empty() ? std::string() : fileOf(digest);
-  while (const dirent* entry = ::readdir(listing.get())) {
-    const std::string_view name(entry->d_name);
-    if (name.ends_with(kEnding) && name != kept && ::unlinkat(folder_fd, entry->d_name, 0) != 0)
-      return failErrno(std::string(name));
-  }
+  KANTE_TRY(names, namesIn(folder_fd));
+  for (const std::string& name : names)
+    if (name.ends_with(kEnding) && (digest.empty() || !name.starts_with(hexOf(digest))) &&
+        ::unlinkat(folder_fd, name.c_str(), 0) != 0)
+      return failErrno(name);
   return {};
 }
 

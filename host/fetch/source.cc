@@ -44,9 +44,11 @@ Result<FetchSource> parseUrl(std::string_view text) {
   if (partOf(url.get(), CURLUPART_SCHEME) == "http" && !isThisMachine(host))
     return fail(Errc::kInvalid, "plain http is for this machine only; use https");
   const std::string port = partOf(url.get(), CURLUPART_PORT);
-  return FetchSource{FetchSource::Kind::kHttp, std::string(text),
+  return FetchSource{FetchSource::Kind::kHttp,
+                     std::string(text),
                      partOf(url.get(), CURLUPART_SCHEME) + "://" + host +
-                         (port.empty() ? "" : ":" + port) + partOf(url.get(), CURLUPART_PATH)};
+                         (port.empty() ? "" : ":" + port) + partOf(url.get(), CURLUPART_PATH),
+                     {}};
 }
 
 }  // namespace
@@ -59,9 +61,9 @@ Result<FetchSource> parseFetchSource(std::string_view text) {
     const std::string path(text.substr(kFile.size()));
     const auto control = [](char c) { return static_cast<unsigned char>(c) < ' '; };
     if (!path.starts_with('/') || std::any_of(path.begin(), path.end(), control)) return expected();
-    return FetchSource{FetchSource::Kind::kFile, path, std::string(text)};
+    return FetchSource{FetchSource::Kind::kFile, path, std::string(text), {}};
   }
-  if (text == kUplink) return FetchSource{FetchSource::Kind::kUplink, {}, std::string(text)};
+  if (text == kUplink) return FetchSource{FetchSource::Kind::kUplink, {}, std::string(text), {}};
   if (!text.starts_with("https://") && !text.starts_with("http://")) return expected();
   const std::size_t host = text.find("://") + 3;
   if (host == text.size() || text[host] == '/') return fail(Errc::kInvalid, "it names no host");

@@ -1,4 +1,4 @@
-// Where a bundle may be had: one text of "from" in a deployment.
+// Where a bundle, or a delta that makes it, may be had: one entry of "from" in a deployment.
 //
 //   https://HOST/…    http://… of this machine only
 //   file:///PATH      a stick, a share, a folder
@@ -19,6 +19,7 @@ struct FetchSource {
   Kind kind = Kind::kHttp;
   std::string target;  // The URL, or an absolute path; empty for kUplink.
   std::string shown;   // For people: without user, password and query, which may be secrets.
+  std::string base;    // "sha256:HEX": there is a delta against this bundle; empty: the whole.
 };
 
 // kInvalid, with a sentence that says what is expected.

@@ -8,14 +8,15 @@ constexpr std::chrono::milliseconds kLook{250};
 
 }  // namespace
 
-std::string BundleChunks::topic(std::string_view digest, std::uint32_t n) {
-  const std::string_view hex = digest.substr(digest.find(':') + 1);
-  return std::string(kPrefix) + std::string(hex) + "/" + std::to_string(n);
+std::string BundleChunks::topic(std::string_view digest, std::string_view base, std::uint32_t n) {
+  const auto hex = [](std::string_view of) { return std::string(of.substr(of.find(':') + 1)); };
+  return std::string(kPrefix) + hex(digest) + (base.empty() ? "" : "/from/" + hex(base)) + "/" +
+         std::to_string(n);
 }
 
-Result<std::string> BundleChunks::get(const std::string& digest, std::uint32_t n,
-                                      const std::function<bool()>& goes_on) {
-  const std::string topic = BundleChunks::topic(digest, n);
+Result<std::string> BundleChunks::get(const std::string& digest, const std::string& base,
+                                      std::uint32_t n, const std::function<bool()>& goes_on) {
+  const std::string topic = BundleChunks::topic(digest, base, n);
   if (client_.state() != LinkState::kConnected)
     return fail(Errc::kUnavailable, "the uplink is not connected");
   {

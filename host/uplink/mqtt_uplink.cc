@@ -410,9 +410,9 @@ void MqttUplink::report(const std::string& json) {
   if (!state_->stopped) state_->publishLater({{"deployment/reported", json, true, {}}});
 }
 
-Result<std::string> MqttUplink::bundleChunk(const std::string& digest, std::uint32_t n,
-                                            const std::function<bool()>& goes_on) {
-  return state_->chunks->get(digest, n, goes_on);
+Result<std::string> MqttUplink::bundleChunk(const std::string& digest, const std::string& base,
+                                            std::uint32_t n, const std::function<bool()>& goes_on) {
+  return state_->chunks->get(digest, base, n, goes_on);
 }
 
 UplinkStatus MqttUplink::status() const {

@@ -82,8 +82,8 @@ class MqttUplink final : public Uplink {
   // What `deployment/reported` says from now on, retained; control thread.
   void report(const std::string& json);
   // As BundleChunks::get().
-  Result<std::string> bundleChunk(const std::string& digest, std::uint32_t n,
-                                  const std::function<bool()>& goes_on);
+  Result<std::string> bundleChunk(const std::string& digest, const std::string& base,
+                                  std::uint32_t n, const std::function<bool()>& goes_on);
   UplinkStatus status() const override;
   void collect(MetricWriter& metrics) const override;
 

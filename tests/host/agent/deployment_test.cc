@@ -39,7 +39,8 @@ Errc codeOf(const std::string& text) { return parseDeployment(text).error().code
 TEST(Deployment, ReadsEveryMemberThatThisBuildServes) {
   const auto read = parseDeployment(with(
       R"({"sensor":)" + module() + R"(,"filter":{"bundle":")" + kDigest +
-          R"(","from":["https://x/y","uplink:"],"placement":"in-process",)"
+          R"(","from":["https://x/y",{"delta":"uplink:","base":"sha256:)" + std::string(64, 'b') +
+          R"("}],"placement":"in-process",)"
           R"("config":{"b":1,"a":[1.5,"x"]},"desired":{"threshold":25},"env":{},"limits":{},)"
           R"("grants":{"methods":["module/sensor/reset","device/*/*"]},"execution":"dedicated",)"
           R"("start_after":["sensor"],"stop_ms":100,"status":"running","restart":"on-failure"},)"
@@ -53,6 +54,10 @@ TEST(Deployment, ReadsEveryMemberThatThisBuildServes) {
   EXPECT_EQ(read->version, 12u);
   const ModuleEntry& filter = read->modules.at("filter");
   EXPECT_EQ(filter.bundle, kDigest);
+  ASSERT_EQ(filter.from.size(), 2u);
+  EXPECT_EQ(filter.from[0].base, "");
+  EXPECT_EQ(filter.from[1].base, "sha256:" + std::string(64, 'b'));
+  EXPECT_EQ(filter.from[1].kind, FetchSource::Kind::kUplink);
   EXPECT_EQ(filter.config, R"({"a":[1.5,"x"],"b":1})");
   EXPECT_EQ(filter.desired, R"({"threshold":25})");
   EXPECT_EQ(filter.method_grants.size(), 2u);
@@ -238,6 +243,19 @@ TEST(Deployment, AnErrorOfAModuleNamesItsPointer) {
   EXPECT_THAT(refused(with(R"({"x":{"placement":"in-process","bundle":"a\u0000b"}})")),
               StartsWith("/modules/x/bundle: a text holds no U+0000"));
   EXPECT_THAT(refusedModule(R"("from":["ftp://x"])"), StartsWith("/modules/x/from/0: expected"));
+  const std::string base = R"("base":"sha256:)" + std::string(64, 'a') + "\"";
+  EXPECT_THAT(refusedModule(R"("from":["uplink:",7])"),
+              StartsWith("/modules/x/from/1: expected a string or an object, not a number"));
+  EXPECT_THAT(refusedModule(R"("from":[{)" + base + "}]"),
+              StartsWith("/modules/x/from/0/delta: missing"));
+  EXPECT_THAT(refusedModule(R"("from":[{"delta":"uplink:"}])"),
+              StartsWith("/modules/x/from/0/base: missing"));
+  EXPECT_THAT(refusedModule(R"("from":[{"delta":"uplink:","base":"2"}])"),
+              StartsWith("/modules/x/from/0/base: expected the digest of the bundle"));
+  EXPECT_THAT(refusedModule(R"("from":[{"delta":"ftp://x",)" + base + "}]"),
+              StartsWith("/modules/x/from/0/delta: expected"));
+  EXPECT_THAT(refusedModule(R"("from":[{"delta":"uplink:","more":1,)" + base + "}]"),
+              StartsWith("/modules/x/from/0/more: "));
   EXPECT_THAT(refusedModule(R"("from":["file:///a","http://depot.example/a"])"),
               StartsWith("/modules/x/from/1: plain http is for this machine only"));
   EXPECT_THAT(refusedModule(R"("from":["https:///a"])"),
@@ -246,7 +264,7 @@ TEST(Deployment, AnErrorOfAModuleNamesItsPointer) {
   for (std::size_t i = 0; i < kFetchSourcesMax; ++i) many += R"(,"uplink:")";
   EXPECT_THAT(refusedModule(many + "]"), StartsWith("/modules/x/from: at most 16 places"));
   EXPECT_THAT(refusedModule(R"("from":"https://x")"),
-              StartsWith("/modules/x/from: expected an array of strings, not a string"));
+              StartsWith("/modules/x/from: expected an array, not a string"));
   EXPECT_THAT(
       refused(with(R"({"x":{"bundle":"a","placement":"inprocess"}})")),
       StartsWith("/modules/x/placement: \"inprocess\" is not \"in-process\", \"sandbox\" or"));

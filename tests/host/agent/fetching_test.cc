@@ -4,6 +4,7 @@
 #include <mutex>
 #include <optional>
 
+#include "host/bundle/delta_make.h"
 #include "tests/host/agent/agent_kit.h"
 #include "tests/support/eventually.h"
 
@@ -72,12 +73,21 @@ class FetchingTest : public ::testing::Test {
     if (!ended()) return "nothing";
     return result_->has_value() ? "applied" : result_->error().text;
   }
+  // So many that what nobody needs is collected.
+  void admitMany() {
+    for (int n = 0; n < 66; ++n) {
+      gateway_.makeBundle("m.kmod", "com.example.m", ++admitted_, test::kPorts);
+      const auto file = openAt(AT_FDCWD, gateway_.dir.path() + "/m.kmod", O_RDONLY).value();
+      ASSERT_TRUE(gateway_.agent->admit(file.get(), ApplyRequest::Rebind::kNo));
+    }
+  }
   std::string stateNow() const {
     const DeploymentStatus status = gateway_.agent->status();
     return status.id + " " + std::to_string(status.version) + " " + name(status.state);
   }
 
   test::Gateway gateway_;
+  std::uint64_t admitted_ = 0;
   std::mutex mutex_;
   std::deque<std::function<void()>> tasks_;
   std::unique_ptr<Fetcher> fetcher_;
@@ -146,6 +156,50 @@ TEST_F(FetchingTest, OtherChangesWaitAndARollbackEndsIt) {
   EXPECT_EQ(refusal(), "operator/bob gave it up");
   EXPECT_EQ(stateNow(), "line-4 1 committed");
   EXPECT_TRUE(gateway_.apply(test::document(3)));
+}
+
+TEST_F(FetchingTest, ADeltaIsAppliedToABundleOfTheStore) {
+  const std::string from = test::Gateway::digestOf("com.example.a", 7, test::kPorts);
+  const std::string to = test::Gateway::digestOf("com.example.a", 8, test::kPorts);
+  gateway_.makeBundle("a8.kmod", "com.example.a", 8, test::kPorts);
+  const std::string& folder = gateway_.dir.path();
+  const auto delta = openAt(AT_FDCWD, folder + "/a.kdelta", O_RDWR | O_CREAT).value();
+  const auto made =
+      makeDelta({folder + "/a.kmod", folder + "/a8.kmod", folder, std::nullopt}, delta.get());
+  ASSERT_TRUE(made) << made.error().text;
+  std::string text = needs(2, "nowhere", to);
+  const std::string whole = R"("from":[)";
+  text.replace(
+      text.find(whole), whole.size(),
+      whole + R"({"delta":"file://)" + folder + R"(/a.kdelta","base":")" + from + R"("},)");
+  apply(text);
+  EXPECT_EQ(stateNow(), "line-4 2 fetching");
+  ASSERT_TRUE(ended());
+  ASSERT_TRUE(*result_) << result_->error().text;
+  const auto reports = gateway_.agent->status().fetched;
+  ASSERT_EQ(reports.size(), 1u);
+  EXPECT_EQ(reports[0].base, from);
+  EXPECT_EQ(reports[0].digest, to);
+  EXPECT_EQ(reports[0].bytes, made->head.delta_bytes);
+  EXPECT_TRUE(gateway_.bundles->find(to));
+}
+
+TEST_F(FetchingTest, TheBaseOfADeltaStaysAsLongAsItMayBeNeeded) {
+  // In no deployment that is kept: only this fetch knows of it.
+  const std::string base = digest();
+  gateway_.makeBundle("late", "com.example.c", 9, test::kPorts);
+  const auto opened = openAt(AT_FDCWD, gateway_.dir.path() + "/c.bundle", O_RDONLY).value();
+  ASSERT_TRUE(gateway_.bundles->admit(opened.get(), test::policyFor(*gateway_.trust)));
+  std::string text = needs(2, "nowhere", test::Gateway::digestOf("com.example.c", 9, test::kPorts));
+  const std::string whole = R"("from":[)";
+  text.replace(text.find(whole), whole.size(),
+               whole + R"({"delta":"file:///nowhere","base":")" + base + R"("},)");
+  apply(text);
+  admitMany();
+  EXPECT_TRUE(gateway_.bundles->find(base));
+  ASSERT_TRUE(gateway_.rollback());
+  admitMany();
+  EXPECT_FALSE(gateway_.bundles->find(base)) << "and is collected with the rest then";
 }
 
 TEST_F(FetchingTest, ALayerBringsBundles) {

@@ -78,8 +78,8 @@ class FetcherTest : public ::testing::Test {
     WantedBundle wanted{digestOf('p'), {}};
     for (const std::string& one : from) wanted.from.push_back(parseFetchSource(one).value());
     result_.reset();
-    handle_ = fetcher_->fetch(std::move(wanted), patience, [this](Result<FileDescriptor> file) {
-      result_.emplace(std::move(file));
+    handle_ = fetcher_->fetch(std::move(wanted), patience, [this](Result<FetchedBundle> bundle) {
+      result_.emplace(std::move(bundle));
     });
   }
   bool ended() {
@@ -95,7 +95,7 @@ class FetcherTest : public ::testing::Test {
       return false;
     }
     std::string all(bytes_.size() + 1, '\0');
-    const ssize_t n = ::pread((*result_)->get(), all.data(), all.size(), 0);
+    const ssize_t n = ::pread((*result_)->file.get(), all.data(), all.size(), 0);
     return n == static_cast<ssize_t>(bytes_.size()) && all.substr(0, bytes_.size()) == bytes_;
   }
   std::string refusal() {
@@ -116,8 +116,9 @@ class FetcherTest : public ::testing::Test {
   using Chunk = decltype(Fetcher::Host::chunk);
   // Pieces of `all`, as a broker holds them; which were asked for goes to asked_.
   Chunk piecesOf(const std::string& all) {
-    return [this, all](const std::string& digest, std::uint32_t n,
+    return [this, all](const std::string& digest, const std::string& base, std::uint32_t n,
                        const std::function<bool()>&) -> Result<std::string> {
+      EXPECT_EQ(base, "");
       const std::lock_guard lock(mutex_);
       asked_.push_back(n);
       EXPECT_EQ(digest, digestOf('p'));
@@ -137,7 +138,7 @@ class FetcherTest : public ::testing::Test {
   std::mutex mutex_;
   std::deque<std::function<void()>> tasks_;
   std::unique_ptr<Fetcher> fetcher_;
-  std::optional<Result<FileDescriptor>> result_;
+  std::optional<Result<FetchedBundle>> result_;
   std::shared_ptr<void> handle_;
   int told_ = 0;
 };
@@ -354,7 +355,7 @@ TEST_F(FetcherTest, WhoAsksNextTakesOver) {
   std::atomic<bool> told{false};
   const auto first = fetcher_->fetch({digestOf('p'), {parseFetchSource(server.url("/a")).value()}},
                                      Patience::kUntilCancelled,
-                                     [&](const Result<FileDescriptor>&) { told = true; });
+                                     [&](const Result<FetchedBundle>&) { told = true; });
   ASSERT_TRUE(eventually([&] { return fetcher_->progress().bytes != 0; }));
   begin({server.url("/b")});
   EXPECT_TRUE(got());
@@ -383,9 +384,9 @@ TEST_F(FetcherTest, LeavesNoPartOfWhatNobodyWantsAnyMore) {
   begin({server.url("/a")});
   ASSERT_TRUE(eventually([&] { return fetcher_->progress().bytes >= 90'000; }));
   result_.reset();
-  handle_ = fetcher_->fetch({digestOf('q'), {parseFetchSource(put("q", bundle('q'))).value()}},
-                            Patience::kFewTries,
-                            [&](Result<FileDescriptor> file) { result_.emplace(std::move(file)); });
+  handle_ = fetcher_->fetch(
+      {digestOf('q'), {parseFetchSource(put("q", bundle('q'))).value()}}, Patience::kFewTries,
+      [&](Result<FetchedBundle> bundle) { result_.emplace(std::move(bundle)); });
   ASSERT_TRUE(ended());
   EXPECT_TRUE(*result_);
   EXPECT_EQ(parts(), 0);
