@@ -6,6 +6,7 @@
 #include <array>
 #include <cstring>
 #include <ctime>
+#include <utility>
 
 #include "host/base/encoding.h"
 #include "host/message/pool.h"
@@ -161,6 +162,7 @@ void Shard::takeMail() {
 
 void Shard::turn() {
   readClocks();
+  if (std::exchange(looked_, false)) reactor_ns_ = boot_ns_;
   (void)reactor_.dispatch();
   takeMail();
   for (Polled* polled : polling_.all()) {
@@ -223,12 +225,12 @@ void Shard::sleep() {
   if (!hasMail() && !polling_.hasWork()) reactor_.look(Reactor::Look::kUntilSomething);
   asleep_.store(false, std::memory_order_seq_cst);
   if (!polling_.empty()) polling_.wakeUp();
-  reactor_ns_ = boot_ns_;
+  looked_ = true;
 }
 
 void Shard::lookAtReactor() {
-  reactor_ns_ = boot_ns_;
   reactor_.look(Reactor::Look::kNow);
+  looked_ = true;
 }
 
 void Shard::loop() {

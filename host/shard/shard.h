@@ -98,7 +98,8 @@ class Shard : public std::enable_shared_from_this<Shard> {
   std::thread thread_;
   Stamp stamp_;
   std::int64_t boot_ns_ = 0;
-  std::int64_t reactor_ns_ = 0;  // When the reactor was looked at.
+  std::int64_t reactor_ns_ = 0;  // When the reactor was looked at …
+  bool looked_ = false;          // … which was just now.
 
   Runnable* first_ = nullptr;  // Run queue, first in first out.
   Runnable* last_ = nullptr;

@@ -1,27 +1,45 @@
 #include "sandbox/runner/host_watch.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
+
+#include "sandbox/wire/start.h"
 
 namespace kante {
 
 namespace {
 
-std::atomic<Waker*> watched{nullptr};
+int s_control = -1;
 
+// It also comes for what the host sends there, which is taken when a frame says so.
 void onSignal(int) {
-  Waker* waker = watched.load(std::memory_order_relaxed);
-  if (waker != nullptr) waker->interrupt();
+  const int before = errno;
+  if (isHostGone(s_control)) ::_exit(kRunnerExitHostGone);
+  errno = before;
 }
 
 }  // namespace
 
-bool listenToEnd(int control_fd) {
+bool isHostGone(int control_fd) {
+  char byte = 0;
+  iovec place{&byte, 1};
+  msghdr message{};
+  message.msg_iov = &place;
+  message.msg_iovlen = 1;
+  const ssize_t n = ::recvmsg(control_fd, &message, MSG_PEEK | MSG_DONTWAIT);
+  return n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
+}
+
+bool endWithHost(int control_fd) {
+  s_control = control_fd;
   struct sigaction action {};
-  action.sa_handler = onSignal;  // Without SA_RESTART: the futex has to return.
+  action.sa_handler = onSignal;
+  action.sa_flags = SA_RESTART;
   ::sigemptyset(&action.sa_mask);
   if (::sigaction(SIGIO, &action, nullptr) != 0) return false;
   const f_owner_ex owner{F_OWNER_TID, static_cast<pid_t>(::syscall(SYS_gettid))};
@@ -29,7 +47,5 @@ bool listenToEnd(int control_fd) {
   return flags >= 0 && ::fcntl(control_fd, F_SETOWN_EX, &owner) == 0 &&
          ::fcntl(control_fd, F_SETFL, flags | O_ASYNC) == 0;
 }
-
-void watchHost(Waker& waker) { watched.store(&waker); }
 
 }  // namespace kante

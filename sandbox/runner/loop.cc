@@ -1,10 +1,8 @@
 #include "sandbox/runner/loop.h"
 
 #include <sched.h>
-#include <sys/socket.h>
 
 #include <algorithm>
-#include <cerrno>
 
 #include "host/base/clock.h"
 #include "host/message/pool.h"
@@ -40,14 +38,13 @@ Loop::Loop(const RunnerFiles& files, const kante_entry& entry, int doorbell, int
             host_sleep_),
       reader_(ring_, FrameReader::From::kHost),
       port_(files, host_sleep_, doorbell, waker_, lengthOf(entry.outputs)),
-      host_(makeHostTable(port_)) {
-  watchHost(waker_);
-}
+      host_(makeHostTable(port_)) {}
 
 std::optional<std::string> Loop::run() {
   if (MessagePool::ofThisThread() == nullptr) MessagePool::bind();
   while (!over_) {
-    if (turn() || over_) continue;
+    const Turn done = turn();
+    if (done == Turn::kSome || over_ || (done == Turn::kAll && !ring_.isEmpty())) continue;
     if (reader_.broken()) return reader_.broken();
     if (auto broken = port_.broken()) return broken;
     if (!spin()) sleep();
@@ -57,13 +54,15 @@ std::optional<std::string> Loop::run() {
 
 // ---- turns
 
-bool Loop::turn() {
+// Before it sleeps everything is looked at once more, so after a turn that did all nobody looks for
+// more: on a core that both share the host waits for its answer until this thread sleeps.
+Loop::Turn Loop::turn() {
   bool worked = false;
-  for (int n = 0; n < kSlice && !over_; ++n) {
+  int frames = 0;
+  for (; frames < kSlice && !over_; ++frames) {
     if (reader_.next(frame_) != FrameReader::Got::kFrame) break;
     takeFrame();
     frame_.message = MessageRef();
-    worked = true;
   }
   if (takesEvents()) {
     for (int n = 0; n < kSlice; ++n) {
@@ -84,7 +83,8 @@ bool Loop::turn() {
   port_.endTurn();
   if (ring_.giveBack(RingReader::Returning::kEighth) == Wake::kYes) port_.ringHost();
   MessagePool::endTurn();
-  return worked;
+  if (worked || frames == kSlice) return Turn::kSome;
+  return frames > 0 ? Turn::kAll : Turn::kNothing;
 }
 
 void Loop::takeFrame() {
@@ -156,28 +156,13 @@ void Loop::sleep() {
   own_sleep_.announce(port_.wants(events()));
   std::int64_t until_ns = takesEvents() ? port_.nextTimerNs() : Timers::kNever;
   if (!put_off_.empty() && rests_until_ns_ != 0) until_ns = std::min(until_ns, rests_until_ns_);
-  std::int64_t timeout_ns = kSleepMaxNs;
-  if (until_ns != Timers::kNever) timeout_ns = std::min(timeout_ns, until_ns - bootNs());
-  if (timeout_ns > 0 && ring_.isEmpty() && !port_.hasNews(events())) {
+  const std::int64_t left_ns = until_ns == Timers::kNever ? 1 : until_ns - bootNs();
+  if (left_ns > 0 && ring_.isEmpty() && !port_.hasNews(events())) {
     increment(files_.page().sleeps);
-    waker_.block(seen, timeout_ns);
+    waker_.block(seen, until_ns == Timers::kNever ? -1 : left_ns);
   }
   own_sleep_.awake();
   waker_.wakeUp();
-  // Something is new at the socket, or nobody has said anything for long.
-  const bool is_silent = timeout_ns == kSleepMaxNs && waker_.seen() == seen;
-  if ((waker_.takeInterruption() || is_silent) && hostIsGone()) over_ = true;
-}
-
-bool Loop::hostIsGone() {
-  char byte = 0;
-  iovec place{&byte, 1};
-  msghdr message{};
-  message.msg_iov = &place;
-  message.msg_iovlen = 1;
-  const ssize_t n = ::recvmsg(control_, &message, MSG_PEEK | MSG_DONTWAIT);
-  host_is_gone_ = n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR);
-  return host_is_gone_;
 }
 
 // ---- the module
@@ -365,7 +350,8 @@ void Loop::destroy() {
     increment(page.sequence);
   }
   port_.endTurn();
-  while (port_.keepsFrames() && !hostIsGone()) {  // The host still hears what the module said.
+  while (port_.keepsFrames() &&
+         !isHostGone(control_)) {  // The host still hears what the module said.
     sleep();
     port_.endTurn();
   }

@@ -24,20 +24,17 @@ class Loop {
   static constexpr int kSlice = 64;                      // Frames a turn.
   static constexpr std::uint32_t kAgainFirstMs = 100;    // Rest after KANTE_E_AGAIN from an INPUT,
   static constexpr std::uint32_t kAgainLastMs = 30'000;  // doubling up to this.
-  static constexpr std::int64_t kSleepMaxNs = 60'000'000'000;
-  static constexpr std::int64_t kSpinNs = 20'000;  // What a wake costs.
-  static constexpr std::uint32_t kVainMax = 4;     // Spins in vain, in a row, after which …
-  static constexpr std::uint32_t kSkip = 16;       // … one in so many is tried.
+  static constexpr std::int64_t kSpinNs = 20'000;        // What a wake costs.
+  static constexpr std::uint32_t kVainMax = 4;           // Spins in vain, in a row, after which …
+  static constexpr std::uint32_t kSkip = 16;             // … one in so many is tried.
 
-  // `entry` has been checked; `control` is looked at for its end and
-  // for descriptors.
+  // `entry` has been checked; `control` brings descriptors.
   Loop(const RunnerFiles& files, const kante_entry& entry, int doorbell, int control);
   Loop(const Loop&) = delete;
   Loop& operator=(const Loop&) = delete;
 
-  // Until DESTROY (the module is gone then), or until the host is.  What broke, if anything.
+  // Until DESTROY; the module is gone then.  What broke, if anything.
   std::optional<std::string> run();
-  bool isHostGone() const { return host_is_gone_; }
 
  private:
   // A kante_event, as far as it is not the same for all.
@@ -58,12 +55,12 @@ class Loop {
   };
   enum class Took : std::uint8_t { kHandled, kPutOff };
 
-  bool turn();
+  enum class Turn : std::uint8_t { kNothing, kAll, kSome };  // What it did of what there was.
+  Turn turn();
   void takeFrame();
   void done();
   void sleep();
   bool spin();
-  bool hostIsGone();
   // Of those that are made here: timers and room.
   bool takesEvents() const { return module_ != nullptr && !holding_; }
   RemotePort::Events events() const {
@@ -99,7 +96,6 @@ class Loop {
   FrameIn frame_;
 
   bool over_ = false;
-  bool host_is_gone_ = false;
   bool holding_ = false;       // Events wait: from SAVE to RESUME or DRAIN.
   bool recalled_ = false;      // Inputs go back, because one before them failed: until RESUME.
   bool takes_inputs_ = true;   // Until DRAIN; those that wait go back to the host.

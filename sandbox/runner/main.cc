@@ -51,7 +51,7 @@ int run() {
   if (files.has_error()) return refuse(control, files.error().text);
   ::close(kRunnerHostFileFd);
   ::close(kRunnerRunnerFileFd);
-  if (!listenToEnd(kRunnerControlFd)) return refuse(control, "SIGIO cannot be had");
+  if (!endWithHost(kRunnerControlFd)) return refuse(control, "SIGIO cannot be had");
   installReports(files->page());
 
   Facts facts;
@@ -72,7 +72,7 @@ int run() {
     std::fprintf(stderr, "the host broke the rules: %s\n", broken->c_str());
     return kRunnerExitBroken;
   }
-  return loop.isHostGone() ? kRunnerExitHostGone : 0;
+  return isHostGone(kRunnerControlFd) ? kRunnerExitHostGone : 0;
 }
 
 }  // namespace

@@ -24,7 +24,8 @@ class Waker {
   }
   std::uint32_t seen() const { return wakes_.load(std::memory_order_acquire); }
   bool isKicked() const { return kicked_.load(std::memory_order_acquire); }
-  // Until there was a wake after `seen`, or for so long; less than 0: for ever.  A signal ends it.
+  // Until there was a wake after `seen`, or for so long; less than 0: without a bound, which is
+  // the quickest.  A signal may end it.
   void block(std::uint32_t seen, std::int64_t timeout_ns);
   void wakeUp() {
     asleep_.store(false, std::memory_order_relaxed);
@@ -33,21 +34,11 @@ class Waker {
 
   // Any thread: the loop shall look at everything once more.
   void kick();
-  // A handler of a signal that the sleeping thread gets: block() ends, or does not begin, until the
-  // interruption is taken.
-  void interrupt();
-  bool takeInterruption() { return interrupted_.exchange(false, std::memory_order_relaxed); }
 
  private:
   const std::atomic<std::uint32_t>& wakes_;
   std::atomic<bool> asleep_{false};
   std::atomic<bool> kicked_{false};
-  std::atomic<bool> interrupted_{false};
-  // Read by the kernel when the sleep begins, so that a handler that runs just before it counts.
-  struct Timeout {
-    volatile std::int64_t seconds;
-    volatile std::int64_t nanoseconds;
-  } timeout_{};
 };
 
 }  // namespace kante

@@ -72,36 +72,5 @@ TEST(WakerTest, ASleepEndsByItself) {
   waker.block(waker.seen(), 0);
 }
 
-Waker* s_waker = nullptr;
-
-TEST(WakerTest, ASignalEndsTheSleepWheneverItComes) {
-  // On the heap: AddressSanitizer's stack does not keep its alignment.
-  const auto shared = std::make_unique<HostPage>();
-  HostPage& page = *shared;
-  Waker waker(page);
-  s_waker = &waker;
-  struct sigaction action {};
-  struct sigaction before {};
-  action.sa_handler = [](int) { s_waker->interrupt(); };
-  ASSERT_EQ(::sigaction(SIGUSR1, &action, &before), 0);
-  std::atomic<std::uint32_t> began{0};
-  std::atomic<std::uint32_t> ended{0};
-  constexpr std::uint32_t kRounds = 2000;
-  std::thread loop([&] {
-    for (std::uint32_t i = 1; i <= kRounds; ++i) {
-      began.store(i);
-      began.notify_one();
-      while (ended.load() < i) waker.block(waker.seen(), 5'000'000);
-    }
-  });
-  for (std::uint32_t i = 1; i <= kRounds; ++i) {
-    for (std::uint32_t seen = began.load(); seen < i; seen = began.load()) began.wait(seen);
-    ended.store(i);
-    ::pthread_kill(loop.native_handle(), SIGUSR1);
-  }
-  loop.join();
-  (void)::sigaction(SIGUSR1, &before, nullptr);
-}
-
 }  // namespace
 }  // namespace kante
