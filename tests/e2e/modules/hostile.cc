@@ -65,6 +65,7 @@ class Hostile : public kit::Module {
       for (;;) spun_ = spun_ + 1;
     }
     if (has("allocate")) allocate();
+    if (has("threads")) threads();
     if (has("fork")) (void)::fork();
     if (has("socket")) (void)::socket(AF_INET, SOCK_STREAM, 0);
     if (has("exit")) ::_exit(7);
@@ -85,6 +86,16 @@ class Hostile : public kit::Module {
       if (block == nullptr) std::abort();
       for (std::size_t at = 0; at < 1u << 20; at += kPage) block[at] = 1;
     }
+  }
+
+  // As many as there may be.
+  void threads() {
+    const auto sleep = [](void*) -> void* {
+      for (;;) ::pause();
+    };
+    pthread_t thread;
+    while (::pthread_create(&thread, nullptr, sleep, nullptr) == 0) continue;
+    ::_exit(8);
   }
 
   // Sends without end, and writes over what is on its way.
