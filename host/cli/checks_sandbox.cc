@@ -32,8 +32,9 @@ void addLayers(const Can& can, CheckResults& out) {
   add(out, "cgroup", groups,
       can.limits == LimitKind::kCgroup2   ? "version 2"
       : can.limits == LimitKind::kCgroup1 ? "version 1"
-                                          : "cannot be made, so limits of modules are weaker",
-      can.better);
+                                          : "cannot be made from here, so limits of modules "
+                                            "that are started from here are weaker",
+      fmt::format("{}; what a gateway has that runs already is in kante status", can.better));
 }
 
 }  // namespace

@@ -137,6 +137,21 @@ bool isAlive(const std::string& launcher) {
   return !isNumber(pid) || !isNumber(start) || startOf(pid) == start;
 }
 
+// What gives this process a group to share out.
+std::string adviceFor(int reason) {
+  if (reason == EROFS) return "; let the container write to /sys/fs/cgroup";
+  return "; run under systemd with Delegate=yes";
+}
+
+// Nobody is in this "cgroup.procs" but this process and the one that started it.
+bool isAlone(const std::string& processes) {
+  const std::vector<std::string> allowed = {"", std::to_string(::getpid()),
+                                            std::to_string(::getppid())};
+  const std::vector<std::string> there = split(processes, '\n');
+  return std::all_of(there.begin(), there.end(),
+                     [&](const std::string& each) { return has(allowed, each); });
+}
+
 }  // namespace
 
 int Group::cloneInto() const {
@@ -163,10 +178,7 @@ std::string Group::enter() const {
 void Group::kill() const {
   if (parts_.empty()) return;
   const int directory = parts_.front().directory.get();
-  if (cloneInto() >= 0) {
-    writeSmallFile(directory, "cgroup.kill", "1");
-    return;
-  }
+  if (cloneInto() >= 0 && writeSmallFile(directory, "cgroup.kill", "1")) return;  // Linux 5.14.
   for (const std::string& line : split(readSmallFile(directory, "cgroup.procs"), '\n')) {
     const pid_t pid = std::atoi(line.c_str());
     if (pid > 0) ::kill(pid, SIGKILL);
@@ -238,28 +250,52 @@ std::string Cgroups::enterVersion2(const std::string& own, Role role) {
   }
   if (!has_not.empty())
     return directory + " has no " + has_not + "; run under systemd with Delegate=yes";
-  // A group with processes cannot share out its controllers, so they go into one beside.
-  const bool is_root = ::faccessat(home.get(), "cgroup.type", F_OK, 0) != 0;
-  if (role == Role::kKeeper && !is_root) {
-    if (::mkdirat(home.get(), kOwnGroup, 0755) != 0 && errno != EEXIST)
-      return errnoText(directory, errno) + "; run under systemd with Delegate=yes";
-    if (!writeSmallFile(home.get(), std::string(kOwnGroup) + "/cgroup.procs", "0"))
-      return errnoText(directory + "/" + kOwnGroup, errno);
-  }
-  if (!writeSmallFile(home.get(), "cgroup.subtree_control", wanted)) {
-    const int reason = errno;
-    if (reason == EBUSY)
-      return directory + " has other processes; run kante under systemd, or in a group of its own";
-    return errnoText(directory + "/cgroup.subtree_control", reason) +
-           "; run under systemd with Delegate=yes";
-  }
+  const std::string failed = shareOut(directory, home.get(), wanted, role);
+  if (!failed.empty()) return failed;
   homes_ = {{"", directory}};
   kind_ = LimitKind::kCgroup2;
   Group trial;
-  const std::string failed = make(0, "trial", {16, 50, 8}, trial);
+  const std::string untried = make(0, "trial", {16, 50, 8}, trial);
   trial.remove();
-  if (!failed.empty()) kind_ = LimitKind::kRlimit;
-  return failed;
+  if (untried.empty()) return {};
+  kind_ = LimitKind::kRlimit;
+  leave();
+  return untried;
+}
+
+// A group with processes cannot share out its controllers, so they go into one beside.
+std::string Cgroups::shareOut(const std::string& directory, int home, const std::string& wanted,
+                              Role role) {
+  const bool is_root = ::faccessat(home, "cgroup.type", F_OK, 0) != 0;
+  if (role == Role::kKeeper && !is_root) {
+    if (::mkdirat(home, kOwnGroup, 0755) != 0 && errno != EEXIST)
+      return errnoText(directory, errno) + adviceFor(errno);
+    if (!writeSmallFile(home, std::string(kOwnGroup) + "/cgroup.procs", "0"))
+      return errnoText(directory + "/" + kOwnGroup, errno) + adviceFor(errno);
+    left_ = directory;
+  }
+  if (writeSmallFile(home, "cgroup.subtree_control", wanted)) return {};
+  const int reason = errno;
+  leave();
+  if (reason != EBUSY)
+    return errnoText(directory + "/cgroup.subtree_control", reason) + adviceFor(reason);
+  if (role == Role::kHelper && isAlone(readSmallFile(home, "cgroup.procs")))
+    return directory + " has this process in it; only the keeper of `kante run` moves aside";
+  return directory + " has other processes; run kante under systemd, or in a group of its own";
+}
+
+void Cgroups::leave() {
+  if (left_.empty()) return;
+  const Fd home(::open(left_.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+  left_.clear();
+  // A keeper that this one was started by goes on there.
+  const std::string here = readSmallFile(home.get(), std::string(kOwnGroup) + "/cgroup.procs");
+  if (here != std::to_string(::getpid()) + "\n") return;
+  std::string unwanted;
+  for (const char* controller : kControllers) unwanted += std::string(" -") + controller;
+  writeSmallFile(home.get(), "cgroup.subtree_control", unwanted.substr(1));
+  if (writeSmallFile(home.get(), "cgroup.procs", "0"))
+    ::unlinkat(home.get(), kOwnGroup, AT_REMOVEDIR);
 }
 
 std::string Cgroups::enterVersion1(const std::vector<Home>& homes) {

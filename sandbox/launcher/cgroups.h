@@ -79,6 +79,10 @@ class Cgroups {
                    Group& out) const;
   // Groups of launchers that are no more.
   void removeLeftovers() const;
+  // This process's group as it was found: its controllers are no longer shared out, and the process
+  // is in it again.  For the end, when no runner is left; whoever starts kante next can enter it.
+  // Nothing where others are in the group beside it still, as a keeper that started this one.
+  void leave();
   // "PID-START" of this process.
   static std::string launcher();
 
@@ -88,11 +92,14 @@ class Cgroups {
     std::string directory;
   };
   std::string enterVersion2(const std::string& own, Role role);
+  std::string shareOut(const std::string& directory, int home, const std::string& wanted,
+                       Role role);
   std::string enterVersion1(const std::vector<Home>& homes);
 
   LimitKind kind_ = LimitKind::kRlimit;
   std::vector<Home> homes_;
   std::string missing_;
+  std::string left_;  // Version 2: where this process was before it moved aside.
 };
 
 }  // namespace kante::launcher

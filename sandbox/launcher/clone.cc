@@ -41,8 +41,14 @@ pid_t cloneProcess(std::uint64_t namespaces, int& group, Fd& pidfd) {
     arguments.cgroup = static_cast<std::uint64_t>(group);
   }
   auto child = static_cast<pid_t>(::syscall(SYS_clone3, &arguments, sizeof arguments));
-  if (child < 0 && errno == ENOSYS) {
+  if (child < 0 && group >= 0 && (errno == E2BIG || errno == EINVAL)) {
     group = -1;  // Before, because the child has to know as well.
+    arguments.flags &= ~std::uint64_t{CLONE_INTO_CGROUP};  // Linux 5.7.
+    arguments.cgroup = 0;
+    child = static_cast<pid_t>(::syscall(SYS_clone3, &arguments, CLONE_ARGS_SIZE_VER0));
+  }
+  if (child < 0 && errno == ENOSYS) {
+    group = -1;
     child = cloneOld(namespaces, &out);
   }
   if (child > 0) pidfd = Fd(out);

@@ -99,6 +99,7 @@ int Keeper::run() {
     // Out of memory or processes for the moment: no reason to give a gateway up that ran.
     if (!startHost()) start_at_ms_ = nowMs() + std::max(backoff_.after(0), Backoff::kFirstMs);
   }
+  service_.leaveGroups();
   return exit_code_;
 }
 

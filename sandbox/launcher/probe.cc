@@ -84,6 +84,10 @@ void Service::enterGroups() {
   cgroups_->removeLeftovers();
 }
 
+void Service::leaveGroups() {
+  if (cgroups_) cgroups_->leave();
+}
+
 // Libraries are found again where one of them has gone, as it does with an update of the system.
 std::string Service::prepare() {
   enterGroups();

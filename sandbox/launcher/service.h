@@ -52,6 +52,8 @@ class Service {
 
   // Finds its place for groups, and itself goes there if it must; before any child is started.
   void enterGroups();
+  // Gives that place back as it was; after the last runner.
+  void leaveGroups();
   // Tries what this machine allows; once, and again for each host where it was less than all:
   // memory or descriptors may only have been short.
   const Can& can();

@@ -1,14 +1,20 @@
 // The launcher's parts that need no runner.
 #include <fcntl.h>
 #include <gmock/gmock.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <poll.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
+#include <cstddef>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -133,6 +139,48 @@ TEST_F(FakeGroups, AKeeperMovesItselfAsideToShareOutItsControllers) {
   EXPECT_EQ(counts.pids_refused, 5U);
 }
 
+TEST_F(FakeGroups, AKeeperThatIsTheLastLeavesItsGroupAsItWas) {
+  write("service/cgroup.controllers", "cpu memory pids\n");
+  write("service/cgroup.type", "domain\n");
+  write("service/cgroup.procs", "");
+  write("service/cgroup.subtree_control", "");
+  write("service/kante.launcher/cgroup.procs", "");
+  makeGroup("service/" + trial(), {"memory.max", "cpu.max", "pids.max"});
+  Cgroups outer = open(Cgroups::Role::kKeeper, version2(), "0::/service/kante.launcher\n");
+  ASSERT_EQ(outer.kind(), LimitKind::kCgroup2) << outer.missing();
+  const std::string self = std::to_string(::getpid());
+  write("service/kante.launcher/cgroup.procs", "1\n" + self + "\n");
+  outer.leave();
+  EXPECT_EQ(read("service/cgroup.subtree_control"), "+memory +pids +cpu") << "another is there";
+
+  Cgroups last = open(Cgroups::Role::kKeeper, version2(), "0::/service\n");
+  write("service/kante.launcher/cgroup.procs", self + "\n");
+  last.leave();
+  EXPECT_EQ(read("service/cgroup.subtree_control"), "-memory -pids -cpu");
+  EXPECT_EQ(read("service/cgroup.procs"), "0");
+}
+
+TEST_F(FakeGroups, OfAKernelWithoutAFileForThatEachProcessIsKilled) {
+  write("service/cgroup.controllers", "cpu memory pids\n");
+  write("service/cgroup.subtree_control", "");
+  makeGroup("service/" + trial(), {"memory.max", "cpu.max", "pids.max"});
+  const Cgroups groups = open(Cgroups::Role::kHelper, version2(), "0::/service\n");
+  ASSERT_EQ(groups.kind(), LimitKind::kCgroup2) << groups.missing();
+  const pid_t child = ::fork();
+  if (child == 0)
+    for (;;) ::pause();
+  const std::string name = "service/kante." + Cgroups::launcher() + ".7.old";
+  makeGroup(name, {"memory.max", "cpu.max", "pids.max"});
+  write(name + "/cgroup.procs", std::to_string(child) + "\n");
+  Group group;
+  ASSERT_EQ(groups.make(7, "old", {32, 50, 24}, group), "");
+  group.kill();
+  int status = 0;
+  EXPECT_TRUE(eventually([&] { return ::waitpid(child, &status, WNOHANG) == child; }));
+  EXPECT_TRUE(WIFSIGNALED(status));
+  ::kill(child, SIGKILL);
+}
+
 TEST_F(FakeGroups, WithoutDelegationItSaysHowToGetIt) {
   write("service/cgroup.controllers", "pids\n");
   const Cgroups groups = open(Cgroups::Role::kHelper, version2(), "0::/service\n");
@@ -200,6 +248,41 @@ TEST(RealGroups, AProcessCanBeBornInAGroupOfVersion2AndEndWithIt) {
   }
   EXPECT_EQ(::rmdir(folder.c_str()), 0);
 }
+
+#if !defined(KANTE_SANITIZED)
+// A filter that answers as Linux before 5.7 does, which knows shorter arguments.
+bool refuseLongClone() {
+  const auto size = static_cast<std::uint32_t>(offsetof(seccomp_data, args[1]));
+  sock_filter program[] = {
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 3),
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, size),
+      BPF_JUMP(BPF_JMP | BPF_JGT | BPF_K, 64, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | E2BIG),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  };
+  const sock_fprog filter = {std::size(program), program};
+  return ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+         ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter) == 0;
+}
+
+TEST(RealGroups, AKernelThatCannotBearAChildInAGroupLeavesItToEnterByItself) {
+  const pid_t one = ::fork();
+  if (one == 0) {
+    if (!refuseLongClone()) ::_exit(2);
+    int group = ::open("/", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    Fd pidfd;
+    const pid_t child = cloneProcess(0, group, pidfd);
+    if (child == 0) ::_exit(group == -1 ? 7 : 3);
+    int status = 0;
+    const bool ended = child > 0 && ::waitpid(child, &status, 0) == child;
+    ::_exit(ended && group == -1 && WIFEXITED(status) ? WEXITSTATUS(status) : 4);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(one, &status, 0), one);
+  EXPECT_EQ(WEXITSTATUS(status), 7);
+}
+#endif
 
 TEST(RealGroups, WhatAKilledLauncherLeftIsRemovedAndOthersAreNot) {
   const Cgroups groups(Cgroups::Role::kHelper);
