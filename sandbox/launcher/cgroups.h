@@ -36,7 +36,7 @@ class Group {
   // Every process in it: at once with version 2, one by one with version 1.
   void kill() const;
   struct Counts {
-    std::uint32_t out_of_memory = 0;
+    std::uint32_t out_of_memory = 0;  // Kills; version 2 counts the first one twice.
     std::uint32_t pids_refused = 0;
     std::uint64_t memory_peak = 0;
   };
