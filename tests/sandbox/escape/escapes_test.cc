@@ -83,7 +83,9 @@ bool matches(std::string expected, const std::string& found) {
 
 std::string fileOf(int pid, const std::string& name) {
   std::ifstream file("/proc/" + std::to_string(pid) + "/" + name);
-  return {std::istreambuf_iterator<char>(file), {}};
+  std::ostringstream bytes;
+  bytes << file.rdbuf();  // Of a process that ends meanwhile it can be opened and not be read.
+  return bytes.str();
 }
 
 std::string lineOf(const std::string& text, const std::string& begin) {
