@@ -214,6 +214,7 @@ void FarLife::destroy(std::function<void()> gone) {
     }
     letters_.clear();
     dead_ = true;
+    again_.cancel();
     if (real_ == nullptr) return gone();
     life_.destroy(gone);
   });
@@ -224,6 +225,7 @@ void FarLife::kill(const std::string& reason) { die({reason, LifeEnd::By::kItsel
 void FarLife::die(const LifeEnd& end) {
   later([this, end] {
     if (std::exchange(dead_, true)) return;
+    again_.cancel();
     letters_.clear();
     owner_->died(end);
   });
