@@ -38,8 +38,8 @@ bool isHostGone(int control_fd) {
 bool endWithHost(int control_fd) {
   s_control = control_fd;
   struct sigaction action {};
+  // Without SA_RESTART, as ThreadSanitizer runs a handler only once the sleep has ended.
   action.sa_handler = onSignal;
-  action.sa_flags = SA_RESTART;
   ::sigemptyset(&action.sa_mask);
   if (::sigaction(SIGIO, &action, nullptr) != 0) return false;
   const f_owner_ex owner{F_OWNER_TID, static_cast<pid_t>(::syscall(SYS_gettid))};
