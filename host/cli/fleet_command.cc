@@ -302,7 +302,12 @@ Outcome verdict(const FleetLink::Messages& messages, const std::string& gateway,
     for (const json::value& error : errors.get_array())
       if (textOf(error, "document") == sent.digest)
         return {"failed", textOf(error, "reason") + ": " + textOf(error, "text")};
-  const bool taken = textOf(member(said, "taken"), "document") == sent.digest;
+  // Of two that it took at once the report names the last one, but all layers that lie there.
+  bool taken = textOf(member(said, "taken"), "document") == sent.digest;
+  const json::value& layers = member(said, "layers");
+  if (layers.is_object())
+    for (const auto& [name, document] : layers.get_object())
+      taken = taken || (document.is_string() && document.get_string() == sent.digest);
   if (taken && textOf(said, "state") == "committed") return {"committed", ""};
   return {};
 }
