@@ -171,11 +171,17 @@ TEST(ReactorTest, WhatIsCancelledOrSetAnewDoesNotCome) {
 TEST(ReactorTest, ATimerThatIsSetAfterACancelledOneHasPassedStillComes) {
   Reactor reactor;
   Timer timer(reactor);
-  timer.set(milliseconds(1), [] { FAIL(); });
-  reactor.look(Look::kNow);
-  reactor.dispatch();
+  const auto at = Timer::Clock::now() + milliseconds(1);
+  timer.set(at, [] { FAIL(); });
+  reactor.wake();
+  reactor.look(Look::kUntilSomething);  // Only a look that may block asks for it.
   timer.cancel();
-  reactor.look(Look::kUntilSomething);
+  reactor.dispatch();
+  while (Timer::Clock::now() <= at) {
+    reactor.look(Look::kNow);
+    reactor.dispatch();
+  }
+  reactor.look(Look::kNow);
   reactor.dispatch();
   bool came = false;
   timer.set(milliseconds(1), [&] { came = true; });
