@@ -154,6 +154,9 @@ void Engine::shutDown() {
     connection->end(ending);
   }
   flush();
+  // Those that linger are not waited for: nothing that comes may find them any more.
+  for (const auto& [connection, owned] : connections_)
+    if (!connection->isEnded()) surroundings_.forget(*connection);
   journal_.handAll();
 }
 

@@ -197,6 +197,7 @@ class World {
     settle();
   }
   Engine& engine(std::size_t i = 0) { return *nodes_[i]->engine; }
+  std::size_t watched(std::size_t i = 0) const { return nodes_[i]->watched.size(); }
   std::uint64_t refused(Refusal refusal) {
     std::uint64_t count = 0;
     for (auto& node : nodes_) count += node->engine->counters().of(refusal).value();

@@ -294,6 +294,7 @@ TEST_P(SessionTest, MaySubscribeOnlySoOften) {
 TEST_P(SessionTest, IsToldThatTheServerEnds) {
   auto one = client("one");
   world_.engine().shutDown();
+  EXPECT_EQ(world_.watched(), 0u) << "what still comes would find an engine that is gone";
   if (GetParam() == Version::k5) {
     EXPECT_EQ(one->next().reason, Reason::kServerShuttingDown);
   }
