@@ -18,6 +18,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <random>
 
 namespace kante::testing {
@@ -97,7 +98,9 @@ void Mosquitto::start() {
     if (attempts > 1) port_ = freePort();
     if (tryStart()) return;
   }
-  die("mosquitto does not start; see its output above");
+  std::ifstream output(directory_ + "/output");
+  die("mosquitto does not start:\n" +
+      std::string(std::istreambuf_iterator<char>(output), std::istreambuf_iterator<char>()));
 }
 
 bool Mosquitto::tryStart() {
@@ -120,9 +123,17 @@ bool Mosquitto::tryStart() {
   if (std::filesystem::exists("/usr/sbin/mosquitto")) program = "/usr/sbin/mosquitto";
   std::string flag = "-c", path = config;
   char* arguments[] = {program.data(), flag.data(), path.data(), nullptr};
-  if (::posix_spawnp(&pid_, program.c_str(), nullptr, nullptr, arguments, environ) != 0) {
-    die("cannot run mosquitto; install the package mosquitto");
-  }
+  // A broker that outlives a test program which was cut off must not hold the pipe that somebody
+  // reads this program's output from.
+  const std::string output = directory_ + "/output";
+  posix_spawn_file_actions_t actions;
+  ::posix_spawn_file_actions_init(&actions);
+  ::posix_spawn_file_actions_addopen(&actions, 1, output.c_str(), O_CREAT | O_WRONLY | O_TRUNC,
+                                     0600);
+  ::posix_spawn_file_actions_adddup2(&actions, 1, 2);
+  const int spawned = ::posix_spawnp(&pid_, program.c_str(), &actions, nullptr, arguments, environ);
+  ::posix_spawn_file_actions_destroy(&actions);
+  if (spawned != 0) die("cannot run mosquitto; install the package mosquitto");
   const auto end_at = std::chrono::steady_clock::now() + kDeadline;
   while (std::chrono::steady_clock::now() < end_at) {
     if (::waitpid(pid_, nullptr, WNOHANG) == pid_) {
