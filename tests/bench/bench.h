@@ -77,6 +77,7 @@ std::vector<Figure> benchRoutes();
 std::vector<Figure> benchStore();
 std::vector<Figure> benchSandbox();
 std::vector<Figure> benchSandboxAsleep();  // Its parts that take seconds.
+std::vector<Figure> benchSandboxNeighbour();
 std::vector<Figure> benchSandboxThroughput();
 std::vector<Figure> benchMqtt(const std::string& kante);
 std::vector<Figure> benchMqttLatency(

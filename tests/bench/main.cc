@@ -46,7 +46,8 @@ void printTable(const std::string& bench, const std::vector<Figure>& figures) {
 int usage() {
   std::fprintf(stderr,
                "usage: kante-bench "
-               "bus|sandbox|sandbox-asleep|sandbox-throughput|mqtt|mqtt-latency|sessions|routes|"
+               "bus|sandbox|sandbox-asleep|sandbox-neighbour|sandbox-throughput|mqtt|mqtt-latency|"
+               "sessions|routes|"
                "store|startup|"
                "footprint [--json]\n");
   return 2;
@@ -68,6 +69,8 @@ int main(int argc, char** argv) {
     figures = kante::bench::benchSandbox();
   } else if (bench == "sandbox-throughput") {
     figures = kante::bench::benchSandboxThroughput();
+  } else if (bench == "sandbox-neighbour") {
+    figures = kante::bench::benchSandboxNeighbour();
   } else if (bench == "sandbox-asleep") {
     figures = kante::bench::benchSandboxAsleep();
   } else if (bench == "routes") {

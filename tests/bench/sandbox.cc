@@ -314,6 +314,25 @@ std::vector<Figure> benchSandboxAsleep() {
       {"round trip asleep, p99", "us", median(asleep99), "eventfd-p50", median(bare), 0, kLower}};
 }
 
+std::vector<Figure> benchSandboxNeighbour() {
+  const auto services = noServices();
+  Core core(2, *services, Core::Sandbox::kYes);
+  (void)throughput(core, Placement::kInProcess, 100'000);
+  std::vector<double> alone, beside;
+  std::uint64_t wrong = 0;
+  for (int round = 0; round < kRounds; ++round) {
+    const Report undisturbed = throughput(core, Placement::kInProcess, 3 * kMessages);
+    const Report disturbed = besideHostile(core, 3 * kMessages);
+    alone.push_back(undisturbed.per_second);
+    beside.push_back(disturbed.per_second);
+    wrong += undisturbed.wrong + disturbed.wrong;
+  }
+  using enum Figure::Better;
+  return {{"in-process routes beside a flooding module at 10 % CPU", "msg/s", median(beside),
+           "alone", median(alone), 0.95, kHigher},
+          {"lost or out of order", "messages", static_cast<double>(wrong), kNone, 0, 0, kLower}};
+}
+
 std::vector<Figure> benchSandbox() {
   constexpr int kCrowd = 100;
   const auto services = noServices();
