@@ -206,7 +206,6 @@ void Instance::hand(const Target& target, MessageRef message, const Hop& hop,
     return;
   }
   link.queued(bytes);
-  table_->counts(target.route).delivered.fetch_add(1, std::memory_order_relaxed);
   link.lane->offer(shard(), {std::move(message), hop, shard().bootNs(), &link});
 }
 
@@ -217,7 +216,7 @@ void Instance::handTopic(const Target& target, const MessageRef& message, const 
                            target.ttl_s, hop.origin_number};
   if (!fillTopic(target, {message.view(), hop.source, hop.arrived_ns}, onward.topic))
     return count(counts.dropped, DropReason::kNoRoute);
-  counts.delivered.fetch_add(1, std::memory_order_relaxed);
+  counts.beside_links.fetch_add(1, std::memory_order_relaxed);
   table_->topics()->publish(shard(), std::move(onward));
 }
 
@@ -238,7 +237,7 @@ void Instance::handDurable(const Target& target, const MessageRef& message, cons
   const auto offered =
       target.durable->offer(message, hop, target.priority, target.ttl_s, std::move(committed));
   if (offered == DurableSink::Offer::kTaken) {
-    counts.delivered.fetch_add(1, std::memory_order_relaxed);
+    counts.beside_links.fetch_add(1, std::memory_order_relaxed);
     return;
   }
   count(counts.dropped, DropReason::kStoreFull);

@@ -68,6 +68,13 @@ bool isForClients(const SourcePattern& source, const std::vector<RouteTable::Pla
   });
 }
 
+// Whether an output of the module is one of the source's.
+bool sendsBy(const SourcePattern& source, const ModuleSpec& module) {
+  return std::any_of(module.outputs.begin(), module.outputs.end(), [&](const std::string& output) {
+    return source.matchesPath("/messages/modules/" + module.name + "/outputs/" + output);
+  });
+}
+
 // Whether it depends on which device it is.
 bool looksAtDevices(const SourcePattern& source) {
   const std::string text = source.text();
@@ -149,10 +156,12 @@ Result<std::shared_ptr<Link>> RouteTable::linkFor(std::uint32_t route,
   plan.limits = {spec.queue_messages, spec.queue_bytes, spec.stall_ms, spec.ttl_s};
   plan.counts = counts_[route];
   // Clients of the hub are on all of its shards.
-  const bool crosses = (topics_ != nullptr && isForClients(set_.routes()[route].source, places)) ||
-                       std::any_of(places.begin(), places.end(), [&](const Place& p) {
-                         return &p.lane->shard() != &place->lane->shard();
-                       });
+  const SourcePattern& source = set_.routes()[route].source;
+  const bool crosses =
+      (topics_ != nullptr && isForClients(source, places)) ||
+      std::any_of(places.begin(), places.end(), [&](const Place& from) {
+        return &from.lane->shard() != &place->lane->shard() && sendsBy(source, *from.spec);
+      });
   if (previous != nullptr) {
     for (const auto& link : previous->links_) {
       const bool serves =
@@ -346,7 +355,7 @@ std::vector<RouteStatus> RouteTable::status() const {
   const auto dropped = drops();
   std::vector<RouteStatus> all;
   for (std::size_t route = 0; route < specs_.size(); ++route) {
-    RouteStatus status{specs_[route].name, specs_[route].text, counts_[route]->delivered.load(), 0};
+    RouteStatus status{specs_[route].name, specs_[route].text, counts_[route]->delivered(), 0};
     for (std::size_t i = 0; i < kDropReasons; ++i) {
       const auto at = dropped.find({status.name, static_cast<DropReason>(i)});
       if (at != dropped.end()) status.dropped += at->second;
@@ -363,7 +372,7 @@ void RouteTable::collect(MetricWriter& out) const {
                 {{"from", compiled.source.text()},
                  {"to", compiled.sink.text},
                  {"route", specs_[route].name}},
-                static_cast<double>(counts_[route]->delivered.load()));
+                static_cast<double>(counts_[route]->delivered()));
   }
   for (const auto& [what, count] : drops()) {
     out.counter("kante_dropped_total", "Messages dropped, by route and reason.",

@@ -117,7 +117,6 @@ void TopicPart::handLink(const Target& target, const MessageRef& message, const 
   if (!link.hasCredit(bytes) && (within || !link.takesBeyondCredit(bytes)))
     return count(link.dropped, link.stalled() ? DropReason::kStalled : DropReason::kOverflow);
   link.queued(bytes);
-  table_->counts(target.route).delivered.fetch_add(1, std::memory_order_relaxed);
   link.lane->offer(*shard_, {message, hop, shard_->bootNs(), &link});
 }
 
@@ -132,14 +131,14 @@ void TopicPart::handDurable(const Target& target, const MessageRef& message, con
   if (behind || target.durable->offer(message, hop, target.priority, target.ttl_s, answered) !=
                     DurableSink::Offer::kTaken)
     return answered(false);
-  counts->delivered.fetch_add(1, std::memory_order_relaxed);
+  counts->beside_links.fetch_add(1, std::memory_order_relaxed);
 }
 
 void TopicPart::handTopic(const Target& target, const MessageRef& message, const Hop& hop) {
   RouteCounts& counts = table_->counts(target.route);
   if (!fillTopic(target, {message.view(), hop.source, hop.arrived_ns}, topic_))
     return count(counts.dropped, DropReason::kNoRoute);
-  counts.delivered.fetch_add(1, std::memory_order_relaxed);
+  counts.beside_links.fetch_add(1, std::memory_order_relaxed);
   publish({topic_, message, hop.source, static_cast<std::uint8_t>(hop.hops + 1), target.ttl_s,
            hop.origin_number});
 }

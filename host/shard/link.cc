@@ -10,6 +10,24 @@ const char* name(DropReason reason) {
   return kNames[static_cast<std::size_t>(reason)];
 }
 
+std::uint64_t RouteCounts::delivered() const {
+  const std::lock_guard lock(mutex_);
+  std::uint64_t sum = beside_links.load(std::memory_order_relaxed);
+  for (const Link* link : links_) sum += link->delivered();
+  return sum;
+}
+
+void RouteCounts::join(const Link& link) {
+  const std::lock_guard lock(mutex_);
+  links_.push_back(&link);
+}
+
+void RouteCounts::leave(const Link& link) {
+  const std::lock_guard lock(mutex_);
+  beside_links.fetch_add(link.delivered(), std::memory_order_relaxed);
+  std::erase(links_, &link);
+}
+
 bool Link::takesBeyondCredit(std::uint32_t bytes) const {
   switch (when_full) {
     case WhenFull::kBlock: return !stalled();

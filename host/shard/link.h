@@ -38,10 +38,26 @@ inline void count(DropCounters& counters, DropReason reason) {
   counters[static_cast<std::size_t>(reason)].fetch_add(1, std::memory_order_relaxed);
 }
 
-// What became of a route's messages, over all tables that have the route.
-struct RouteCounts {
-  std::atomic<std::uint64_t> delivered{0};  // Handed to the sink.
+class Link;
+
+// What became of a route's messages, over all tables that have the route.  Any thread.
+class RouteCounts {
+ public:
+  // Handed to a sink that is no link: each link counts for itself, where one shard alone sends by
+  // it without a locked instruction.
+  std::atomic<std::uint64_t> beside_links{0};
   DropCounters dropped{};
+
+  // Handed to whatever sink, by links that are gone as well.
+  std::uint64_t delivered() const;
+
+ private:
+  friend class Link;
+  void join(const Link& link);
+  void leave(const Link& link);
+
+  mutable std::mutex mutex_;
+  std::vector<const Link*> links_;
 };
 
 // What a full link does with the next message.
@@ -80,7 +96,12 @@ class Link {
         limits(from.limits),
         dropped(from.counts->dropped),
         plan(from),
-        crossing(crosses) {}
+        crossing(crosses) {
+    plan.counts->join(*this);
+  }
+  ~Link() { plan.counts->leave(*this); }
+  Link(const Link&) = delete;
+  Link& operator=(const Link&) = delete;
 
   Lane* const lane;
   const std::uint16_t input;    // The lane's index of the input's name.
@@ -113,6 +134,7 @@ class Link {
   void queued(std::uint32_t bytes) {
     add(messages_, 1);
     add(bytes_, bytes);
+    add(delivered_, 1);
   }
   // By the lane, when a delivery leaves it.  Wakes senders once half of the credit is back.
   void taken(std::uint32_t bytes) {
@@ -125,7 +147,8 @@ class Link {
   }
   // By the lane: what was just taken came back untouched, so nothing was taken.
   void returned(std::uint32_t bytes) {
-    queued(bytes);
+    add(messages_, 1);
+    add(bytes_, bytes);
     taken_.store(taken_.load(std::memory_order_relaxed) - 1, std::memory_order_relaxed);
   }
 
@@ -141,6 +164,8 @@ class Link {
   std::uint32_t queuedMessages() const { return messages_.load(std::memory_order_relaxed); }
   std::uint64_t queuedBytes() const { return bytes_.load(std::memory_order_relaxed); }
   std::uint64_t takenCount() const { return taken_.load(std::memory_order_relaxed); }
+  // All that was ever queued.
+  std::uint64_t delivered() const { return delivered_.load(std::memory_order_relaxed); }
 
  private:
   template <typename Number>
@@ -159,6 +184,7 @@ class Link {
   std::atomic<std::uint32_t> messages_{0};
   std::atomic<std::uint64_t> bytes_{0};
   std::atomic<std::uint64_t> taken_{0};
+  std::atomic<std::uint64_t> delivered_{0};
   std::atomic<bool> waiting_{false};
   std::atomic<bool> stalled_{false};
   std::atomic<std::uint32_t> wanted_bytes_{0};  // The largest that a sender waits to queue.
