@@ -39,6 +39,8 @@ RunnerLink::RunnerLink(Parts parts, std::shared_ptr<RunnerChannel> channel)
       channel_(std::move(channel)),
       process_(
           std::make_shared<RunnerProcess>(parts_.control, parts_.source, parts_.order, channel_)),
+      share_(parts_.order.cpu_percent),
+      pause_(parts_.shard->reactor()),
       deadline_(parts_.shard->reactor()) {}
 
 RunnerLink::~RunnerLink() = default;
@@ -186,6 +188,7 @@ void RunnerLink::readTheRest() {
 
 void RunnerLink::leaveShard() {
   deadline_.cancel();
+  pause_.cancel();
   if (!rings_) return;
   shard().polling().remove(*this, channel_->doorbell.get());
   shard().deschedule(*this);
@@ -244,7 +247,7 @@ void RunnerLink::reportViolations() {
 bool RunnerLink::run(Shard&) {
   if (!isOpen() || broken_) return false;
   noteHandled();
-  const bool more = readFrames();
+  const bool more = share_.isLimited() ? readWithinShare() : readFrames();
   if (rings_->ring_in.giveBack(RingReader::Returning::kEighth) == Wake::kYes) oweWake();
   giveRoom();
   publish();

@@ -27,6 +27,7 @@
 #include "host/sandbox/exit_reason.h"
 #include "host/sandbox/runner_process.h"
 #include "host/sandbox/set_aside.h"
+#include "host/sandbox/shard_share.h"
 #include "host/shard/shard.h"
 #include "sandbox/wire/frame_codec.h"
 #include "sandbox/wire/ring.h"
@@ -55,6 +56,7 @@ struct LinkCounts {
   LinkCount doorbells;            // Rung by the host, that is wakes of the runner …
   LinkCount rings;                // … and by the runner …
   LinkCount vain_rings;           // … of which these brought nothing.
+  LinkCount pauses;               // It had used its share of its shard.
 };
 
 class RunnerLink final : public ModuleLife,
@@ -181,8 +183,9 @@ class RunnerLink final : public ModuleLife,
 
   // From the runner (runner_link_in.cc)
   // Else it could not be set aside, if there were no room for it.
-  bool mayRead() const { return !set_aside_.isFull() || reads_all_; }
+  bool mayRead() const { return (!set_aside_.isFull() && !share_.isSpent()) || reads_all_; }
   bool readFrames();
+  bool readWithinShare();
   void handle();
   void created();
   void emit();
@@ -227,6 +230,8 @@ class RunnerLink final : public ModuleLife,
   // From the runner.
   FrameIn frame_;
   SetAside set_aside_;
+  ShardShare share_;
+  Timer pause_;                   // Until there is a share again.
   bool reads_all_ = false;        // What has no room is lost anyway: the runner is dead.
   std::uint32_t saves_due_ = 0;   // SAVEs whose end is still to come …
   std::uint32_t states_due_ = 0;  // … and whose SAVED may.

@@ -2,6 +2,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
+#include <ctime>
 
 #include "host/sandbox/runner_link.h"
 
@@ -10,6 +12,12 @@ namespace kante {
 namespace {
 
 constexpr std::uint32_t kMetricsMax = 64;
+
+std::int64_t read(clockid_t id) {
+  timespec at{};
+  ::clock_gettime(id, &at);
+  return std::int64_t{at.tv_sec} * 1'000'000'000 + at.tv_nsec;
+}
 
 kante_str strOf(std::string_view text) { return {text.data(), text.size()}; }
 
@@ -36,6 +44,21 @@ bool RunnerLink::readFrames() {
     more = !broken_ && mayRead();
   });
   return more;
+}
+
+bool RunnerLink::readWithinShare() {
+  if (share_.isSpent()) return readFrames();  // Nothing, while it lives.
+  const std::int64_t began = read(CLOCK_THREAD_CPUTIME_ID);
+  const bool more = readFrames();
+  const std::int64_t used = read(CLOCK_THREAD_CPUTIME_ID) - began;
+  const std::int64_t wait = share_.use(used, read(CLOCK_MONOTONIC));
+  if (wait == 0 || broken_) return more;
+  ++counts_.pauses;
+  pause_.set(std::chrono::nanoseconds(wait), [this] {
+    share_.goOn(read(CLOCK_MONOTONIC));
+    if (isOpen()) shard().runLater(*this);
+  });
+  return false;
 }
 
 void RunnerLink::handle() {

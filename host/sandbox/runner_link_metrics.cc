@@ -28,6 +28,9 @@ void RunnerLink::collect(MetricWriter& out, std::string_view module) const {
         counts_.refused);
   total("kante_sandbox_lost_total", "Messages that waited for room when their module died.",
         counts_.lost);
+  total("kante_sandbox_pauses_total",
+        "How often a module's ring waited because its cpu_percent of its shard was used.",
+        counts_.pauses);
   // The runner's own word.
   const RunnerPage& page = channel_->files.runnerPage();
   constexpr std::string_view kSpins = "Short waits of a module's loop before it sleeps.";

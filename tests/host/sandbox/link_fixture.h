@@ -33,6 +33,7 @@ class LinkFixture : public ::testing::Test {
     order.module_bytes = std::make_shared<const FileDescriptor>(::dup(0));
     order.tier = tier;
     order.memory_mb = 32;
+    order.cpu_percent = cpu_percent_;
     auto made = RunnerLink::make({control_, source_, shard_, order});
     EXPECT_FALSE(made.has_error());
     link_ = *made;
@@ -113,6 +114,7 @@ class LinkFixture : public ::testing::Test {
     EXPECT_NE(told_.find(begin).find(reason), std::string::npos) << told_.find(begin);
   }
 
+  std::uint32_t cpu_percent_ = 0;
   boost::asio::io_context control_;
   boost::asio::executor_work_guard<boost::asio::io_context::executor_type> work_{
       control_.get_executor()};
