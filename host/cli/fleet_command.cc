@@ -181,6 +181,9 @@ struct Key {
 struct Letter {
   std::string topic;
   std::string file;
+  std::uint64_t counter = 0;  // 0: it was signed elsewhere.
+  // Signs again what the topic held before, under a later counter; null: it stays replaced.
+  std::function<Result<Letter>()> before = nullptr;
 };
 
 Result<Key> readKey(const FleetOptions& options) {
@@ -191,16 +194,19 @@ Result<Key> readKey(const FleetOptions& options) {
   return Key{std::move(key), std::move(certificate)};
 }
 
-Result<Letter> write(Document document, const std::string& gateway, const Key& key) {
+Result<Letter> write(Document document, const std::string& gateway, const Key& key,
+                     std::uint64_t above = 0) {
   document.gateway = gateway;
-  document.counter = static_cast<std::uint64_t>(SystemClock().wallNs() / 1'000'000);
+  document.tag.clear();
+  document.counter =
+      std::max(static_cast<std::uint64_t>(SystemClock().wallNs() / 1'000'000), above + 1);
   const std::string payload = writeDocument(document);
   const auto checked = parseDocument(payload);
   if (!checked) return checked.error();
   KANTE_TRY(file, signDocument(payload, key.key, key.certificate));
   const bool layer = document.kind == DocumentKind::kLayer;
   return Letter{topicOf(gateway, layer ? "deployment/layer/" + document.name : "deployment/set"),
-                std::move(file)};
+                std::move(file), document.counter};
 }
 
 using MakeLetter =
@@ -281,7 +287,12 @@ Result<MakeLetter> patchedLettersOf(const FleetOptions& options) {
     KANTE_TRY(document, patchRetained(file.payload, patch, kind,
                                       {gateway, reportedBy(gateway, messages),
                                        SystemClock().wallNs() / 1'000'000'000}));
-    return write(std::move(document), gateway, key);
+    KANTE_TRY(letter, write(std::move(document), gateway, key));
+    KANTE_TRY(before, parseDocument(file.payload));
+    letter.before = [before, gateway, key, counter = letter.counter] {
+      return write(before, gateway, key, counter);
+    };
+    return letter;
   });
 }
 
@@ -328,8 +339,15 @@ class Rollout {
       const bool good = batch({gateways.begin() + static_cast<std::ptrdiff_t>(done),
                                gateways.begin() + static_cast<std::ptrdiff_t>(done + count)});
       done += count;
-      stopped_ = !good && options_.stop_on_failure && done < gateways.size();
+      stopped_ = !good && options_.stop_on_failure;
     }
+    // Who comes late must not take what the others did not keep.
+    for (auto& [gateway, outcome] : outcomes_)
+      if (stopped_ && outcome.state == "pending" && putBack(gateway))
+        outcome.reason = "it did not report; what it had before waits for it again";
+    stopped_ = stopped_ && std::any_of(outcomes_.begin(), outcomes_.end(), [](const auto& one) {
+                 return one.second.state == "waiting";
+               });
     return tell();
   }
 
@@ -337,12 +355,13 @@ class Rollout {
   bool batch(const std::vector<std::string>& gateways) {
     std::map<std::string, Sent> waiting;
     for (const std::string& gateway : gateways) {
-      const auto letter = make_(gateway, link_.messages());
+      auto letter = make_(gateway, link_.messages());
       const std::uint64_t count = link_.count();
       const Status sent =
           letter ? link_.publish(letter->topic, letter->file) : Status(letter.error());
       if (sent) {
         waiting[gateway] = {documentDigest(letter->file), count};
+        before_[gateway] = std::move(letter->before);
       } else {
         settle(gateway, {"failed", sent.error().text});
       }
@@ -357,6 +376,8 @@ class Rollout {
       });
       return waiting.empty();
     });
+    for (const std::string& gateway : gateways)
+      if (outcomes_[gateway].state == "failed") (void)putBack(gateway);
     for (const auto& [gateway, sent] : waiting)
       settle(gateway, {"pending",
                        "it did not report; what waits for it at the broker it takes "
@@ -364,6 +385,19 @@ class Rollout {
     return std::all_of(gateways.begin(), gateways.end(), [this](const std::string& gateway) {
       return outcomes_[gateway].state == "committed";
     });
+  }
+
+  // What a gateway did not keep does not stay for it either: the next patch is one of what it runs.
+  bool putBack(const std::string& gateway) {
+    const auto found = before_.find(gateway);
+    if (found == before_.end() || !found->second) return false;
+    const auto letter = found->second();
+    const Status sent =
+        letter ? link_.publish(letter->topic, letter->file) : Status(letter.error());
+    fmt::print(stderr, "  {}: {}\n", gateway,
+               sent ? "what it had before is retained for it again"
+                    : "what it had before could not be retained again: " + sent.error().text);
+    return !sent.has_error();
   }
 
   void settle(const std::string& gateway, const Outcome& outcome) {
@@ -402,6 +436,7 @@ class Rollout {
   FleetLink& link_;
   const MakeLetter make_;
   std::map<std::string, Outcome> outcomes_;
+  std::map<std::string, std::function<Result<Letter>()>> before_;
   bool stopped_ = false;
 };
 
