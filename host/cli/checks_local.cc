@@ -85,12 +85,8 @@ void checkRoom(const Config& config, int dir_fd, CheckResults& out) {
 }
 
 // Of a host that runs; nothing when it does not say.
-void checkLoads(Client& client, CheckResults& out) {
-  const auto body = client.get("/v1/status");
-  if (!body) return;
-  const auto status = parseReply(*body);
-  if (!status) return;
-  const auto& loads = member(*status, "loads");
+void checkLoads(const boost::json::value& status, CheckResults& out) {
+  const auto& loads = member(status, "loads");
   const double used = real(loads, "used");
   const double most = real(loads, "max");
   if (most == 0) return;
@@ -99,6 +95,15 @@ void checkLoads(Client& client, CheckResults& out) {
   if (used * 4 < most * 3) return add(out, "loads", Verdict::kOk, text);
   add(out, "loads", Verdict::kWarn, text,
       "restart the host at a time that suits you, or raise [runtime] in_process_loads_max");
+}
+
+// What is checked is the file, and that may not be all.
+void checkDeployed(const boost::json::value& status, CheckResults& out) {
+  const std::string keys = deployedKeys(status);
+  if (keys.empty()) return;
+  add(out, "deployed", Verdict::kWarn,
+      "the deployment that runs changes " + keys + "; what is checked here is the file",
+      "kante status --json has what holds, under configuration.resolved");
 }
 
 // What a store of an earlier start was too damaged to give back.
@@ -201,7 +206,11 @@ void checkHost(const std::string& socket, CheckResults& out) {
   if (!client) {
     return add(out, "api", Verdict::kWarn, "no host runs at " + socket, "kante run starts one");
   }
-  checkLoads(*client, out);
+  const auto body = client->get("/v1/status");
+  if (const auto status = body ? parseReply(*body) : Result<boost::json::value>(body.error())) {
+    checkDeployed(*status, out);
+    checkLoads(*status, out);
+  }
   const auto health = client->ask("GET", "/v1/health");
   if (!health) return add(out, "api", Verdict::kFail, health.error().text, "look at its log");
   if (health->status == 200)

@@ -48,6 +48,16 @@ std::uint64_t number(const json::value& object, std::string_view key) {
 }
 
 namespace {
+
+void keysIn(const json::value& value, const std::string& at, std::string& out) {
+  if (const json::object* object = value.if_object(); object != nullptr) {
+    for (const auto& item : *object)
+      keysIn(item.value(), (at.empty() ? "" : at + ".") + std::string(item.key()), out);
+  } else if (!at.empty()) {
+    out += (out.empty() ? "" : ", ") + at;
+  }
+}
+
 void pretty(const json::value& value, std::size_t indent, std::string& out) {
   const std::string pad(indent + 2, ' ');
   const auto each = [&](auto& items, const char* open, const char* close, auto write) {
@@ -77,6 +87,12 @@ void pretty(const json::value& value, std::size_t indent, std::string& out) {
 }
 
 }  // namespace
+
+std::string deployedKeys(const json::value& status) {
+  std::string keys;
+  keysIn(member(member(status, "configuration"), "deployed"), "", keys);
+  return printable(keys);
+}
 
 std::string prettyJson(const json::value& value) {
   std::string out;

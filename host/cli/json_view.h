@@ -22,6 +22,10 @@ std::string textOf(const boost::json::value& object, std::string_view key);
 double real(const boost::json::value& object, std::string_view key);
 std::uint64_t number(const boost::json::value& object, std::string_view key);
 
+// What a deployment changed of the gateway's configuration, by /v1/status: "uplink.window,
+// log.level", empty: nothing.
+std::string deployedKeys(const boost::json::value& status);
+
 // For people: members on lines of their own.
 std::string prettyJson(const boost::json::value& value);
 

@@ -148,6 +148,8 @@ std::string statusText(const json::value& status) {
     line("host", "from " + textOf(host, "digest") +
                      (textOf(member(host, "update"), "state") == "trial" ? ", on trial" : ""));
   line("deployment", deploymentLine(status));
+  if (const std::string keys = deployedKeys(status); !keys.empty())
+    line("  changes", keys + " of the configuration file");
   line("uplink", uplinkLine(status));
   const auto more = [&line](const char* what, const std::string& text) {
     if (!text.empty()) line(what, text);
