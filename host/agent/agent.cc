@@ -22,6 +22,12 @@ std::string title(const Deployment& deployment) {
   return titleOf(deployment.id, deployment.version);
 }
 
+template <typename Digests>
+void imagesOf(const Digests& digests, std::set<std::string>& images) {
+  for (const std::string& one : digests)
+    if (one.starts_with(kImageMark)) images.insert(one.substr(std::string_view(kImageMark).size()));
+}
+
 }  // namespace
 
 std::string titleOf(const std::string& id, std::uint64_t version) {
@@ -264,14 +270,17 @@ void Agent::State::collect() {
   if (parts.kept) keep.merge(parts.kept());
   // What deltas that come are applied to.
   if (fetching)
-    for (const auto& [wanted, pointer] : fetching->missing)
+    for (const auto& [wanted, pointer] : fetching->missing.bundles)
       for (const FetchSource& source : wanted.from)
         if (!source.base.empty()) keep.insert(source.base);
   if (parts.images_needed) {
-    constexpr std::string_view kImage = "image:";
+    // Images are large and can be pulled again, so they do not stay for all of the history.
     std::set<std::string> images;
-    for (const std::string& one : keep)
-      if (one.starts_with(kImage)) images.insert(one.substr(kImage.size()));
+    const bool is_open = changing || watched || journal.handover();
+    imagesOf(is_open ? journal.digests() : std::set<std::string>(), images);
+    if (current) imagesOf(current->digests, images);
+    for (const Journal::Entry* entry : {journal.current(), journal.beforeCurrent()})
+      if (entry != nullptr) imagesOf(entry->digests, images);
     parts.images_needed(images);
   }
   if (const auto removed = parts.bundles.removeAllBut(keep); !removed)
@@ -484,7 +493,9 @@ bool Agent::wasHandedOver() const { return state_->journal.handover().has_value(
 
 DeploymentStatus Agent::status() const {
   DeploymentStatus status = state_->status;
-  if (state_->fetching) status.fetching = state_->parts.fetcher->progress();
+  if (state_->fetching)
+    status.fetching = state_->fetching->missing.bundles.empty() ? state_->parts.image_progress()
+                                                                : state_->parts.fetcher->progress();
   status.fetched = state_->reports;
   return status;
 }

@@ -176,6 +176,12 @@ class Agent {
     // Null: none can.
     GatewaySection section = {};
     std::function<Status(const std::string& patch)> check_section = nullptr;
+    // Has the engine get the image of a container before anything changes; dropping the handle ends
+    // that.  Null: whoever makes the container does it.
+    std::function<std::shared_ptr<void>(const std::string& image, Fetcher::Patience patience,
+                                        std::function<void(Status)> then)>
+        get_image = nullptr;
+    std::function<FetchProgress()> image_progress = nullptr;  // Of that; with get_image.
   };
 
   static Result<std::unique_ptr<Agent>> open(Parts parts);

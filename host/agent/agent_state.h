@@ -52,15 +52,21 @@ struct Agent::State : std::enable_shared_from_this<Agent::State> {
     std::shared_ptr<void> timer;
   };
 
-  // One whose bundles are not all here; `changing` is set.
+  // With the pointer to who needs it; the next one last.
+  struct Missing {
+    std::vector<std::pair<WantedBundle, std::string>> bundles;
+    std::vector<std::pair<std::string, std::string>> images;  // That may have to be pulled.
+    bool empty() const { return bundles.empty() && images.empty(); }
+  };
+
+  // One whose bundles and images are not all here; `changing` is set.
   struct Fetching {
     Deployment base;
     Layers layers;
     std::string layer;
     ApplyRequest request;
     Applied applied;
-    // With the pointer to who needs it.
-    std::vector<std::pair<WantedBundle, std::string>> missing;  // The next one last.
+    Missing missing;
     DeploymentStatus before;
     std::shared_ptr<void> running;
   };
@@ -118,12 +124,14 @@ struct Agent::State : std::enable_shared_from_this<Agent::State> {
                       Applied applied);
 
   // fetching.cc
-  std::vector<std::pair<WantedBundle, std::string>> missingOf(const Deployment& base,
-                                                              const Layers& layers,
-                                                              const ApplyRequest& request) const;
+  Missing missingOf(const Deployment& base, const Layers& layers,
+                    const ApplyRequest& request) const;
+  void addBundles(const Deployment& deployment, Missing& missing) const;
+  void addImages(const Deployment& deployment, Missing& missing) const;
   void fetchNext();
   std::map<std::string, std::shared_ptr<const BaseForm>> basesOf(const WantedBundle& wanted) const;
   void fetched(Result<FetchedBundle> bundle);
+  void getNextImage();
   void endFetching(const Error& why);
   void stopFetching(const std::string& who, Applied applied);
 

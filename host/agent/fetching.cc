@@ -1,7 +1,6 @@
-// The bundles of a deployment that are not here: fetched one after the other and admitted, before
-// anything else of it is done.
+// The bundles and images of a deployment that are not here: fetched one after the other, and
+// bundles admitted, before anything else of it is done.
 #include <algorithm>
-#include <set>
 
 #include "host/agent/agent_state.h"
 #include "host/base/fd.h"
@@ -11,39 +10,57 @@
 
 namespace kante {
 
-std::vector<std::pair<WantedBundle, std::string>> Agent::State::missingOf(
-    const Deployment& base, const Layers& layers, const ApplyRequest& request) const {
-  std::vector<std::pair<WantedBundle, std::string>> missing;
-  if (parts.fetcher == nullptr || request.mode == ApplyRequest::Mode::kDryRun) return missing;
-  std::set<std::string> known;
+Agent::State::Missing Agent::State::missingOf(const Deployment& base, const Layers& layers,
+                                              const ApplyRequest& request) const {
+  Missing missing;
+  if (request.mode == ApplyRequest::Mode::kDryRun) return missing;
   const auto look = [&](const Deployment& deployment) {
-    for (const auto& [name, entry] : deployment.modules) {
-      if (entry.from.empty() || !isDigest(entry.bundle) || !known.insert(entry.bundle).second)
-        continue;
-      const auto here = parts.bundles.find(entry.bundle);
-      if (here || here.error().code != Errc::kNotFound) continue;
-      missing.emplace_back(WantedBundle{entry.bundle, entry.from},
-                           jsonPointer("/modules", name) + "/bundle");
-    }
+    if (parts.fetcher != nullptr) addBundles(deployment, missing);
+    if (parts.get_image) addImages(deployment, missing);
   };
   look(base);
   // What is wrong with the layers, proceed() says.
   if (const auto composed = compose(base.json, layers, place())) {
     if (const auto effective = parseDeployment(*composed)) look(*effective);
   }
-  std::reverse(missing.begin(), missing.end());
+  std::reverse(missing.bundles.begin(), missing.bundles.end());
+  std::reverse(missing.images.begin(), missing.images.end());
   return missing;
 }
 
-void Agent::State::fetchNext() {
-  if (fetching->missing.empty()) {
-    const std::unique_ptr<Fetching> ready = std::move(fetching);
-    changing = false;
-    status = ready->before;
-    return proceed(ready->base, std::move(ready->layers), ready->layer, ready->request,
-                   std::move(ready->applied));
+void Agent::State::addBundles(const Deployment& deployment, Missing& missing) const {
+  for (const auto& [name, entry] : deployment.modules) {
+    const std::string& digest = entry.bundle;
+    if (entry.from.empty() || !isDigest(digest)) continue;
+    const bool known = std::any_of(missing.bundles.begin(), missing.bundles.end(),
+                                   [&](const auto& one) { return one.first.digest == digest; });
+    const auto here = parts.bundles.find(digest);
+    if (known || here || here.error().code != Errc::kNotFound) continue;
+    missing.bundles.emplace_back(WantedBundle{digest, entry.from},
+                                 jsonPointer("/modules", name) + "/bundle");
   }
-  WantedBundle wanted = fetching->missing.back().first;
+}
+
+// Whether the engine has it, only the engine knows; what runs now is not asked for, so that no
+// engine is needed for the rest.
+void Agent::State::addImages(const Deployment& deployment, Missing& missing) const {
+  for (const auto& [name, entry] : deployment.modules) {
+    const std::string& image = entry.container.image;
+    if (image.empty() || entry.container.pull == ContainerSpec::Pull::kNever ||
+        entry.desire == Desire::kStopped)
+      continue;
+    const bool is_known =
+        std::any_of(missing.images.begin(), missing.images.end(),
+                    [&](const auto& one) { return one.first == image; }) ||
+        (current &&
+         std::binary_search(current->digests.begin(), current->digests.end(), kImageMark + image));
+    if (!is_known) missing.images.emplace_back(image, jsonPointer("/modules", name) + "/image");
+  }
+}
+
+void Agent::State::fetchNext() {
+  if (fetching->missing.bundles.empty()) return getNextImage();
+  WantedBundle wanted = fetching->missing.bundles.back().first;
   wanted.bases = basesOf(wanted);
   fetching->running =
       parts.fetcher->fetch(std::move(wanted), fetching->request.patience,
@@ -51,6 +68,27 @@ void Agent::State::fetchNext() {
                              if (const auto self = weak.lock(); self && self->fetching)
                                self->fetched(std::move(bundle));
                            });
+}
+
+void Agent::State::getNextImage() {
+  if (fetching->missing.images.empty()) {
+    const std::unique_ptr<Fetching> ready = std::move(fetching);
+    changing = false;
+    status = ready->before;
+    return proceed(ready->base, std::move(ready->layers), ready->layer, ready->request,
+                   std::move(ready->applied));
+  }
+  fetching->running =
+      parts.get_image(fetching->missing.images.back().first, fetching->request.patience,
+                      [weak = weak_from_this()](const Status& got) {
+                        const auto self = weak.lock();
+                        if (!self || !self->fetching) return;
+                        if (!got)
+                          return self->endFetching(
+                              within(self->fetching->missing.images.back().second, got.error()));
+                        self->fetching->missing.images.pop_back();
+                        self->getNextImage();
+                      });
 }
 
 std::map<std::string, std::shared_ptr<const BaseForm>> Agent::State::basesOf(
@@ -65,7 +103,7 @@ std::map<std::string, std::shared_ptr<const BaseForm>> Agent::State::basesOf(
 }
 
 void Agent::State::fetched(Result<FetchedBundle> bundle) {
-  const auto [wanted, pointer] = fetching->missing.back();
+  const auto [wanted, pointer] = fetching->missing.bundles.back();
   if (!bundle) return endFetching(within(pointer, bundle.error()));
   AdmissionPolicy policy = parts.policy();
   if (fetching->request.rebind == ApplyRequest::Rebind::kYes)
@@ -82,7 +120,7 @@ void Agent::State::fetched(Result<FetchedBundle> bundle) {
   std::erase(fresh, wanted.digest);
   fresh.push_back(wanted.digest);
   if (fresh.size() > kFreshMax + kModulesMax) fresh.erase(fresh.begin());
-  fetching->missing.pop_back();
+  fetching->missing.bundles.pop_back();
   fetchNext();
 }
 

@@ -272,7 +272,7 @@ Result<ResolvedDeployment> resolveDeployment(const Deployment& deployment, const
       KANTE_CHECK(giveEnvironment(from, pointer, spec));
       KANTE_CHECK(orBarred(checkDesired(entry, from, pointer), from, spec));
       resolved.target.modules.push_back(std::move(spec));
-      resolved.digests.push_back("image:" + entry.container.image);
+      resolved.digests.push_back(kImageMark + entry.container.image);
       continue;
     }
     auto bundle = resolver.bundle(entry.bundle);

@@ -26,11 +26,13 @@ struct ResolveFrom {
   enum class MissingSecret { kRefused, kBarsTheModule } missing_secret = MissingSecret::kRefused;
 };
 
+inline constexpr const char* kImageMark = "image:";
+
 struct ResolvedDeployment {
   Deployment deployment;  // Digests for bundles, in `json` too.
   RuntimeTarget target;
   std::map<std::string, std::string> bases;  // "module/NAME" → base of its desired properties.
-  // Of its bundles, and "image:NAME" for each image: what it needs.  Sorted, each once.
+  // Of its bundles, and kImageMark with its name for each image: what it needs.  Sorted, each once.
   std::vector<std::string> digests;
   std::vector<std::string> warnings;  // What was accepted and has no effect.
 };

@@ -52,8 +52,11 @@ void FetchView::look() {
   if (!now.is_object()) return;
   const std::string problem = printable(textOf(now, "problem"));
   const double of = real(now, "of");
-  std::string line = "fetching " + textOf(now, "bundle").substr(0, kDigestShown) + "… from " +
-                     printable(textOf(now, "source"));
+  const std::string what = textOf(now, "bundle");
+  std::string line =
+      "fetching " +
+      (what.starts_with("sha256:") ? what.substr(0, kDigestShown) + "…" : printable(what)) +
+      " from " + printable(textOf(now, "source"));
   if (!textOf(now, "base").empty()) line += ", a delta";
   if (!problem.empty()) line += ": " + problem;
   if (!terminal_) {

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "host/agent/resolve.h"
 #include "host/api/endpoints.h"
 #include "host/base/clock.h"
 #include "host/base/json.h"
@@ -52,6 +53,9 @@ GatewayContainers::GatewayContainers(const Config& config, Parts parts)
     : config_(config),
       parts_(std::move(parts)),
       engine_(parts_.control, config.containers.engine),
+      getter_({parts_.control, engine_, parts_.log,
+               [this](const std::string& image) { return login(image); },
+               [this](const std::string& image) { pulled(image); }, parts_.fetching_changed}),
       images_(std::make_unique<StoreMap>(parts_.store, "images", parts_.post)) {
   if (const auto known = images_->readAll())
     for (const auto& [image, nothing] : *known) pulled_.insert(image);
@@ -64,18 +68,36 @@ GatewayContainers::GatewayContainers(const Config& config, Parts parts)
       config.gateway.id,
       [this](const ModuleSpec& module) { return enter(module); },
       [this](const std::string& module) { leave(module); },
-      [this](const std::string& image) {
-        pulled_.insert(image);
-        if (const Status kept = images_->put(image, "{}"); !kept)
-          parts_.log.warn("containers", kept.error().text);
-      },
+      [this](const std::string& image) { pulled(image); },
       parts_.event,
+      [this](const std::string& image) { return login(image); },
   });
 }
 
 GatewayContainers::~GatewayContainers() = default;
 
-void GatewayContainers::needImages(std::set<std::string> images) {
+void GatewayContainers::pulled(const std::string& image) {
+  pulled_.insert(image);
+  if (const Status kept = images_->put(image, "{}"); !kept)
+    parts_.log.warn("containers", kept.error().text);
+}
+
+void GatewayContainers::serve(Agent::Parts& agent) {
+  agent.images_needed = [this](const std::set<std::string>& images) { needImages(images); };
+  agent.get_image = [this](const std::string& image, Fetcher::Patience patience,
+                           std::function<void(Status)> then) {
+    const bool few = patience == Fetcher::Patience::kFewTries;
+    return getter_.get(
+        image, few ? ImageGetter::Patience::kFewTries : ImageGetter::Patience::kUntilDropped,
+        std::move(then));
+  };
+  agent.image_progress = [this] {
+    const ImageProgress now = getter_.progress();
+    return FetchProgress{kImageMark + now.image, now.registry, now.bytes, now.of, now.problem};
+  };
+}
+
+void GatewayContainers::needImages(const std::set<std::string>& images) {
   if (std::includes(images.begin(), images.end(), pulled_.begin(), pulled_.end())) return;
   host_->sweepImages(pulled_, images, [this](const Result<std::vector<std::string>>& gone) {
     if (!gone) return;  // Whatever the reason, it is tried after the next change.
@@ -109,8 +131,6 @@ Result<ContainerPlace> GatewayContainers::enter(const ModuleSpec& module) {
   const std::string network = networkOf(module, place.network);
   if (network != "none" && !network.starts_with("container:") && hostname != "localhost")
     place.hosts = {hostname + (network == "host" ? ":127.0.0.1" : ":host-gateway")};
-  KANTE_TRY(all, logins());
-  place.logins = std::move(all);
   return place;
 }
 
@@ -202,16 +222,18 @@ void GatewayContainers::leave(const std::string& module) {
   std::filesystem::remove_all(config_.gateway.data_dir + kFolder + "/" + module, ignored);
 }
 
-Result<std::vector<RegistryLogin>> GatewayContainers::logins() const {
-  std::vector<RegistryLogin> out;
+// The file is read anew each time: what it says may change.
+Result<std::optional<RegistryLogin>> GatewayContainers::login(const std::string& image) const {
+  const std::string server = registryOf(image);
   for (const ImageRegistryConfig& registry : config_.containers.registries) {
+    if (registry.server != server) continue;
     auto password = readFile(registry.password_file, kPasswordBytesMax);
-    if (!password) return within("[[containers.registry]] " + registry.server, password.error());
+    if (!password) return within("[[containers.registry]] " + server, password.error());
     while (!password->empty() && (password->back() == '\n' || password->back() == '\r'))
       password->pop_back();
-    out.push_back({registry.server, registry.username, std::move(*password)});
+    return std::optional(RegistryLogin{server, registry.username, std::move(*password)});
   }
-  return out;
+  return std::optional<RegistryLogin>();
 }
 
 }  // namespace kante::cli

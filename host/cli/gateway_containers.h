@@ -5,15 +5,18 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 
+#include "host/agent/agent.h"
 #include "host/api/router.h"
 #include "host/api/server.h"
 #include "host/base/fd.h"
 #include "host/base/result.h"
 #include "host/container/container_host.h"
 #include "host/container/engine.h"
+#include "host/container/image_getter.h"
 
 namespace kante {
 struct Config;
@@ -46,6 +49,7 @@ class GatewayContainers {
     // As ModuleHostOptions::event.
     std::function<void(const std::string& kind, const std::string& module, const std::string& text)>
         event;
+    std::function<void()> fetching_changed;  // How far an image is that is got.
   };
 
   // All it is given outlives it.
@@ -55,21 +59,25 @@ class GatewayContainers {
   GatewayContainers& operator=(const GatewayContainers&) = delete;
 
   ContainerHost& host() { return *host_; }
-  // Removes the images that were pulled and that no deployment needs any more.
-  void needImages(std::set<std::string> images);
+  // Images for the agent: which are needed, and getting them.
+  void serve(Agent::Parts& agent);
 
  private:
   struct Door;
 
+  // Removes the images that were pulled and that no deployment needs any more.
+  void needImages(const std::set<std::string>& images);
   Result<ContainerPlace> enter(const ModuleSpec& module);
   void leave(const std::string& module);
   Status register_(const PrincipalName& principal, const ModuleSpec& module);
   Status open(const PrincipalName& principal);
-  Result<std::vector<RegistryLogin>> logins() const;
+  Result<std::optional<RegistryLogin>> login(const std::string& image) const;
+  void pulled(const std::string& image);
 
   const Config& config_;
   const Parts parts_;
   Engine engine_;
+  ImageGetter getter_;
   std::map<std::string, std::unique_ptr<Door>> doors_;  // By module.
   std::unique_ptr<StoreMap> images_;
   std::set<std::string> pulled_;

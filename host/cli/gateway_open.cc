@@ -218,9 +218,12 @@ Status Gateway::State::openModules() {
   host.event = told;
   local = makeModuleHost(std::move(host));
   containers = std::make_unique<GatewayContainers>(
-      config, GatewayContainers::Parts{
-                  control, log, wall, *identity, *local, store->keyValue(),
-                  [this](std::function<void()> work) { post(std::move(work)); }, told});
+      config,
+      GatewayContainers::Parts{control, log, wall, *identity, *local, store->keyValue(),
+                               [this](std::function<void()> work) { post(std::move(work)); }, told,
+                               [this] {
+                                 if (documents) documents->documents().agentChanged();
+                               }});
   modules = &containers->host();
   // A container gets secrets as other modules do; who else speaks for a module may be anywhere.
   const auto desired_of = [this](const std::string& principal, TwinSection desired) {
@@ -280,9 +283,7 @@ Status Gateway::State::openAgent() {
     parts.last_end = "module " + blame->module + " brought it down: " + blame->reason;
   parts.elsewhere = [this](const std::string& module) { return isElsewhere(module); };
   parts.topics = hub ? Topics::kServed : Topics::kAbsent;
-  parts.images_needed = [this](const std::set<std::string>& images) {
-    containers->needImages(images);
-  };
+  containers->serve(parts);
   parts.kept = [this] { return versions->digests(); };
   parts.tags = options.config.gateway.tags;
   parts.gateway = options.config.gateway.id;

@@ -17,15 +17,6 @@ Error ofModule(const std::string& module, const Error& why) {
   return fail(why.code, "module " + module + ": " + why.text);
 }
 
-// "registry:5000/factory/opc:3" comes from "registry:5000", "factory/opc" from Docker's own.
-std::string registryOf(const std::string& image) {
-  const auto slash = image.find('/');
-  const std::string first = image.substr(0, slash);
-  const bool is_host = slash != std::string::npos &&
-                       (first == "localhost" || first.find_first_of(".:") != std::string::npos);
-  return is_host ? first : "docker.io";
-}
-
 }  // namespace
 
 std::vector<ModuleSpec> containersOf(const RuntimeTarget& target) {
@@ -162,9 +153,6 @@ Result<ContainerWish> ContainerHost::State::wishFor(const ModuleSpec& spec) {
   wish.wanted.pull = static_cast<WantedContainer::Pull>(spec.container.pull);
   wish.wanted.desire = static_cast<WantedContainer::Desire>(spec.desire);
   wish.wanted.stop_s = (spec.stop_ms + 999) / 1000;
-  const std::string registry = registryOf(spec.container.image);
-  for (RegistryLogin& login : place.logins)
-    if (login.server == registry) wish.wanted.login = std::move(login);
   return wish;
 }
 
@@ -208,9 +196,12 @@ void ContainerHost::State::getImages() {
                                        "image " + one.image +
                                            " is not there and is never pulled; load it into the "
                                            "engine"));
+        const auto login = loginFor(options.login, one.image);
+        if (!login) return gotImage(module, login.error());
         options.log.info("module/" + module, "its image is pulled", {{"image", one.image}});
         change->call = options.engine.pullImage(
-            one.image, one.login ? &*one.login : nullptr, [](const PullProgress&) {},
+            one.image, *login ? &**login : nullptr,
+            [this](const PullProgress& step) { change->progress = textOf(step); },
             [this, module](const Status& pulled) {
               if (pulled && options.on_pulled)
                 options.on_pulled(change->wishes.at(module).wanted.image);
@@ -221,6 +212,7 @@ void ContainerHost::State::getImages() {
 
 void ContainerHost::State::gotImage(const std::string& module, const Status& got) {
   change->call.reset();
+  change->progress.clear();
   if (!got) return takeBack(ofModule(module, got.error()));
   change->images.pop_back();
   getImages();

@@ -40,7 +40,8 @@ ContainerHost::State::State(Options given)
                       [this](const std::string& module, const ContainerLine& line) {
                         options.log.info("module/" + module, line.text);
                       },
-                  .on_pulled = options.on_pulled}) {}
+                  .on_pulled = options.on_pulled,
+                  .login = options.login}) {}
 
 // ---- what the engine brings ------------------------------------------------------------------
 
@@ -158,9 +159,12 @@ ModuleStatus ContainerHost::State::moduleStatus(const ContainerWish& wish,
     out.deaths = now->deaths;
     out.last_exit = now->reason;
     out.started_wall_ns = now->started_wall_ns;
-    if (now->state == ContainerState::kPulling && !now->progress.empty())
-      out.last_exit = "its image is pulled: " + now->progress;
   }
+  // For a deployment that is to come, or for a container that is made again.
+  std::string progress = now == nullptr ? "" : now->progress;
+  if (change && !change->images.empty() && change->images.back() == wish.spec.name)
+    progress = change->progress;
+  if (!progress.empty()) out.last_exit = "its image is pulled: " + progress;
   if (away && out.state == ModuleState::kRunning)
     out.complaint = "the container engine is away: " + engine.why;
   else if (away)

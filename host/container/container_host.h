@@ -28,7 +28,6 @@ struct ContainerPlace {
   std::map<std::string, std::string> environment;
   std::vector<std::string> binds;
   std::vector<std::string> hosts;
-  std::vector<RegistryLogin> logins;  // The one of the image's registry is taken.
 };
 
 class ContainerHost final : public ModuleHost {
@@ -55,6 +54,7 @@ class ContainerHost final : public ModuleHost {
     // As ModuleHostOptions::event.
     std::function<void(const std::string& kind, const std::string& module, const std::string& text)>
         event;
+    LoginFor login = nullptr;  // Null: without.
   };
 
   // All borrowed; they outlive this.

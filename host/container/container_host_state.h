@@ -39,6 +39,7 @@ struct ContainerHost::State : std::enable_shared_from_this<State> {
     std::set<std::string> late;
     std::set<std::string> entered;    // Not in the wishes before.
     std::vector<std::string> images;  // Modules whose image may have to be got.
+    std::string progress;             // Of that of the last of them, while it is pulled.
     Engine::Call call;
     std::set<std::string> waiting;  // Modules whose container is to run.
     void (State::*then)() = nullptr;

@@ -202,13 +202,13 @@ void ContainerLife::hasImage(Result<ImageFacts> image) {
 }
 
 void ContainerLife::pull() {
+  const auto login = loginFor(world_.options.login, wanted_->image);
+  if (!login) return backOff(login.error(), Count::kAttempt);
   set(ContainerState::kPulling);
   call_ = world_.options.engine.pullImage(
-      wanted_->image, wanted_->login ? &*wanted_->login : nullptr,
+      wanted_->image, *login ? &**login : nullptr,
       [this](const PullProgress& step) {
-        progress_ = step.layer.empty() ? step.text : step.layer + ": " + step.text;
-        if (step.bytes_total > 0)
-          progress_ += " " + std::to_string(step.bytes * 100 / step.bytes_total) + " %";
+        progress_ = textOf(step);
         world_.changed();
       },
       then(&ContainerLife::pulled));
@@ -225,7 +225,23 @@ void ContainerLife::pulled(Status status) {
 void ContainerLife::make() {
   set(ContainerState::kStarting);
   last_line_ns_ = 0;
-  call_ = world_.options.engine.create(name_, wanted_->body.json, then(&ContainerLife::made));
+  same_time_ = 0;
+  const std::string network =
+      world_.engine.knows_host_gateway ? "" : networkToResolve(wanted_->body.json);
+  if (network.empty()) return makeOf(wanted_->body.json);
+  call_ = world_.options.engine.gatewayOf(network, then(&ContainerLife::foundGateway));
+}
+
+// A network without a gateway leads nowhere: then the name does not, either.
+void ContainerLife::foundGateway(Result<std::string> address) {
+  if (!wanted_) return step();
+  if (!address && address.error().code != Errc::kNotFound)
+    return backOff(address.error(), Count::kAttempt);
+  makeOf(withGateway(wanted_->body.json, address ? *address : ""));
+}
+
+void ContainerLife::makeOf(const std::string& body) {
+  call_ = world_.options.engine.create(name_, body, then(&ContainerLife::made));
 }
 
 void ContainerLife::made(Result<std::string> id) {
@@ -252,7 +268,10 @@ void ContainerLife::running() {
   due_ = false;
   retry_.reset();
   if (!logs_) {
-    if (last_line_ns_ == 0) last_line_ns_ = world_.options.clock.wallNs();  // Adopted.
+    if (last_line_ns_ == 0) {  // Adopted.
+      last_line_ns_ = world_.options.clock.wallNs();
+      same_time_ = 0;
+    }
     followLogs();
   }
   if (state_ != ContainerState::kRunning) set(ContainerState::kRunning);
@@ -321,7 +340,9 @@ void ContainerLife::backOff(const Error& error, Count count) {
 void ContainerLife::followLogs() {
   Engine::LogOrder order;
   order.framing = facts_->has_terminal ? LogFrames::Framing::kRaw : LogFrames::Framing::kFrames;
-  order.since_ns = last_line_ns_ > 0 ? last_line_ns_ + 1 : 0;
+  // Podman's times are whole seconds: those of the last one come again.
+  order.since_ns = last_line_ns_;
+  known_lines_ = same_time_;
   order.until = Engine::LogOrder::Until::kEnd;
   logs_ = world_.options.engine.logs(
       facts_->id, order, [this](const ContainerLine& said) { line(said); },
@@ -329,6 +350,13 @@ void ContainerLife::followLogs() {
 }
 
 void ContainerLife::line(const ContainerLine& said) {
+  if (said.wall_ns == last_line_ns_ && known_lines_ > 0) {
+    --known_lines_;
+    return;
+  }
+  known_lines_ = 0;
+  if (said.wall_ns > last_line_ns_) same_time_ = 0;
+  if (said.wall_ns >= last_line_ns_) ++same_time_;
   last_line_ns_ = std::max(last_line_ns_, said.wall_ns);
   if (!wanted_) return;
   const std::int64_t now = world_.options.clock.bootNs();

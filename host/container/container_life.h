@@ -18,6 +18,7 @@ struct ContainerWorld {
   const ContainerModules::Options& options;
   std::function<void()> changed;
   std::function<void(const Error& error)> lost;  // The engine went away.
+  const EngineFacts& engine;                     // As it was when it came last.
 };
 
 // Control thread.  Owned by ContainerModules; shared weakly with its timer.
@@ -58,6 +59,8 @@ class ContainerLife : public std::enable_shared_from_this<ContainerLife> {
   void pull();
   void pulled(Status status);
   void make();
+  void foundGateway(Result<std::string> address);
+  void makeOf(const std::string& body);
   void made(Result<std::string> id);
   void begin();
   void begun(Status status);
@@ -97,6 +100,8 @@ class ContainerLife : public std::enable_shared_from_this<ContainerLife> {
   std::string image_id_;
   std::string progress_;
   std::int64_t last_line_ns_ = 0;
+  std::uint64_t same_time_ = 0;    // Lines of that time.
+  std::uint64_t known_lines_ = 0;  // Of those, which the stream that begins tells again.
   std::int64_t second_began_ns_ = 0;
   std::uint32_t lines_ = 0;  // In this second, as is left_out_.
   std::uint64_t left_out_ = 0;

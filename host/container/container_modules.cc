@@ -30,7 +30,7 @@ struct ContainerModules::State : std::enable_shared_from_this<State> {
   explicit State(Options given)
       : options(std::move(given)),
         label(std::string(kGatewayLabel) + "=" + options.gateway),
-        world{options, [this] { changed(); }, [this](const Error& error) { lost(error); }},
+        world{options, [this] { changed(); }, [this](const Error& error) { lost(error); }, facts},
         timer(options.control) {}
 
   void connect();
@@ -47,6 +47,7 @@ struct ContainerModules::State : std::enable_shared_from_this<State> {
 
   const Options options;
   const std::string label;
+  EngineFacts facts;
   const ContainerWorld world;
   std::map<std::string, std::shared_ptr<ContainerLife>> lives;  // By container name.
   bool begun = false;
@@ -76,10 +77,11 @@ void ContainerModules::State::after(std::chrono::milliseconds wait, void (State:
 }
 
 void ContainerModules::State::connect() {
-  call = options.engine.connect([this](const Result<EngineFacts>& facts) {
+  call = options.engine.connect([this](const Result<EngineFacts>& found) {
     call.reset();
-    if (!facts) return lost(facts.error());
-    engine.version = facts->version;
+    if (!found) return lost(found.error());
+    engine.version = found->version;
+    facts = *found;
     follow();
   });
 }

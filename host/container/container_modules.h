@@ -37,7 +37,6 @@ struct WantedContainer {
   Pull pull = Pull::kOnCreate;
   Desire desire = Desire::kRunning;
   std::uint32_t stop_s = 10;  // From SIGTERM to SIGKILL.
-  std::optional<RegistryLogin> login;
 };
 
 enum class ContainerState {
@@ -84,6 +83,7 @@ class ContainerModules {
     std::function<void(const std::string& module, const ContainerLine& line)> on_line;
     std::chrono::milliseconds look_again{60'000};  // At everything, whatever events say.
     std::function<void(const std::string& image)> on_pulled = nullptr;  // Must not call back.
+    LoginFor login = nullptr;                                           // Null: without.
   };
 
   // All borrowed; they outlive this.

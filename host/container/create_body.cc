@@ -13,6 +13,8 @@ namespace {
 
 namespace json = boost::json;
 
+constexpr JsonBounds kBodyBounds{4u << 20, 40};
+
 Error at(const std::string& pointer, Errc code, const std::string& text) {
   return fail(code, pointer + ": " + text);
 }
@@ -180,6 +182,51 @@ Result<CreateBody> makeCreateBody(const CreateOrder& order) {
   KANTE_TRY(body, checkCreateOptions(order.create_options, grants,
                                      jsonPointer(order.pointer, "create_options")));
   return Maker(order, std::move(body)).make();
+}
+
+namespace {
+
+constexpr std::string_view kToHost = ":host-gateway";
+
+json::object* hostConfigOf(json::object& body) {
+  json::value* host = body.if_contains("HostConfig");
+  return host != nullptr && host->is_object() ? &host->get_object() : nullptr;
+}
+
+// Calls that with each of its hosts.
+template <typename Each>
+void eachHost(json::object& host_config, Each each) {
+  json::value* hosts = host_config.if_contains("ExtraHosts");
+  if (hosts == nullptr || !hosts->is_array()) return;
+  for (json::value& one : hosts->get_array())
+    if (one.is_string()) each(one.get_string());
+}
+
+}  // namespace
+
+std::string networkToResolve(const std::string& body) {
+  auto parsed = parseJsonObject(body, kBodyBounds);
+  json::object* host = parsed ? hostConfigOf(*parsed) : nullptr;
+  if (host == nullptr) return {};
+  bool leads_here = false;
+  eachHost(*host, [&](const json::string& one) {
+    leads_here = leads_here || std::string_view(one).ends_with(kToHost);
+  });
+  const json::value* network = host->if_contains("NetworkMode");
+  if (!leads_here || network == nullptr || !network->is_string()) return {};
+  return std::string(network->get_string());
+}
+
+std::string withGateway(const std::string& body, const std::string& address) {
+  auto parsed = parseJsonObject(body, kBodyBounds);
+  json::object* host = parsed ? hostConfigOf(*parsed) : nullptr;
+  if (host == nullptr || address.empty()) return body;
+  eachHost(*host, [&](json::string& one) {
+    const std::string_view text(one);
+    if (text.ends_with(kToHost))
+      one = std::string(text.substr(0, text.size() - kToHost.size())) + ":" + address;
+  });
+  return writeJson(*parsed);
 }
 
 }  // namespace kante

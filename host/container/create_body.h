@@ -45,4 +45,9 @@ struct CreateBody {
 // A pure function.  kDenied: what has to be granted first; kInvalid, kUnsupported: what is wrong.
 Result<CreateBody> makeCreateBody(const CreateOrder& order);
 
+// For engines that do not know "NAME:host-gateway" (EngineFacts): the network whose gateway is to
+// take its place in that body, empty where nothing has to; and the body with it.
+std::string networkToResolve(const std::string& body);
+std::string withGateway(const std::string& body, const std::string& address);
+
 }  // namespace kante

@@ -58,6 +58,21 @@ std::string secondsText(std::int64_t ns) {
 
 }  // namespace
 
+std::string registryOf(const std::string& image) {
+  const auto slash = image.find('/');
+  const std::string first = image.substr(0, slash);
+  const bool is_host = slash != std::string::npos &&
+                       (first == "localhost" || first.find_first_of(".:") != std::string::npos);
+  return is_host ? first : "docker.io";
+}
+
+Result<std::optional<RegistryLogin>> loginFor(const LoginFor& asked, const std::string& image) {
+  if (!asked) return std::optional<RegistryLogin>();
+  auto login = asked(image);
+  if (!login) return within("pull image " + image, std::move(login).error());
+  return login;
+}
+
 Engine::Engine(boost::asio::io_context& control, std::string socket)
     : Engine(control, std::move(socket), Times{}) {}
 Engine::Engine(boost::asio::io_context& control, std::string socket, Times times)
@@ -176,6 +191,12 @@ Engine::Call Engine::create(const std::string& name, std::string body, Then<std:
       order("create container", name, "POST", "/containers/create?name=" + percentEncode(name));
   make.body = std::move(body);
   return ask<std::string>(std::move(make), readCreated, std::move(then));
+}
+
+Engine::Call Engine::gatewayOf(const std::string& network, Then<std::string> then) {
+  return ask<std::string>(
+      order("inspect network", network, "GET", "/networks/" + percentEncode(network)), readGateway,
+      std::move(then));
 }
 
 Engine::Call Engine::start(const std::string& container, Then<void> then) {

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -31,6 +32,13 @@ struct RegistryLogin {
   std::string username;
   std::string password;  // Never logged, and in no error.
 };
+
+// "registry:5000/factory/opc:3" comes from "registry:5000", "factory/opc" from "docker.io".
+std::string registryOf(const std::string& image);
+
+// How to log in for that image, asked at each pull, which fails as this does; nothing: without.
+using LoginFor = std::function<Result<std::optional<RegistryLogin>>(const std::string& image)>;
+Result<std::optional<RegistryLogin>> loginFor(const LoginFor& asked, const std::string& image);
 
 class Engine {
  public:
@@ -73,6 +81,8 @@ class Engine {
                                     Then<std::vector<ContainerEntry>> then);
   [[nodiscard]] Call inspect(const std::string& container, Then<ContainerFacts> then);
   [[nodiscard]] Call create(const std::string& name, std::string body, Then<std::string> then);
+  // The address by which containers in that network reach this machine; empty: there is none.
+  [[nodiscard]] Call gatewayOf(const std::string& network, Then<std::string> then);
   // Done, too, when it runs or does not run already.
   [[nodiscard]] Call start(const std::string& container, Then<void> then);
   [[nodiscard]] Call stop(const std::string& container, std::uint32_t seconds, Then<void> then);

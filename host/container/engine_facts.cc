@@ -248,6 +248,27 @@ std::optional<ApiVersion> parseApiVersion(std::string_view text) {
   return out;
 }
 
+namespace {
+
+// Of /version.
+bool isOldPodman(const json::object& engine) {
+  const json::value* parts = engine.if_contains("Components");
+  if (parts == nullptr || !parts->is_array()) return false;
+  for (const json::value& part : parts->get_array()) {
+    if (!part.is_object()) continue;
+    const Facts facts(part.get_object(), "/Components");
+    const auto name = facts.textOr("Name", "");
+    const auto version = facts.textOr("Version", "");
+    if (!name || *name != "Podman Engine" || !version) continue;
+    const auto known =
+        parseApiVersion(version->substr(0, version->find('.', version->find('.') + 1)));
+    return known && *known < ApiVersion{4, 7};
+  }
+  return false;
+}
+
+}  // namespace
+
 Result<EngineFacts> readEngineFacts(std::string_view text) {
   KANTE_TRY(object, objectOf(text));
   const Facts facts(object, "");
@@ -259,6 +280,7 @@ Result<EngineFacts> readEngineFacts(std::string_view text) {
   const auto first = parseApiVersion(oldest);
   if (!last) return notA("/ApiVersion", "version");
   if (!first) return notA("/MinAPIVersion", "version");
+  out.knows_host_gateway = !isOldPodman(object);
   out.version = std::move(version);
   out.newest = *last;
   out.oldest = *first;
@@ -321,6 +343,21 @@ Result<std::string> readCreated(std::string_view text) {
   return Facts(object, "").text("Id");
 }
 
+Result<std::string> readGateway(std::string_view text) {
+  KANTE_TRY(object, objectOf(text));
+  const json::value* addresses = object.if_contains("IPAM");
+  const json::value* list = addresses != nullptr && addresses->is_object()
+                                ? addresses->get_object().if_contains("Config")
+                                : nullptr;
+  if (list == nullptr || !list->is_array()) return std::string();
+  for (const json::value& one : list->get_array()) {
+    if (!one.is_object()) return notA("/IPAM/Config", "list of objects");
+    KANTE_TRY(gateway, Facts(one.get_object(), "/IPAM/Config").textOr("Gateway", ""));
+    if (!gateway.empty()) return gateway;
+  }
+  return std::string();
+}
+
 Result<std::int64_t> readWaitEnd(std::string_view text) {
   KANTE_TRY(object, objectOf(text));
   const Facts facts(object, "");
@@ -366,6 +403,13 @@ Result<PullProgress> readPullProgress(std::string_view line) {
     KANTE_TRY(total, detail.number("total"));
     if (total > 0) out.bytes_total = static_cast<std::uint64_t>(total);
   }
+  return out;
+}
+
+std::string textOf(const PullProgress& progress) {
+  std::string out = progress.layer.empty() ? progress.text : progress.layer + ": " + progress.text;
+  if (progress.bytes_total > 0)
+    out += " " + std::to_string(progress.bytes * 100 / progress.bytes_total) + " %";
   return out;
 }
 

@@ -26,6 +26,8 @@ struct EngineFacts {
   std::string version;  // Of the engine: "20.10.24".
   ApiVersion newest;    // That it speaks.
   ApiVersion oldest;
+  // Whether "NAME:host-gateway" in a create body leads to this machine: in Podman since 4.7.
+  bool knows_host_gateway = true;
 };
 
 struct ImageFacts {
@@ -77,8 +79,10 @@ Result<std::vector<ImageFacts>> readImageList(std::string_view json);
 Result<ContainerFacts> readContainerFacts(std::string_view json);
 Result<std::vector<ContainerEntry>> readContainerList(std::string_view json);
 Result<std::string> readCreated(std::string_view json);        // The id.
+Result<std::string> readGateway(std::string_view json);        // Of a network; empty: it has none.
 Result<std::int64_t> readWaitEnd(std::string_view json);       // The exit code.
 Result<EngineEvent> readEvent(std::string_view line);          // Of a container.
 Result<PullProgress> readPullProgress(std::string_view line);  // kIo: the pull failed.
+std::string textOf(const PullProgress& progress);              // For people.
 
 }  // namespace kante

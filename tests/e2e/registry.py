@@ -1,10 +1,11 @@
-"""A real registry for images on this machine, with a login."""
+"""A real registry for images on this machine, with a login; and a way to it that can be held up."""
 import base64
 import json
 import pathlib
 import secrets
 import shutil
 import socket
+import threading
 import urllib.request
 
 from support import Process, free_port, run, until
@@ -69,6 +70,50 @@ class Registry:
         (folder / "config.json").write_text(json.dumps(
             {"auths": {server: {"auth": known} for server in (self.server, *servers)}}))
         return folder
+
+
+class Door:
+    """Another port of the registry, behind which answers stop when `hold()` bytes of one were let through."""
+
+    def __init__(self, port):
+        self._to = port
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.server = f"127.0.0.1:{self.port}"
+        self._held_at = None
+        self._open = threading.Event()
+        self._open.set()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def hold(self, after):
+        self._held_at = after
+        self._open.clear()
+
+    def open(self):
+        self._open.set()
+
+    def _accept(self):
+        while True:
+            client, _ = self._listener.accept()
+            try:
+                there = socket.create_connection(("127.0.0.1", self._to))
+            except OSError:
+                client.close()
+                continue
+            threading.Thread(target=self._pump, args=(client, there, False), daemon=True).start()
+            threading.Thread(target=self._pump, args=(there, client, True), daemon=True).start()
+
+    def _pump(self, source, sink, is_answer):
+        passed = 0
+        try:
+            while piece := source.recv(16384):
+                passed += len(piece)
+                if is_answer and self._held_at is not None and passed > self._held_at:
+                    self._open.wait()
+                sink.sendall(piece)
+            sink.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
 
 
 def missing():

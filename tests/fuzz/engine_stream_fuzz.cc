@@ -69,5 +69,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   (void)readImageList(bytes);
   (void)readEngineFacts(bytes);
   (void)readWaitEnd(bytes);
+  (void)readGateway(bytes);
   return 0;
 }

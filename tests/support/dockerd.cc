@@ -18,6 +18,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <string_view>
 
 namespace kante::testing {
 namespace {
@@ -75,8 +76,11 @@ bool accepts(const std::string& socket) {
 }
 
 std::string whatIsMissing() {
-  if (::geteuid() != 0) return "dockerd needs root";
-  for (const char* program : {"dockerd", "containerd", "runc", "docker", "busybox", "tar"})
+  if (::geteuid() != 0) return "an engine needs root";
+  if (isPodman() && !isThere("podman")) return "podman is not installed";
+  for (const char* program :
+       {isPodman() ? "conmon" : "dockerd", isPodman() ? "podman" : "containerd", "runc", "docker",
+        "busybox", "tar"})
     if (!isThere(program)) return std::string(program) + " is not installed (scripts/setup)";
   char name[] = "/tmp/kante-dockerd-XXXXXX";
   const std::string folder = ::mkdtemp(name);
@@ -88,11 +92,48 @@ std::string whatIsMissing() {
   return can ? "" : "this machine gives no namespaces to containers";
 }
 
+std::vector<std::string> dockerdWords(const std::string& folder, const std::string& socket) {
+  return {"dockerd",           "--data-root",          folder + "/root",
+          "--exec-root",       folder + "/exec",       "-H",
+          "unix://" + socket,  "--storage-driver=vfs", "--iptables=false",
+          "--ip6tables=false", "--ip-forward=false",   "--ip-masq=false",
+          "--bridge=none",     "--live-restore",       "-p",
+          folder + "/pid"};
+}
+
+std::vector<std::string> podmanWords(const std::string& folder, const std::string& socket) {
+  // Its own limits may be beyond what this machine lets anybody raise.
+  std::ofstream(folder + "/containers.conf")
+      << "[containers]\ndefault_ulimits = [\"nofile=1024:1024\", \"nproc=4096:4096\"]\n[engine]\n"
+      << "cgroup_manager = \"cgroupfs\"\nevents_logger = \"file\"\nruntime = \"runc\"\n"
+      << "tmp_dir = \"" << folder << "/tmp\"\nstatic_dir = \"" << folder << "/static\"\n"
+      << "volume_path = \"" << folder << "/volumes\"\n";
+  return {"env",
+          "CONTAINERS_CONF=" + folder + "/containers.conf",
+          "podman",
+          "--root",
+          folder + "/root",
+          "--runroot",
+          folder + "/run",
+          "--storage-driver=vfs",
+          "--cgroup-manager=cgroupfs",
+          "system",
+          "service",
+          "--time=0",
+          "unix://" + socket};
+}
+
 }  // namespace
+
+bool isPodman() {
+  const char* engine = std::getenv("KANTE_TEST_ENGINE");
+  return engine != nullptr && std::string_view(engine) == "podman";
+}
 
 std::string Dockerd::missing() {
   static const std::string why = whatIsMissing();
-  if (!why.empty() && std::getenv("KANTE_DOCKER_MUST_WORK") != nullptr) die(why);
+  const bool may_be_missing = isPodman() && !isThere("podman");
+  if (!why.empty() && !may_be_missing && std::getenv("KANTE_DOCKER_MUST_WORK") != nullptr) die(why);
   return why;
 }
 
@@ -113,7 +154,9 @@ Dockerd::~Dockerd() {
   }
   if (remove.size() > 2) docker(remove);
   stop();
-  ::umount2((directory_ + "/root").c_str(), MNT_DETACH);
+  const std::string root = directory_ + "/root";
+  for (const std::string& mounted : {root + "/vfs", root})  // Podman's, dockerd's.
+    ::umount2(mounted.c_str(), MNT_DETACH);
   std::error_code ignored;
   fs::remove_all(directory_, ignored);
 }
@@ -124,10 +167,7 @@ void Dockerd::start() {
   // Where nobody reaps what was killed, the new one would take the old containerd for alive.
   fs::remove(directory_ + "/exec/containerd/containerd.pid", ignored);
   fs::remove(socket(), ignored);
-  pid_ = run({"dockerd", "--data-root", directory_ + "/root", "--exec-root", directory_ + "/exec",
-              "-H", "unix://" + socket(), "--storage-driver=vfs", "--iptables=false",
-              "--ip6tables=false", "--ip-forward=false", "--ip-masq=false", "--bridge=none",
-              "--live-restore", "-p", directory_ + "/pid"},
+  pid_ = run(isPodman() ? podmanWords(directory_, socket()) : dockerdWords(directory_, socket()),
              directory_ + "/log");
   const auto end_at = std::chrono::steady_clock::now() + kDeadline;
   while (!accepts(socket())) {

@@ -1,4 +1,5 @@
-// A real dockerd of its own, with its own containerd and folder, and an image made of busybox.
+// A real dockerd of its own, with its own containerd and folder, and an image made of busybox. With
+// KANTE_TEST_ENGINE=podman in the environment it is Podman's service instead.
 #pragma once
 
 #include <sys/types.h>
@@ -7,6 +8,8 @@
 #include <vector>
 
 namespace kante::testing {
+
+bool isPodman();  // It is Podman, whose answers differ here and there.
 
 // No network, no storage driver that needs anything, no firewall rules: what runs in it is seen by
 // nobody else.  Containers live over kill() and start(), as with "live-restore".

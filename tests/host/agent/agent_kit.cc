@@ -43,6 +43,8 @@ void Gateway::restart() {
   parts.uplink_connected = uplink_connected;
   parts.fetcher = fetcher;
   parts.images = images;
+  parts.get_image = get_image;
+  parts.image_progress = [] { return FetchProgress{"image:line:1", "docker.io", 1, 2, {}}; };
   parts.gateway = "edge-1";
   parts.section = section;
   parts.check_section = check_section;

@@ -151,6 +151,7 @@ class Gateway {
   std::string last_end;
   Fetcher* fetcher = nullptr;
   std::vector<ImageRule> images;
+  decltype(Agent::Parts::get_image) get_image;
   std::map<std::string, std::string> secrets;
   GatewaySection section;
   std::function<Status(const std::string&)> check_section;

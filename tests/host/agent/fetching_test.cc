@@ -233,5 +233,69 @@ TEST_F(FetchingTest, TheEndOfTheProcessLeavesEverythingAsItWas) {
   EXPECT_FALSE(result_.has_value());
 }
 
+// Images are got by somebody else; here it is the test.
+class ImagesTest : public FetchingTest {
+ protected:
+  ImagesTest() {
+    gateway_.get_image = [this](const std::string& image, Patience,
+                                std::function<void(Status)> then) {
+      asked_.push_back(image);
+      then_ = std::move(then);
+      return handle_ = std::make_shared<int>();
+    };
+    gateway_.restart();
+    EXPECT_TRUE(gateway_.start());
+  }
+  ~ImagesTest() override { handle_.reset(); }
+  static std::string needsImage(int version, const std::string& more = "") {
+    std::string text = test::document(version);
+    text.insert(text.find(R"("y":)"), R"("z":{"image":"line:1")" + more + "},");
+    return text;
+  }
+
+  std::vector<std::string> asked_;
+  std::function<void(Status)> then_;
+  std::shared_ptr<void> handle_;
+};
+
+TEST_F(ImagesTest, AnImageIsGotBeforeAnythingChanges) {
+  apply(needsImage(2));
+  EXPECT_EQ(stateNow(), "line-4 2 fetching");
+  EXPECT_EQ(asked_, std::vector<std::string>{"line:1"});
+  EXPECT_EQ(gateway_.agent->status().fetching.digest, "image:line:1");
+  const std::size_t switched = gateway_.host.targets.size();
+  then_({});
+  ASSERT_TRUE(result_);
+  EXPECT_TRUE(*result_) << result_->error().text;
+  EXPECT_EQ(gateway_.host.targets.size(), switched + 1);
+  EXPECT_EQ(stateNow(), "line-4 2 committed");
+  apply(needsImage(3));
+  EXPECT_EQ(asked_.size(), 1u) << "what runs is not asked for";
+}
+
+TEST_F(ImagesTest, OneThatIsNotThereChangesNothing) {
+  apply(needsImage(2));
+  then_(fail(Errc::kIo, "pull image line:1: no such host"));
+  ASSERT_TRUE(result_);
+  EXPECT_EQ(result_->error().text, "/modules/z/image: pull image line:1: no such host");
+  EXPECT_EQ(stateNow(), "line-4 1 committed");
+  EXPECT_EQ(gateway_.agent->history().size(), 1u) << "nothing was tried";
+}
+
+TEST_F(ImagesTest, OneThatIsNeverPulledIsNotAskedFor) {
+  apply(needsImage(2, R"(,"pull":"never")"));
+  EXPECT_TRUE(asked_.empty());
+  EXPECT_EQ(stateNow(), "line-4 2 committed");
+}
+
+TEST_F(ImagesTest, GivingUpEndsIt) {
+  apply(needsImage(2));
+  const std::weak_ptr<void> handle = std::exchange(handle_, nullptr);
+  EXPECT_FALSE(handle.expired());
+  gateway_.agent->giveUpFetching("a newer document came");
+  EXPECT_TRUE(handle.expired());
+  EXPECT_EQ(stateNow(), "line-4 1 committed");
+}
+
 }  // namespace
 }  // namespace kante

@@ -74,8 +74,7 @@ class ContainerHostTest : public ::testing::Test {
           if (module.name == no_place) return fail(Errc::kIo, "the password cannot be read");
           entered.insert(module.name);
           left.erase(module.name);
-          return ContainerPlace{
-              .network = "none", .environment = {}, .binds = {}, .hosts = {}, .logins = {}};
+          return ContainerPlace{.network = "none", .environment = {}, .binds = {}, .hosts = {}};
         },
         [this](const std::string& module) { left.insert(module); }, nullptr,
         [this](const std::string& kind, const std::string& module, const std::string&) {

@@ -167,7 +167,9 @@ TEST_F(ContainerModulesTest, BeginsByItsRuleWhatEnds) {
 TEST_F(ContainerModulesTest, SaysWhatEndedALife) {
   want({module("killed", kForEver), module("greedy", kGreedy, "kante-test:1", 16)});
   ASSERT_TRUE(loop.until([&] { return status("greedy").deaths > 0; }));
-  EXPECT_EQ(status("greedy").reason, "had no more memory, exited with 9");
+  // Podman 4.3 notices that with control groups of version 1, and tells nobody.
+  EXPECT_EQ(status("greedy").reason,
+            testing::isPodman() ? "exited with 9" : "had no more memory, exited with 9");
   await("killed", ContainerState::kRunning);
   dockerd->docker({"kill", "-s", "KILL", containerName(gateway, "killed")});
   ASSERT_TRUE(loop.until([&] { return status("killed").restarts == 1; }));

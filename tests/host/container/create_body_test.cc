@@ -249,5 +249,20 @@ TEST(ContainerGrants, ThatAreNoneAreNamed) {
   EXPECT_EQ(errorOf(orderOf("{}", std::vector<std::string>(257, "privileged"))).code, Errc::kLimit);
 }
 
+TEST(HostGateway, IsPutInForEnginesThatDoNotKnowIt) {
+  const std::string body =
+      R"({"Env":["A=b:host-gateway"],"HostConfig":{"ExtraHosts":["hub:host-gateway","x:10.0.0.1"],"NetworkMode":"bridge"}})";
+  EXPECT_EQ(networkToResolve(body), "bridge");
+  EXPECT_EQ(
+      withGateway(body, "10.88.0.1"),
+      R"({"Env":["A=b:host-gateway"],"HostConfig":{"ExtraHosts":["hub:10.88.0.1","x:10.0.0.1"],"NetworkMode":"bridge"}})");
+  EXPECT_EQ(withGateway(body, ""), body);
+  EXPECT_EQ(
+      networkToResolve(R"({"HostConfig":{"ExtraHosts":["x:10.0.0.1"],"NetworkMode":"bridge"}})"),
+      "");
+  EXPECT_EQ(networkToResolve(R"({"HostConfig":{"NetworkMode":"bridge"}})"), "");
+  EXPECT_EQ(networkToResolve("{}"), "");
+}
+
 }  // namespace
 }  // namespace kante

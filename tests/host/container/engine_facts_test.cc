@@ -128,5 +128,28 @@ TEST(JsonLines, ThatAreTooLongEndTheStream) {
   EXPECT_EQ(second.error().code, Errc::kLimit);
 }
 
+TEST(EngineFacts, OldPodmanDoesNotKnowTheHostsGateway) {
+  const auto facts = [](const std::string& components) {
+    return readEngineFacts(
+        R"({"Version":"4.3.1","ApiVersion":"1.41","MinAPIVersion":"1.24","Components":)" +
+        components + "}");
+  };
+  EXPECT_FALSE(facts(R"([{"Name":"Podman Engine","Version":"4.3.1"},{"Name":"Conmon"}])")
+                   ->knows_host_gateway);
+  EXPECT_TRUE(facts(R"([{"Name":"Podman Engine","Version":"4.7.0"}])")->knows_host_gateway);
+  EXPECT_TRUE(facts(R"([{"Name":"Podman Engine","Version":"5.4.2-rc1"}])")->knows_host_gateway);
+  EXPECT_TRUE(facts(R"([{"Name":"Engine","Version":"20.10.24"}])")->knows_host_gateway);
+  EXPECT_TRUE(facts("[1]")->knows_host_gateway);
+}
+
+TEST(EngineFacts, TheGatewayOfANetwork) {
+  EXPECT_EQ(*readGateway(R"({"IPAM":{"Config":[{"Subnet":"fd00::/64"},{"Gateway":"10.88.0.1"}]}})"),
+            "10.88.0.1");
+  EXPECT_EQ(*readGateway(R"({"IPAM":{"Config":null}})"), "");
+  EXPECT_EQ(*readGateway("{}"), "");
+  EXPECT_FALSE(readGateway(R"({"IPAM":{"Config":[{"Gateway":1}]}})"));
+  EXPECT_FALSE(readGateway("[]"));
+}
+
 }  // namespace
 }  // namespace kante

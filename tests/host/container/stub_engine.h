@@ -43,6 +43,11 @@ class StubEngine {
     answer("HTTP/1.1 " + std::to_string(status) + " X\r\nContent-Type: application/json\r\n" +
            "Content-Length: " + std::to_string(json.size()) + "\r\n\r\n" + json);
   }
+  // To requests with that in their target, whatever answer() says.
+  void always(const std::string& target, const std::string& json) {
+    always_ = {target, "HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(json.size()) +
+                           "\r\n\r\n" + json};
+  }
   // Heads of what was asked.
   const std::vector<std::string>& asked() const { return asked_; }
   void cutAll() { kept_.clear(); }
@@ -69,7 +74,9 @@ class StubEngine {
         [this, peer](boost::system::error_code failed, std::size_t size) {
           if (failed) return;
           asked_.emplace_back(static_cast<const char*>(peer->in.data().data()), size);
-          peer->out = answer_;
+          const bool is_always =
+              !always_.first.empty() && asked_.back().find(always_.first) != std::string::npos;
+          peer->out = is_always ? always_.second : answer_;
           boost::asio::async_write(peer->socket, boost::asio::buffer(peer->out),
                                    [this, peer](boost::system::error_code, std::size_t) {
                                      if (then_ == Then::kKeep) kept_.push_back(peer);
@@ -80,6 +87,7 @@ class StubEngine {
   std::string directory_;
   std::optional<Protocol::acceptor> acceptor_;
   std::string answer_;
+  std::pair<std::string, std::string> always_;  // Part of the target, whole answer.
   Then then_ = Then::kCut;
   std::vector<std::string> asked_;
   std::vector<std::shared_ptr<Peer>> kept_;
