@@ -110,7 +110,9 @@ bool Agent::State::isRunning(const ResolvedDeployment& next) const {
 Error Agent::State::underWay() const {
   if (fetching)
     return fail(Errc::kState, titleOf(status.id, status.version) +
-                                  " waits for a bundle; wait for that, or roll it back");
+                                  (fetching->missing.bundles.empty() ? " waits for an image"
+                                                                     : " waits for a bundle") +
+                                  "; wait for that, or roll it back");
   if (!watched) return fail(Errc::kState, "another change is under way");
   const std::int64_t left_ns = status.watched_until_boot_ns - parts.clock.bootNs();
   return fail(Errc::kState, titleOf(status.id, status.version) + " is watched for another " +

@@ -204,7 +204,8 @@ void Documents::next() {
   supersede();
 }
 
-// A newer one does not wait until the bundles of an older one are here: they may never be.
+// A newer one does not wait until the bundles and images of an older one are here: they may never
+// be.
 void Documents::supersede() {
   const auto current = changes_.current;
   if (!current || !current->judged || parts_.agent.status().state != DeploymentState::kFetching)
@@ -217,7 +218,7 @@ void Documents::supersede() {
     if (!open(waiting->arrival, judged, refused) || !check(waiting->arrival, judged, refused) ||
         judged.mark.series != mark.series || judged.mark.counter <= mark.counter)
       continue;
-    return parts_.agent.giveUpFetching("a newer one came before its bundles");
+    return parts_.agent.giveUpFetching("a newer one came before its bundles and images");
   }
 }
 

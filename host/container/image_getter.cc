@@ -33,6 +33,7 @@ struct ImageGetter::Job : std::enable_shared_from_this<Job> {
   Then then;
   ImageProgress now;
   std::map<std::string, std::pair<std::uint64_t, std::uint64_t>> layers;  // Bytes, of how many.
+  bool is_told = false;                                                   // That it is pulled.
   std::uint64_t told_tenth = 0;
   std::uint32_t tries = 0;
   std::string why;  // Of the last try.
@@ -62,6 +63,7 @@ void ImageGetter::Job::pull() {
   options.log.info("containers", "an image is pulled", {{"image", now.image}});
   layers.clear();
   told_tenth = 0;
+  if (!std::exchange(is_told, true)) tell();
   call = options.engine.pullImage(
       now.image, *login ? &**login : nullptr, [this](const PullProgress& step) { add(step); },
       [this](const Status& pulled) {
@@ -98,8 +100,7 @@ void ImageGetter::Job::failed(const Error& error) {
   const Times& times = options.times;
   std::int64_t pause_ms = times.few.count();
   if (patience == Patience::kUntilDropped) {
-    const std::int64_t most =
-        std::min(times.first.count() << std::min(tries++, 16u), times.last.count());
+    const std::int64_t most = times.longestAfter(tries++).count();
     // Somewhere in the upper half, so that a fleet does not return in one moment.
     pause_ms = std::uniform_int_distribution<std::int64_t>(most / 2, most)(jitter);
   }
@@ -119,6 +120,10 @@ void ImageGetter::Job::end(Status status) {
   call.reset();
   const Then done = std::move(then);
   done(std::move(status));
+}
+
+std::chrono::milliseconds ImageGetter::Times::longestAfter(std::uint32_t tries) const {
+  return std::min(first * (1 << std::min(tries, 16u)), last);
 }
 
 ImageGetter::ImageGetter(Options options) : options_(std::move(options)) {}

@@ -36,6 +36,8 @@ class ImageGetter {
     std::chrono::milliseconds few{1'000};    // Between tries, where somebody stands by.
     std::chrono::milliseconds first{5'000};  // Where nobody does; it doubles up to `last`.
     std::chrono::milliseconds last{600'000};
+    // The longest after so many tries, the first of which is 0.
+    std::chrono::milliseconds longestAfter(std::uint32_t tries) const;
   };
   // All borrowed; they outlive this, and this outlives its handles.
   struct Options {

@@ -83,10 +83,12 @@ class Door:
         self._held_at = None
         self._open = threading.Event()
         self._open.set()
+        self.held = threading.Event()  # Somebody waits behind it.
         threading.Thread(target=self._accept, daemon=True).start()
 
     def hold(self, after):
         self._held_at = after
+        self.held.clear()
         self._open.clear()
 
     def open(self):
@@ -108,7 +110,8 @@ class Door:
         try:
             while piece := source.recv(16384):
                 passed += len(piece)
-                if is_answer and self._held_at is not None and passed > self._held_at:
+                if is_answer and self._held_at is not None and passed > self._held_at and not self._open.is_set():
+                    self.held.set()
                     self._open.wait()
                 sink.sendall(piece)
             sink.shutdown(socket.SHUT_WR)

@@ -288,6 +288,30 @@ TEST_F(ImagesTest, OneThatIsNeverPulledIsNotAskedFor) {
   EXPECT_EQ(stateNow(), "line-4 2 committed");
 }
 
+TEST_F(ImagesTest, OtherChangesWaitAndARollbackEndsIt) {
+  apply(needsImage(2));
+  const auto other = gateway_.apply(test::document(3));
+  ASSERT_FALSE(other);
+  EXPECT_EQ(other.error().text,
+            "line-4 version 2 waits for an image; wait for that, or roll it back");
+  const std::weak_ptr<void> handle = std::exchange(handle_, nullptr);
+  ASSERT_TRUE(gateway_.rollback());
+  EXPECT_TRUE(handle.expired()) << "nobody pulls any more";
+  EXPECT_EQ(refusal(), "operator/bob gave it up");
+  EXPECT_EQ(stateNow(), "line-4 1 committed");
+  EXPECT_TRUE(gateway_.apply(test::document(3)));
+}
+
+TEST_F(ImagesTest, TheEndOfTheProcessLeavesEverythingAsItWas) {
+  apply(needsImage(2));
+  gateway_.restart();
+  ASSERT_TRUE(gateway_.start());
+  EXPECT_EQ(stateNow(), "line-4 1 committed");
+  EXPECT_FALSE(result_.has_value());
+  apply(needsImage(2));
+  EXPECT_EQ(asked_.size(), 2u) << "and then it begins anew";
+}
+
 TEST_F(ImagesTest, GivingUpEndsIt) {
   apply(needsImage(2));
   const std::weak_ptr<void> handle = std::exchange(handle_, nullptr);

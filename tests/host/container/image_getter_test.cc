@@ -69,7 +69,7 @@ TEST_F(ImageGetterTest, WhoStandsByIsToldAfterAFewTries) {
             "pull image r.example:5/line:1: the engine says: pull access denied");
   EXPECT_EQ(pulls(), ImageGetter::kFewTries);
   EXPECT_THAT(stub.asked().at(2), HasSubstr("X-Registry-Auth: "));
-  EXPECT_EQ(changes, 1) << "the same problem is news once";
+  EXPECT_EQ(changes, 2) << "that it is pulled is news, and the same problem is once";
 }
 
 TEST_F(ImageGetterTest, WhereNobodyStandsByItGoesOnUntilItIsThere) {
@@ -82,6 +82,16 @@ TEST_F(ImageGetterTest, WhereNobodyStandsByItGoesOnUntilItIsThere) {
   stub.answerJson(200, kImage);
   ASSERT_TRUE(loop.until([&] { return !got.empty(); }));
   EXPECT_TRUE(got.front());
+}
+
+TEST(ImageGetterTimes, GrowToTenMinutes) {
+  using std::chrono::seconds;
+  const ImageGetter::Times times;
+  EXPECT_EQ(times.longestAfter(0), seconds(5));
+  EXPECT_EQ(times.longestAfter(1), seconds(10));
+  EXPECT_EQ(times.longestAfter(6), seconds(320));
+  EXPECT_EQ(times.longestAfter(7), seconds(600));
+  EXPECT_EQ(times.longestAfter(4'000'000'000), seconds(600));
 }
 
 TEST_F(ImageGetterTest, APasswordThatCannotBeReadIsAProblemOfThePullAlone) {
