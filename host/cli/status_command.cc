@@ -26,16 +26,18 @@ std::string problemLines(const json::value& status) {
   return out;
 }
 
-// " 3.1 MB of 12 MB from https://…" of a deployment whose bundles still come.
+// " 3.1 MB of 12 MB from https://…" of a deployment whose bundles still come, or
+// " image:NAME 3.1 MB of 12 MB from REGISTRY".
 std::string fetchText(const json::value& fetching) {
   if (!fetching.is_object()) return {};
   const std::string source = printable(textOf(fetching, "source"));
   const std::string problem = printable(textOf(fetching, "problem"));
   if (!problem.empty()) return fmt::format(" from {}: {}", source, problem);
   const double instead_of = real(fetching, "instead_of");
+  const std::string what = printable(textOf(fetching, "bundle"));
   return fmt::format(
-      " {} of {} from {}{}", formatBytes(real(fetching, "bytes")),
-      formatBytes(real(fetching, "of")), source,
+      "{} {} of {} from {}{}", what.starts_with("sha256:") ? "" : " " + what,
+      formatBytes(real(fetching, "bytes")), formatBytes(real(fetching, "of")), source,
       instead_of > 0 ? fmt::format(", a delta instead of {}", formatBytes(instead_of)) : "");
 }
 
