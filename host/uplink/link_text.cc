@@ -59,11 +59,14 @@ std::string printable(std::string_view bytes) {
 
 }  // namespace
 
-std::string refusedText(MqttForm form, std::uint8_t code, std::string_view added) {
+std::string refusedText(MqttForm form, std::uint8_t code, std::string_view added,
+                        std::string_view certificate) {
   const std::uint8_t code5 = form == MqttForm::k5 ? code : as5(code);
   std::string text = fmt::format("the broker refuses the connection: {} (0x{:02x})",
                                  mosquitto_reason_string(code5), code);
   if (!added.empty()) text += fmt::format(", \"{}\"", printable(added));
+  if (!certificate.empty() && (code5 == 0x86 || code5 == 0x87))
+    return fmt::format("{}: it does not let in who has {}", text, certificate);
   return withHint(std::move(text), code5);
 }
 

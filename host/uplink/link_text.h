@@ -10,7 +10,9 @@
 namespace kante {
 
 // The broker's answer to CONNECT (`code` as that form has it, not 0), with what it added.
-std::string refusedText(MqttForm form, std::uint8_t code, std::string_view added);
+// `certificate`: what the gateway came with instead of a password; empty: nothing.
+std::string refusedText(MqttForm form, std::uint8_t code, std::string_view added,
+                        std::string_view certificate = {});
 // The broker's DISCONNECT.
 std::string closedText(std::uint8_t code);
 // Refusals that tell every client to come back later: a short wait would make it worse.

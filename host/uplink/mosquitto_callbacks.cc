@@ -58,8 +58,10 @@ void MosquittoCallbacks::refused(MosquittoClient& client, int code,
   const bool unknown_form = client.form() == MqttForm::k5 && (byte == 0x84 || byte == 0x01);
   attempt.other_form = unknown_form;
   attempt.busy = isBusy(client.form(), byte);
+  const bool by_certificate = client.options_.tls && client.options_.password_file.empty();
   attempt.said = refusedText(client.form(), unknown_form ? 0x84 : byte,
-                             property(properties, MQTT_PROP_REASON_STRING));
+                             property(properties, MQTT_PROP_REASON_STRING),
+                             by_certificate ? client.options_.tls->ownText() : "");
   if (client.form() != MqttForm::k5) return;
   if (byte == MQTT_RC_USE_ANOTHER_SERVER || byte == MQTT_RC_SERVER_MOVED) {
     attempt.server_reference = property(properties, MQTT_PROP_SERVER_REFERENCE);

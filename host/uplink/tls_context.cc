@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "host/base/clock.h"
+#include "host/base/openssl.h"
 
 namespace kante {
 namespace {
@@ -99,10 +100,8 @@ struct TlsCallbacks {
     self.refusal_ += description == TLS13_AD_CERTIFICATE_REQUIRED
                          ? "certificate required"
                          : SSL_alert_desc_string_long(code);
-    const Validity own = self.own();
-    if (own.ends_s != 0 && self.nowS() > own.ends_s) {
-      self.refusal_ += "; the gateway's certificate " + self.files_.cert + " expired at " +
-                       formatUtc(own.ends_s * 1'000'000'000) + ": renew it";
+    if (const std::string ended = self.endedText(); !ended.empty()) {
+      self.refusal_ += "; the gateway's certificate " + self.files_.cert + ended;
     }
   }
 
@@ -203,6 +202,7 @@ Status TlsContext::load() {
   if (X509_STORE_load_file(anchors.get(), files_.ca.c_str()) != 1) return bad("ca", files_.ca);
   KANTE_CHECK(loadOwn(trial.get(), files_));
   own_ = {};
+  own_names_.clear();
   if (X509* own = SSL_CTX_get0_certificate(trial.get()); own != nullptr) {
     STACK_OF(X509)* chain = nullptr;
     SSL_CTX_get0_chain_certs(trial.get(), &chain);
@@ -211,10 +211,25 @@ Status TlsContext::load() {
       return bad("cert", files_.cert);
     }
     own_ = {seconds(X509_get0_notBefore(own)), seconds(X509_get0_notAfter(own))};
+    own_names_ = "of " + commonName(X509_get_subject_name(own)) + ", issued by " +
+                 commonName(X509_get_issuer_name(own)) + ", SHA-256 " + fingerprintOf(own);
   }
   SSL_CTX_set_cert_store(context_, anchors.release());
   loaded_ = before;
   return {};
+}
+
+// Empty: it has not, or there is none.
+std::string TlsContext::endedText() const {
+  if (own_.ends_s == 0 || nowS() <= own_.ends_s) return {};
+  return " expired at " + formatUtc(own_.ends_s * 1'000'000'000) + ": renew it";
+}
+
+std::string TlsContext::ownText() const {
+  if (own_.ends_s == 0) return {};
+  const std::string ended = endedText();
+  return "the certificate " + files_.cert + " (" + own_names_ + ")" +
+         (ended.empty() ? "; the other side's log says why" : ", which" + ended);
 }
 
 std::int64_t TlsContext::nowS() const {

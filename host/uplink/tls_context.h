@@ -58,6 +58,9 @@ class TlsContext {
   // they cannot be used, what was loaded last stays: the error says why.
   Status load();
   Validity own() const { return own_; }
+  // The gateway's own certificate for somebody who looks for it at the other side: its file, whose
+  // it is, and when it ended if it has.  Empty: there is none.
+  std::string ownText() const;
   // By which certificates are judged.
   std::int64_t nowS() const;
   const TlsFiles& files() const { return files_; }
@@ -69,6 +72,7 @@ class TlsContext {
   using Stamp = std::array<struct timespec, 3>;
   TlsContext(ssl_ctx_st* context, TlsFiles files, TrustedClock* wall);
   void refuse(int why, x509_st* certificate);
+  std::string endedText() const;
   Stamp stamp() const;
 
   ssl_ctx_st* const context_;
@@ -79,6 +83,7 @@ class TlsContext {
   bool host_is_name_ = true;
   Stamp loaded_{};
   Validity own_;
+  std::string own_names_;  // Whose it is, and its fingerprint.
   std::string refusal_;
 };
 

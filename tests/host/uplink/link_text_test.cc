@@ -24,6 +24,15 @@ TEST(LinkTextTest, SaysOfEachRefusalWhatToDo) {
   EXPECT_THAT(refusedText(MqttForm::k5, 0x80, "no\x01room\nhere"), HasSubstr("\"no.room\""));
 }
 
+TEST(LinkTextTest, NamesTheCertificateOfWhoCameWithOne) {
+  const auto text = [](int code) {
+    return refusedText(MqttForm::k5, static_cast<std::uint8_t>(code), {}, "the certificate C");
+  };
+  EXPECT_THAT(text(0x86), AllOf(HasSubstr("the certificate C"), Not(HasSubstr("password"))));
+  EXPECT_THAT(text(0x87), HasSubstr("the certificate C"));
+  EXPECT_THAT(text(0x89), Not(HasSubstr("certificate")));
+}
+
 TEST(LinkTextTest, SaysTheSameOfTheOlderCodes) {
   EXPECT_THAT(refusedText(MqttForm::k311, 4, {}), HasSubstr("password_file"));
   EXPECT_THAT(refusedText(MqttForm::k311, 5, {}), HasSubstr("Not authorized (0x05)"));
