@@ -73,6 +73,22 @@ Status trustClients(SSL_CTX* context, const std::string& authorities) {
   return {};
 }
 
+// What a client thinks of the hub's certificate; null: nothing is known of that.
+const char* refusalOf(unsigned long error) {
+  if (ERR_GET_LIB(error) != ERR_LIB_SSL) return nullptr;
+  switch (ERR_GET_REASON(error) - SSL_AD_REASON_OFFSET) {
+    case SSL_AD_UNKNOWN_CA:
+      return "the client does not trust the CA of the hub's certificate (unknown CA)";
+    case SSL_AD_CERTIFICATE_EXPIRED: return "the hub's certificate has expired for the client";
+    case SSL_AD_BAD_CERTIFICATE:
+    case SSL_AD_UNSUPPORTED_CERTIFICATE:
+    case SSL_AD_CERTIFICATE_REVOKED:
+    case SSL_AD_CERTIFICATE_UNKNOWN:
+      return "the client refuses the hub's certificate: its names, its end, or its CA";
+    default: return nullptr;
+  }
+}
+
 }  // namespace
 
 Result<TlsContext> makeTlsContext(const TlsMaterial& material) {
@@ -111,7 +127,10 @@ Transport::Moved TlsTransport::moved(int result) {
     case SSL_ERROR_WANT_READ:
     case SSL_ERROR_WANT_WRITE: return {Flow::kAgain, 0};
     case SSL_ERROR_ZERO_RETURN: return {Flow::kClosed, 0};
-    default: broken_ = true; return {Flow::kClosed, 0};  // No more calls on it but to free it.
+    default:
+      broken_ = true;  // No more calls on it but to free it.
+      fault_ = refusalOf(ERR_peek_last_error());
+      return {Flow::kClosed, 0};
   }
 }
 

@@ -33,6 +33,7 @@ class TlsTransport final : public Transport {
   static std::unique_ptr<TlsTransport> accept(const TlsContext& context, FileDescriptor socket);
   Moved read(std::span<char> into) override;
   Moved write(std::span<const iovec> parts) override;
+  const char* fault() const override { return fault_; }
   int descriptor() const override { return socket_.get(); }
   bool isHandshaking() const override { return SSL_is_init_finished(ssl_.get()) == 0; }
   void describe(Peer& peer) const override;
@@ -49,6 +50,7 @@ class TlsTransport final : public Transport {
   FileDescriptor socket_;
   std::unique_ptr<SSL, Free> ssl_;
   bool broken_ = false;
+  const char* fault_ = nullptr;
 };
 
 }  // namespace kante::hub

@@ -103,6 +103,15 @@ TEST_F(TlsTransportTest, KnowsWhatTheClientHasShown) {
   EXPECT_FALSE(peer.chain_verified);
 }
 
+TEST_F(TlsTransportTest, SaysThatTheClientDoesNotTrustTheHub) {
+  SSL_CTX_set_verify(client_context_.get(), SSL_VERIFY_PEER, nullptr);
+  const auto context = makeTlsContext(server_);
+  ASSERT_TRUE(context);
+  EXPECT_FALSE(connect(*context));
+  ASSERT_NE(transport_->fault(), nullptr);
+  EXPECT_NE(std::string(transport_->fault()).find("unknown CA"), std::string::npos);
+}
+
 TEST_F(TlsTransportTest, RefusesWhatIsOlderThanTls12) {
   SSL_CTX_set_security_level(client_context_.get(), 0);
   SSL_CTX_set_max_proto_version(client_context_.get(), TLS1_1_VERSION);
