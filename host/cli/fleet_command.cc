@@ -339,15 +339,14 @@ class Rollout {
       const bool good = batch({gateways.begin() + static_cast<std::ptrdiff_t>(done),
                                gateways.begin() + static_cast<std::ptrdiff_t>(done + count)});
       done += count;
-      stopped_ = !good && options_.stop_on_failure;
+      stopped_ = !good && options_.stop_on_failure && done < gateways.size();
     }
-    // Who comes late must not take what the others did not keep.
+    // Who comes late must not take what another one did not keep.
+    const bool failed = std::any_of(outcomes_.begin(), outcomes_.end(),
+                                    [](const auto& one) { return one.second.state == "failed"; });
     for (auto& [gateway, outcome] : outcomes_)
-      if (stopped_ && outcome.state == "pending" && putBack(gateway))
+      if (options_.stop_on_failure && failed && outcome.state == "pending" && putBack(gateway))
         outcome.reason = "it did not report; what it had before waits for it again";
-    stopped_ = stopped_ && std::any_of(outcomes_.begin(), outcomes_.end(), [](const auto& one) {
-                 return one.second.state == "waiting";
-               });
     return tell();
   }
 
