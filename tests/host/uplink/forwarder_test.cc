@@ -22,10 +22,12 @@ TEST_F(ForwarderTest, RemovesNothingThatTheBrokerDoesNotAcknowledge) {
   StubBroker broker([](const auto&) { return std::nullopt; });
   MqttUplinkOptions options = optionsFor(broker.url());
   options.window = 5;
+  send(0, 50);  // Before it begins: more than half a window in flight, it takes no more.
   startUplink(options);
-  send(0, 50);
-  ASSERT_TRUE(eventually([&] { return count(broker, "telemetry") == 5; }));
-  EXPECT_EQ(uplink_->status().in_flight, 5u) << "at most the window is in flight";
+  ASSERT_TRUE(eventually([&] {
+    return count(broker, "telemetry") == 5 && uplink_->status().in_flight == 5;
+  })) << count(broker, "telemetry")
+      << " came, at most the window is in flight: " << uplink_->status().in_flight;
   EXPECT_EQ(queue().messages(), 50u);
   EXPECT_EQ(uplink_->status().acknowledged, 0u);
 }
