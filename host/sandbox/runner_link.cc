@@ -39,9 +39,10 @@ RunnerLink::RunnerLink(Parts parts, std::shared_ptr<RunnerChannel> channel)
       channel_(std::move(channel)),
       process_(
           std::make_shared<RunnerProcess>(parts_.control, parts_.source, parts_.order, channel_)),
+      has_share_(parts_.order.cpu_percent != 0),
+      deadline_(parts_.shard->reactor()),
       share_(parts_.order.cpu_percent),
-      pause_(parts_.shard->reactor()),
-      deadline_(parts_.shard->reactor()) {}
+      pause_(parts_.shard->reactor()) {}
 
 RunnerLink::~RunnerLink() = default;
 
@@ -247,7 +248,7 @@ void RunnerLink::reportViolations() {
 bool RunnerLink::run(Shard&) {
   if (!isOpen() || broken_) return false;
   noteHandled();
-  const bool more = share_.isLimited() ? readWithinShare() : readFrames();
+  const bool more = has_share_ ? readWithinShare() : readFrames();
   if (rings_->ring_in.giveBack(RingReader::Returning::kEighth) == Wake::kYes) oweWake();
   giveRoom();
   publish();

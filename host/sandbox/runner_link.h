@@ -183,7 +183,7 @@ class RunnerLink final : public ModuleLife,
 
   // From the runner (runner_link_in.cc)
   // Else it could not be set aside, if there were no room for it.
-  bool mayRead() const { return (!set_aside_.isFull() && !share_.isSpent()) || reads_all_; }
+  bool mayRead() const { return (!set_aside_.isFull() && !paused_) || reads_all_; }
   bool readFrames();
   bool readWithinShare();
   void handle();
@@ -230,8 +230,8 @@ class RunnerLink final : public ModuleLife,
   // From the runner.
   FrameIn frame_;
   SetAside set_aside_;
-  ShardShare share_;
-  Timer pause_;                   // Until there is a share again.
+  const bool has_share_;          // Its share of the shard is limited …
+  bool paused_ = false;           // … and used up.
   bool reads_all_ = false;        // What has no room is lost anyway: the runner is dead.
   std::uint32_t saves_due_ = 0;   // SAVEs whose end is still to come …
   std::uint32_t states_due_ = 0;  // … and whose SAVED may.
@@ -254,6 +254,8 @@ class RunnerLink final : public ModuleLife,
   std::int64_t looked_ns_ = 0;  // For them.
   std::int64_t vain_since_ns_ = 0;
   std::uint64_t vain_ = 0;
+  ShardShare share_;
+  Timer pause_;  // Until there is some again.
 
   SealCounters seals_;
   LinkCounts counts_;

@@ -47,15 +47,16 @@ bool RunnerLink::readFrames() {
 }
 
 bool RunnerLink::readWithinShare() {
-  if (share_.isSpent()) return readFrames();  // Nothing, while it lives.
+  if (paused_) return readFrames();  // Nothing, while it lives.
   const std::int64_t began = read(CLOCK_THREAD_CPUTIME_ID);
   const bool more = readFrames();
   const std::int64_t used = read(CLOCK_THREAD_CPUTIME_ID) - began;
   const std::int64_t wait = share_.use(used, read(CLOCK_MONOTONIC));
   if (wait == 0 || broken_) return more;
   ++counts_.pauses;
+  paused_ = true;
   pause_.set(std::chrono::nanoseconds(wait), [this] {
-    share_.goOn(read(CLOCK_MONOTONIC));
+    paused_ = false;
     if (isOpen()) shard().runLater(*this);
   });
   return false;

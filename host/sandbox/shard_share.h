@@ -19,25 +19,16 @@ class ShardShare {
   static constexpr std::int64_t kPause = 2'000'000;   // … and once that is gone, this long's.
   static constexpr std::int64_t kPauseMax = 100'000'000;  // One slice too long stops nobody.
 
-  // Of one core; 0: no limit.
+  // Of one core, not 0.
   explicit ShardShare(std::uint32_t cpu_percent) : percent_(cpu_percent) {}
-
-  bool isLimited() const { return percent_ != 0; }
-  bool isSpent() const { return spent_; }
 
   // It took `used` until `now`.  Returns the time until it may take again, 0: it may.
   std::int64_t use(std::int64_t used, std::int64_t now) {
     refill(now);
     left_ -= used;
     if (left_ > 0) return 0;
-    spent_ = true;
     left_ = std::max(left_, (kPause - kPauseMax) * percent_ / kPartOf);
     return kPause - left_ * kPartOf / percent_;
-  }
-  // That time is over.
-  void goOn(std::int64_t now) {
-    refill(now);
-    spent_ = false;
   }
 
  private:
@@ -54,7 +45,6 @@ class ShardShare {
   std::int64_t left_ = 0;  // Less than nothing after a slice too long.
   std::int64_t since_ = 0;
   bool began_ = false;
-  bool spent_ = false;
 };
 
 }  // namespace kante
