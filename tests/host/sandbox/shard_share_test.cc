@@ -44,15 +44,7 @@ class LinkShareTest : public LinkFixture {
  protected:
   // As many frames as several slices have.
   static void emitMany(PlayedRunner& runner) {
-    for (int i = 0; i < 300; ++i) {
-      const auto message = *jsonMessage(std::to_string(i));
-      FrameOut frame;
-      frame.kind = Frame::kEmit;
-      frame.arg = 1;
-      frame.words = message.words();
-      frame.word_count = message.wordCount();
-      runner.write(frame);
-    }
+    for (int i = 0; i < 300; ++i) runner.emit(0, std::to_string(i));
   }
 };
 
