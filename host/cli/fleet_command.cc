@@ -289,6 +289,7 @@ Result<MakeLetter> patchedLettersOf(const FleetOptions& options) {
                                        SystemClock().wallNs() / 1'000'000'000}));
     KANTE_TRY(letter, write(std::move(document), gateway, key));
     KANTE_TRY(before, parseDocument(file.payload));
+    before.base.reset();  // It is what runs, so what it was to replace runs no more.
     letter.before = [before, gateway, key, counter = letter.counter] {
       return write(before, gateway, key, counter);
     };
