@@ -204,6 +204,7 @@ TEST_P(Conformance, WaitsForADurableSinkThatIsBusy) {
   EXPECT_EQ(kit.upstream.count(), 0u);
   kit.upstream.setBusy(false);
   ASSERT_TRUE(kit.sees("m", "sent all"));
+  ASSERT_TRUE(eventually([&] { return kit.upstream.count() == 100; })) << "what waits in a ring";
   EXPECT_EQ(kit.upstream.numbers("module/m/out"), range(0, 100));
 }
 
