@@ -3,7 +3,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <climits>
 #include <cstring>
 
 #include "host/sandbox/runner_link.h"
@@ -190,9 +189,9 @@ void RunnerLink::turnEnds() {
 // Never blocks, whatever the runner does.
 void RunnerLink::wakeRunner() {
   ++counts_.doorbells;
-  std::atomic<std::uint32_t>& wakes = rings_->page.wakes;
+  std::atomic<std::uint32_t>& wakes = channel_->files.runnerWakes();
   wakes.fetch_add(1, std::memory_order_release);
-  ::syscall(SYS_futex, &wakes, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+  ::syscall(SYS_futex, &wakes, FUTEX_WAKE, 1, nullptr, nullptr, 0);
 }
 
 void RunnerLink::noteHandled() {

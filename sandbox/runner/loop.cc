@@ -31,7 +31,7 @@ Loop::Loop(const RunnerFiles& files, const kante_entry& entry, int doorbell, int
       entry_(entry),
       control_(control),
       descriptors_(control),
-      waker_(files.hostPage()),
+      waker_(files.page()),
       host_sleep_(files.hostPage().end),
       own_sleep_(files.page().end),
       ring_(files.ringFromHost(), files.ringBytes(), files.page().end, files.hostPage().end,

@@ -1,11 +1,9 @@
 #include "sandbox/runner/waker.h"
 
 #include <linux/futex.h>
-#include <sched.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <climits>
 #include <ctime>
 
 namespace kante {
@@ -18,10 +16,9 @@ void Waker::block(std::uint32_t seen, std::int64_t timeout_ns) {
 
 void Waker::kick() {
   if (kicked_.exchange(true, std::memory_order_seq_cst)) return;
-  while (asleep_.load(std::memory_order_seq_cst)) {
-    if (::syscall(SYS_futex, &wakes_, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0) > 0) return;
-    ::sched_yield();
-  }
+  wakes_.fetch_add(1, std::memory_order_seq_cst);
+  if (asleep_.load(std::memory_order_seq_cst))
+    ::syscall(SYS_futex, &wakes_, FUTEX_WAKE, 1, nullptr, nullptr, 0);
 }
 
 }  // namespace kante

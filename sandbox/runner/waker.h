@@ -1,9 +1,7 @@
-// How the loop of a runner sleeps, and how the module's own threads wake it.
+// How the loop of a runner sleeps, and how the host and the module's own threads wake it.
 //
-// The loop blocks in a futex on HostPage::wakes, which only the host can write.  A thread of this
-// process wakes that same futex (a wake needs no write access), and repeats it until the kernel
-// says that somebody was there to be woken or the loop says that it is up: between the loop's last
-// look and its sleep there is a moment in which a single wake would be lost.
+// The loop blocks in a futex on RunnerPage::wakes.  Whoever wakes it raises that word first, so a
+// wake between the loop's last look and its sleep keeps the sleep from beginning.
 #pragma once
 
 #include <atomic>
@@ -15,7 +13,7 @@ namespace kante {
 
 class Waker {
  public:
-  explicit Waker(const HostPage& page) : wakes_(page.wakes) {}
+  explicit Waker(RunnerPage& page) : wakes_(page.wakes) {}
 
   // The loop, before it looks at everything for the last time.
   void fallAsleep() {
@@ -36,7 +34,7 @@ class Waker {
   void kick();
 
  private:
-  const std::atomic<std::uint32_t>& wakes_;
+  std::atomic<std::uint32_t>& wakes_;
   std::atomic<bool> asleep_{false};
   std::atomic<bool> kicked_{false};
 };

@@ -88,6 +88,8 @@ Result<HostFiles> HostFiles::make(const std::string& name, std::uint32_t ring_by
   KANTE_CHECK(seal(runner_file.get(), kSealsOfRunner));
   KANTE_TRY(runner, Mapping::map(runner_file.get(), bytes, Mapping::Access::kRead));
   files.runner_ = std::move(runner);
+  KANTE_TRY(wakes, Mapping::map(runner_file.get(), sizeof(RunnerPage), Mapping::Access::kWrite));
+  files.runner_wakes_ = std::move(wakes);
   files.runner_file_ = std::move(runner_file);
   new (files.host_.at()) HostPage;
   return files;

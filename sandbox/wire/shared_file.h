@@ -59,6 +59,9 @@ class HostFiles {
 
   HostPage& page() const { return *reinterpret_cast<HostPage*>(host_.at()); }
   const RunnerPage& runnerPage() const { return *reinterpret_cast<RunnerPage*>(runner_.at()); }
+  std::atomic<std::uint32_t>& runnerWakes() const {
+    return reinterpret_cast<RunnerPage*>(runner_wakes_.at())->wakes;
+  }
   std::byte* ringToRunner() const { return host_.at() + kSharedPageBytes; }
   const std::byte* ringFromRunner() const { return runner_.at() + kSharedPageBytes; }
   std::uint32_t ringBytes() const { return ring_bytes_; }
@@ -68,7 +71,8 @@ class HostFiles {
   FileDescriptor host_read_only_;
   FileDescriptor runner_file_;
   Mapping host_;
-  Mapping runner_;  // Read-only here.
+  Mapping runner_;        // Read-only here.
+  Mapping runner_wakes_;  // Of its page, for one word in it.
   std::uint32_t ring_bytes_ = 0;
 };
 

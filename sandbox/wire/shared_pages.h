@@ -2,14 +2,15 @@
 //
 // One file per writer.  The host's file is read-only in the runner, the runner's is read-only in
 // the host, so each index lives in memory that only its owner can write.  Each file is one page of
-// counters followed by a ring of records (ring.h) that goes towards the other side.
+// counters followed by a ring of records (ring.h) that goes towards the other side.  One word alone
+// is written by both, RunnerPage::wakes: nobody decides anything by it.
 //
 // Sleeping and waking.  A side that finds nothing to do stores its sleep word, makes a full fence,
 // looks at everything again, and only then blocks.  A side that published an index makes a full
 // fence and then loads the other's sleep word.  (Release and acquire are not enough, on x86
 // either.) The sleep word is epoch << 3 | what it wants, 0 while awake; whoever rings
 // remembers the epoch that it rang for, so there is one doorbell a sleep.  The runner blocks in a
-// futex on HostPage::wakes; the host blocks in epoll on an eventfd that the runner writes and
+// futex on RunnerPage::wakes; the host blocks in epoll on an eventfd that the runner writes and
 // nobody reads.
 #pragma once
 
@@ -19,7 +20,7 @@
 
 namespace kante {
 
-inline constexpr std::uint32_t kWireVersion = 2;       // Host and runner are shipped together.
+inline constexpr std::uint32_t kWireVersion = 3;       // Host and runner are shipped together.
 inline constexpr std::size_t kSharedPageBytes = 8192;  // In front of each ring.
 inline constexpr std::uint32_t kRingBytesDefault = 256u << 10;
 inline constexpr std::uint32_t kRingBytesMin = 64u << 10;
@@ -41,8 +42,6 @@ struct RingEnd {
 // Written by the host.
 struct HostPage {
   RingEnd end;
-  // What the runner's loop waits on; raised before each wake.
-  alignas(64) std::atomic<std::uint32_t> wakes{0};
   // By output: how many of its emits the host has routed, all told, modulo 2^32.  The difference to
   // what was emitted is the output's use of its credit.  Begins at -kOutputCredit, so that a module
   // is told KANTE_E_AGAIN until its routes are there; then rises by kOutputCredit.  Where an output
@@ -54,6 +53,10 @@ static_assert(sizeof(HostPage) <= kSharedPageBytes);
 // Written by the runner.  The host believes none of it beyond what the comments say is checked.
 struct RunnerPage {
   RingEnd end;
+  // What the runner's loop waits on; raised by whoever wakes it, the host too, which has a mapping
+  // of its own for that.  It is here because a futex in memory that its waiter may not write costs
+  // the kernel two tries to find it.
+  alignas(64) std::atomic<std::uint32_t> wakes{0};
   // Inputs that the module has handled, all told; never above what was sent, never back.  Raised
   // before the head that shows what they led to, and wakes a host that wants space.
   alignas(64) std::atomic<std::uint64_t> handled{0};

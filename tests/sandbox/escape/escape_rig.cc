@@ -142,7 +142,7 @@ void EscapeRunner::write(Frame kind, const std::string& body) {
   frame.word_count = static_cast<std::uint32_t>(words.size());
   EXPECT_EQ(writer_->write(frame), FrameWriter::Wrote::kAll);
   ring_->publish();
-  std::atomic<std::uint32_t>& wakes = channel_->files.page().wakes;
+  std::atomic<std::uint32_t>& wakes = channel_->files.runnerWakes();
   wakes.fetch_add(1);
   ::syscall(SYS_futex, &wakes, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
 }

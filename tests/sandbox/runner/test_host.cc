@@ -153,14 +153,14 @@ std::vector<std::string> TestHost::names() const {
 void TestHost::wake(std::uint64_t wants) {
   std::atomic_thread_fence(std::memory_order_seq_cst);
   if (runner_sleep_->wakeFor(wants) == Wake::kNo) return;
-  std::atomic<std::uint32_t>& wakes = files_->page().wakes;
+  std::atomic<std::uint32_t>& wakes = files_->runnerWakes();
   wakes.fetch_add(1);
   ::syscall(SYS_futex, &wakes, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
 }
 
 void TestHost::publish() {
   if (out_->publish() == Wake::kNo) return;
-  std::atomic<std::uint32_t>& wakes = files_->page().wakes;
+  std::atomic<std::uint32_t>& wakes = files_->runnerWakes();
   wakes.fetch_add(1);
   ::syscall(SYS_futex, &wakes, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
 }
@@ -226,8 +226,8 @@ bool TestHost::pump() {
     said_.push_back({frame.kind, frame.head, std::string(frame.text), frame.message, frame.state});
     taken_.push_back(false);
     if (in_->giveBack(RingReader::Returning::kEighth) == Wake::kYes) {
-      files_->page().wakes.fetch_add(1);
-      ::syscall(SYS_futex, &files_->page().wakes, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+      files_->runnerWakes().fetch_add(1);
+      ::syscall(SYS_futex, &files_->runnerWakes(), FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
     }
   }
   return any;
@@ -235,8 +235,8 @@ bool TestHost::pump() {
 
 bool TestHost::waitForBell(std::int64_t until_ns, For waits) {
   if (in_->giveBack(RingReader::Returning::kEverything) == Wake::kYes) {
-    files_->page().wakes.fetch_add(1);
-    ::syscall(SYS_futex, &files_->page().wakes, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
+    files_->runnerWakes().fetch_add(1);
+    ::syscall(SYS_futex, &files_->runnerWakes(), FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
   }
   const std::uint64_t handled_before = handled();
   own_sleep_->announce(kWantsData | kWantsSpace);

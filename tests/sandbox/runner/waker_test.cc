@@ -25,8 +25,8 @@ void rest(Waker& waker, HasWork has_work) {
 
 TEST(WakerTest, NoKickIsLostHoweverItMeetsTheSleep) {
   // On the heap: AddressSanitizer's stack does not keep its alignment.
-  const auto shared = std::make_unique<HostPage>();
-  HostPage& page = *shared;
+  const auto shared = std::make_unique<RunnerPage>();
+  RunnerPage& page = *shared;
   Waker waker(page);
   constexpr std::uint64_t kRounds = 100'000;
   std::atomic<std::uint64_t> work{0};
@@ -48,8 +48,8 @@ TEST(WakerTest, NoKickIsLostHoweverItMeetsTheSleep) {
 
 TEST(WakerTest, AWakeOfTheHostEndsTheSleepOrKeepsItFromBeginning) {
   // On the heap: AddressSanitizer's stack does not keep its alignment.
-  const auto shared = std::make_unique<HostPage>();
-  HostPage& page = *shared;
+  const auto shared = std::make_unique<RunnerPage>();
+  RunnerPage& page = *shared;
   Waker waker(page);
   const std::uint32_t seen = waker.seen();
   page.wakes.fetch_add(1);
@@ -65,8 +65,8 @@ TEST(WakerTest, AWakeOfTheHostEndsTheSleepOrKeepsItFromBeginning) {
 
 TEST(WakerTest, ASleepEndsByItself) {
   // On the heap: AddressSanitizer's stack does not keep its alignment.
-  const auto shared = std::make_unique<HostPage>();
-  HostPage& page = *shared;
+  const auto shared = std::make_unique<RunnerPage>();
+  RunnerPage& page = *shared;
   Waker waker(page);
   waker.block(waker.seen(), 1'000'000);
   waker.block(waker.seen(), 0);

@@ -26,6 +26,18 @@ TEST(SharedFileTest, BothEndsSeeTheSameMemory) {
   EXPECT_EQ(host->ringFromRunner()[0], std::byte{7});
 }
 
+TEST(SharedFileTest, OneWordOfTheRunnersFileIsWrittenByBoth) {
+  auto host = HostFiles::make("test", kRingBytesMin);
+  ASSERT_TRUE(host.has_value());
+  auto runner = RunnerFiles::map(host->hostFileFd(), host->runnerFileFd(), kRingBytesMin);
+  ASSERT_TRUE(runner.has_value());
+  host->closeFiles();
+  host->runnerWakes().fetch_add(1);
+  runner->page().wakes.fetch_add(1);
+  EXPECT_EQ(runner->page().wakes.load(), 2u);
+  EXPECT_EQ(host->runnerPage().wakes.load(), 2u);
+}
+
 TEST(SharedFileTest, ARunnerCannotWriteTheHostsFile) {
   auto host = HostFiles::make("test", kRingBytesMin);
   ASSERT_TRUE(host.has_value());

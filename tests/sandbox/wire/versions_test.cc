@@ -72,7 +72,7 @@ TEST(Versions, TheFirstWordsStayAsTheyAreForEver) {
 }
 
 TEST(Versions, WhoeverChangesWhatARunnerAndAHostSayRaisesItsVersion) {
-  EXPECT_EQ(kWireVersion, 2U);
+  EXPECT_EQ(kWireVersion, 3U);
   EXPECT_EQ(wireForm(),
             "Start 336 tier@4 ring_bytes@8 data_dir@12 module_id@16 module_path@272\n"
             "Facts 40 landlock_abi@4 no_new_privs@8 seccomp_mode@12 dumpable@16 mdwe@20 refused@24 "
@@ -80,7 +80,7 @@ TEST(Versions, WhoeverChangesWhatARunnerAndAHostSayRaisesItsVersion) {
             "Loaded 32848 inputs@4 outputs@8 has_filter2@12 version@16 names@80\n"
             "Refused 1032 text@8\n"
             "PassedDescriptor 16 token@8\n"
-            "pages 2304 384 handled@192 sequence@256 violations@268 signal@288\n");
+            "pages 2240 448 handled@256 sequence@320 violations@332 signal@352\n");
 }
 
 }  // namespace
