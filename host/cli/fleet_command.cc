@@ -212,6 +212,40 @@ Result<Letter> write(Document document, const std::string& gateway, const Key& k
 using MakeLetter =
     std::function<Result<Letter>(const std::string& gateway, const FleetLink::Messages& messages)>;
 
+// Whoever may have signed what is retained: --trust, or else who signs now.
+Result<std::shared_ptr<TrustStore>> trustOf(const FleetOptions& options, const Key& key) {
+  auto trusted = options.trust.empty() ? TrustStore::fromPem(key.certificate)
+                                       : TrustStore::load(options.trust, {});
+  if (!trusted) return within("--trust", trusted.error());
+  return std::make_shared<TrustStore>(std::move(*trusted));
+}
+
+FleetGateway stateOf(const std::string& gateway, const FleetLink::Messages& messages) {
+  return {gateway, reportedBy(gateway, messages), SystemClock().wallNs() / 1'000'000'000};
+}
+
+// The payload of what is retained on deployment/set.
+Result<std::string> retainedFor(const std::string& gateway, const FleetLink::Messages& messages,
+                                const TrustStore& trust) {
+  const auto set = messages.find(topicOf(gateway, "deployment/set"));
+  if (set == messages.end())
+    return fail(Errc::kNotFound, "nothing is retained on deployment/set; apply a complete one");
+  KANTE_TRY(file,
+            openDocument(set->second.payload, trust, judgementTime(SystemClock(), buildTimeS())));
+  return std::move(file.payload);
+}
+
+// Null where what is retained is not what it runs.
+std::function<Result<Letter>()> beforeOf(const std::string& payload, const std::string& gateway,
+                                         const FleetLink::Messages& messages, const Key& key,
+                                         std::uint64_t counter) {
+  auto before = retainedThatRuns(payload, stateOf(gateway, messages));
+  if (!before) return nullptr;
+  return [before = std::move(*before), gateway, key, counter] {
+    return write(before, gateway, key, counter);
+  };
+}
+
 // One that is signed already goes as it is; else it is signed for each gateway.
 Result<MakeLetter> lettersOf(const FleetOptions& options) {
   KANTE_TRY(text, readFile(options.file, kDocumentFileBytesMax));
@@ -263,8 +297,14 @@ Result<MakeLetter> lettersOf(const FleetOptions& options) {
                                         "/bundle: far away there is no file; name the digest");
   }
   KANTE_TRY(key, readKey(options));
-  return MakeLetter([document, key](const std::string& gateway, const FleetLink::Messages&) {
-    return write(document, gateway, key);
+  KANTE_TRY(trust, trustOf(options, key));
+  return MakeLetter([document, key, trust](const std::string& gateway,
+                                           const FleetLink::Messages& messages) -> Result<Letter> {
+    KANTE_TRY(letter, write(document, gateway, key));
+    if (document.kind != DocumentKind::kDeployment) return letter;
+    if (const auto retained = retainedFor(gateway, messages, *trust))
+      letter.before = beforeOf(*retained, gateway, messages, key, letter.counter);
+    return letter;
   });
 }
 
@@ -272,29 +312,16 @@ Result<MakeLetter> patchedLettersOf(const FleetOptions& options) {
   KANTE_TRY(text, readFile(options.file, kDocumentPayloadBytesMax));
   KANTE_TRY(patch, parseJson(text, kContentBounds));
   KANTE_TRY(key, readKey(options));
-  auto trusted = options.trust.empty() ? TrustStore::fromPem(key.certificate)
-                                       : TrustStore::load(options.trust, {});
-  if (!trusted) return within("--trust", trusted.error());
-  const auto trust = std::make_shared<TrustStore>(std::move(*trusted));
+  KANTE_TRY(trust, trustOf(options, key));
   const auto kind = options.type == "merge" ? DocumentKind::kMergePatch : DocumentKind::kJsonPatch;
-  return MakeLetter([=](const std::string& gateway,
-                        const FleetLink::Messages& messages) -> Result<Letter> {
-    const auto set = messages.find(topicOf(gateway, "deployment/set"));
-    if (set == messages.end())
-      return fail(Errc::kNotFound, "nothing is retained on deployment/set; apply a complete one");
-    KANTE_TRY(file, openDocument(set->second.payload, *trust,
-                                 judgementTime(SystemClock(), buildTimeS())));
-    KANTE_TRY(document, patchRetained(file.payload, patch, kind,
-                                      {gateway, reportedBy(gateway, messages),
-                                       SystemClock().wallNs() / 1'000'000'000}));
-    KANTE_TRY(letter, write(std::move(document), gateway, key));
-    KANTE_TRY(before, parseDocument(file.payload));
-    before.base.reset();  // It is what runs, so what it was to replace runs no more.
-    letter.before = [before, gateway, key, counter = letter.counter] {
-      return write(before, gateway, key, counter);
-    };
-    return letter;
-  });
+  return MakeLetter(
+      [=](const std::string& gateway, const FleetLink::Messages& messages) -> Result<Letter> {
+        KANTE_TRY(retained, retainedFor(gateway, messages, *trust));
+        KANTE_TRY(document, patchRetained(retained, patch, kind, stateOf(gateway, messages)));
+        KANTE_TRY(letter, write(std::move(document), gateway, key));
+        letter.before = beforeOf(retained, gateway, messages, key, letter.counter);
+        return letter;
+      });
 }
 
 // ---- in steps ----------------------------------------------------------------------------------
@@ -461,6 +488,12 @@ void addBrokerOptions(CLI::App& command, FleetOptions& options, bool needs_targe
   command.add_flag("--json", options.as_json, "Print one JSON object");
 }
 
+void addTrust(CLI::App& command, FleetOptions& options, const char* whose) {
+  command.add_option(
+      "--trust", options.trust,
+      std::string("PEM file of deployers whose documents ") + whose + " (default: --cert)");
+}
+
 void addRollout(CLI::App& command, FleetOptions& options) {
   command.add_option("FILE", options.file, "JSON")->required();
   command.add_option("--key", options.key, "The deployer's key, PEM")->type_name("K");
@@ -490,6 +523,7 @@ void addFleetCommands(CLI::App& app, Context& context) {
       fleet->add_subcommand("apply", "Give gateways a deployment or a layer, in steps");
   addBrokerOptions(*apply, *options, true);
   addRollout(*apply, *options);
+  addTrust(*apply, *options, "come back where the new one does not stay");
   apply->add_option("--name", options->name, "Of the layer");
   apply->add_option("--priority", options->priority, "Of a layered manifest of IoT Edge")
       ->type_name("N");
@@ -507,8 +541,7 @@ void addFleetCommands(CLI::App& app, Context& context) {
   patch->add_option("--type", options->type, "merge (RFC 7386) or json (RFC 6902)")
       ->check(CLI::IsMember({"merge", "json"}))
       ->capture_default_str();
-  patch->add_option("--trust", options->trust,
-                    "PEM file of deployers whose documents may be changed (default: --cert)");
+  addTrust(*patch, *options, "may be changed");
   patch->callback([options, &context] {
     context.exit_code = finish("fleet patch", rollOut(*options, patchedLettersOf));
   });

@@ -24,7 +24,7 @@ std::string titleIn(const json::value& object) {
   return printable(textOf(object, "id")) + " version " + printable(textOf(object, "version"));
 }
 
-Status mayBePatched(const Document& document, const PatchedGateway& gateway) {
+Status mayBePatched(const Document& document, const FleetGateway& gateway) {
   const std::string ends = "; apply a complete one";
   if (document.kind != DocumentKind::kDeployment)
     return fail(Errc::kConflict, "what is retained on deployment/set is a document of kind " +
@@ -57,8 +57,7 @@ Status checkTarget(const Document& document, const std::string& gateway,
                                    "; sign one for it");
 }
 
-Result<Document> patchRetained(std::string_view payload, const json::value& patch,
-                               DocumentKind kind, const PatchedGateway& gateway) {
+Result<Document> retainedThatRuns(std::string_view payload, const FleetGateway& gateway) {
   KANTE_TRY(document, parseDocument(payload));
   KANTE_CHECK(mayBePatched(document, gateway));
   KANTE_TRY(content, parseJson(document.content, kContentBounds));
@@ -67,6 +66,14 @@ Result<Document> patchRetained(std::string_view payload, const json::value& patc
       return fail(Errc::kConflict, "it runs " + titleIn(gateway.reported) + ", and " +
                                        titleIn(content) +
                                        " is retained: somebody changed it; apply a complete one");
+  document.base.reset();  // What it was to replace runs no more.
+  return document;
+}
+
+Result<Document> patchRetained(std::string_view payload, const json::value& patch,
+                               DocumentKind kind, const FleetGateway& gateway) {
+  KANTE_TRY(document, retainedThatRuns(payload, gateway));
+  KANTE_TRY(content, parseJson(document.content, kContentBounds));
   const json::value old_version = member(content, "version");
   if (kind == DocumentKind::kMergePatch) {
     mergePatch(content, patch);

@@ -91,6 +91,17 @@ TEST_F(FleetPatchTest, WhatItWasForAndUntilWhenDoesNotComeAlong) {
   EXPECT_FALSE(patch()->base);
 }
 
+TEST_F(FleetPatchTest, WhatItRunsIsSignedAgainWithoutTheVersionThatItReplaced) {
+  retained_.base = 2;
+  const auto again = retainedThatRuns(writeDocument(retained_), {"edge-1", reported_, kNow_s});
+  ASSERT_TRUE(again) << again.error().text;
+  EXPECT_EQ(boost::json::parse(again->content), boost::json::parse(retained_.content));
+  EXPECT_EQ(again->gateway, "edge-1");
+  EXPECT_FALSE(again->base);
+  reported_ = boost::json::parse(R"({"id":"line-4","version":4})");
+  EXPECT_FALSE(retainedThatRuns(writeDocument(retained_), {"edge-1", reported_, kNow_s}));
+}
+
 TEST_F(FleetPatchTest, OnlyWhatTheGatewaySaysItRunsIsPatched) {
   for (const char* other : {R"({"id":"line-4","version":4,"state":"committed"})",
                             R"({"id":"line-4","version":2,"state":"rolled-back"})",
