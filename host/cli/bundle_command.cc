@@ -15,6 +15,7 @@
 #include "host/bundle/staging.h"
 #include "host/cli/bundle_delta.h"
 #include "host/cli/command.h"
+#include "host/cli/out_file.h"
 
 namespace kante::cli {
 
@@ -246,6 +247,7 @@ void addBundleCommands(CLI::App& app, Context& context) {
       ->type_name("DIR");
   command->add_option("-o,--output", packing->out, "The bundle to write")
       ->required()
+      ->check(notAnOutputFile)
       ->type_name("F.kmod");
   command->add_option("--key", packing->key, "The signing key, PEM")->required()->type_name("K");
   command->add_option("--cert", packing->certificate, "Its certificate, PEM; issuers may follow")

@@ -13,6 +13,7 @@
 #include "host/bundle/delta_make.h"
 #include "host/cli/command.h"
 #include "host/cli/host_command.h"
+#include "host/cli/out_file.h"
 #include "host/cli/output.h"
 
 namespace kante::cli {
@@ -126,6 +127,7 @@ void addBundleDelta(CLI::App& bundle, Context& context) {
       ->type_name("NEW.kmod");
   command->add_option("-o,--output", options->out, "The delta to write")
       ->required()
+      ->check(notAnOutputFile)
       ->type_name("F.kdelta");
   command
       ->add_option("--machine", options->machine, "Of the gateways (default: that of OLD or here)")

@@ -25,6 +25,7 @@
 #include "host/bundle/frame.h"
 #include "host/bundle/signature.h"
 #include "host/cli/command.h"
+#include "host/cli/out_file.h"
 #include "host/cli/output.h"
 #include "host/identity/secret_box.h"
 #include "host/identity/secret_store.h"
@@ -342,6 +343,7 @@ void addSign(CLI::App& deploy, Context& context) {
       ->check(CLI::PositiveNumber);
   sign->add_option("-o,--output", options->out, "The document to write")
       ->required()
+      ->check(notAnOutputFile)
       ->type_name("F.kdoc");
   sign->add_flag("--json", options->as_json, "Print one JSON object");
   sign->callback([options, &context] { context.exit_code = signFile(*options); });

@@ -8,6 +8,7 @@
 #include "host/base/fd.h"
 #include "host/cli/command.h"
 #include "host/cli/host_command.h"
+#include "host/cli/out_file.h"
 #include "host/cli/output.h"
 #include "host/cli/support_files.h"
 
@@ -78,7 +79,8 @@ void addSupportCommand(CLI::App& app, Context& context) {
       app, context, "support-bundle",
       "All that helps to find out what is wrong, without secrets, as one tar.zst", Prints::kNothing,
       [file](const HostOptions& options) { return make(options, *file); });
-  command->add_option("-o,--output", *file, "File [kante-support-GATEWAY-TIME.tar.zst]");
+  command->add_option("-o,--output", *file, "File [kante-support-GATEWAY-TIME.tar.zst]")
+      ->check(notAnOutputFile);
 }
 
 }  // namespace kante::cli
