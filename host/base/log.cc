@@ -4,6 +4,7 @@
 
 #include <boost/json/serialize.hpp>
 #include <boost/json/value.hpp>
+#include <cstdlib>
 
 #include "host/base/clock.h"
 #include "host/base/fd.h"
@@ -37,7 +38,8 @@ struct Log::State {
 Log::Log(Format format, LogLevel at_least) : state_(std::make_shared<State>()) {
   state_->format = format;
   state_->at_least = at_least;
-  state_->colour = ::isatty(STDERR_FILENO) == 1;
+  const char* off = std::getenv("NO_COLOR");
+  state_->colour = ::isatty(STDERR_FILENO) == 1 && (off == nullptr || *off == '\0');
 }
 
 Log::~Log() = default;

@@ -264,8 +264,7 @@ Result<double> secondsOf(const std::string& text) {
                        : unit == "s" || unit.empty()  ? 1
                                                       : 0;
   if (used == 0 || scale == 0 || !(value * scale >= 1) || value * scale > 86'400) {
-    return fail(Errc::kInvalid,
-                "--for " + text + ": a time from 1 s to 24 h is wanted, such as 10s or 2m");
+    return fail(Errc::kInvalid, text + ": a time from 1 s to 24 h is wanted, such as 10s or 2m");
   }
   return value * scale;
 }
@@ -322,8 +321,13 @@ void addDemoCommand(CLI::App& app, Context& context) {
   CLI::App* command = app.add_subcommand("demo",
                                          "A whole gateway with four modules and a cloud inside: no "
                                          "broker, no account, no configuration");
-  command->add_option("--for", wanted->time,
-                      "End after this time, e.g. 10s or 2m; without it, at Ctrl-C");
+  command
+      ->add_option("--for", wanted->time,
+                   "End after this time, e.g. 10s or 2m; without it, at Ctrl-C")
+      ->check([](const std::string& text) {
+        const auto seconds = secondsOf(text);
+        return seconds ? std::string() : seconds.error().text;
+      });
   command
       ->add_option("--placement", wanted->placement,
                    "Where the modules run; in-process is for comparing")

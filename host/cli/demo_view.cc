@@ -17,8 +17,7 @@ namespace {
 constexpr std::size_t kHistory = 48;
 
 std::string colour(const char* code, const std::string& text) {
-  static const bool wanted = std::getenv("NO_COLOR") == nullptr;
-  return wanted ? std::string("\x1b[") + code + "m" + text + "\x1b[0m" : text;
+  return colouredErrors() ? std::string("\x1b[") + code + "m" + text + "\x1b[0m" : text;
 }
 
 std::size_t columns() {

@@ -55,10 +55,7 @@ struct Change {
 
 // "-" is standard input.
 Result<std::string> readDocument(const std::string& file) {
-  if (file != "-") {
-    auto text = readFile(file, kDocumentFileBytesMax);
-    return text ? text : Result<std::string>(within(file, text.error()));
-  }
+  if (file != "-") return readFile(file, kDocumentFileBytesMax);
   std::string text(std::istreambuf_iterator<char>(std::cin), {});
   return text;
 }
@@ -224,8 +221,9 @@ Result<int> patch(const HostOptions& options, const Change& change) {
   KANTE_TRY(client, options.connect());
   std::string document = text;
   if (change.type == "merge") {
-    KANTE_TRY(uploaded, withUploads(client, text, change));
-    document = std::move(uploaded);
+    auto uploaded = withUploads(client, text, change);
+    if (!uploaded) return within(change.file, uploaded.error());
+    document = std::move(*uploaded);
   }
   std::unique_ptr<FetchView> view = viewOf(options, change);
   const auto body = client.send("PATCH", "/v1/deployment" + change.query(), document,

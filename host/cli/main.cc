@@ -1,17 +1,23 @@
 // `kante`: one command for the gateway, its operators and the authors of modules.
+#include <fcntl.h>
 #include <fmt/core.h>
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <string_view>
+#include <system_error>
 
+#include "host/base/encoding.h"
 #include "host/cli/command.h"
+#include "host/cli/output.h"
 
 namespace kante::cli {
 
 int reportFailure(const std::string& command, const Error& error) {
-  const bool colour = ::isatty(STDERR_FILENO) == 1;
+  const bool colour = colouredErrors();
   std::string text = error.text;  // May quote a file that nobody vouches for: no escape sequences.
   for (char& c : text) {
     if ((static_cast<unsigned char>(c) < 0x20 && c != '\n') || c == 0x7f) c = '?';
@@ -60,6 +66,48 @@ void addFamilies(std::string_view called, CLI::App& app, Context& context) {
   for (const Family& family : kFamilies) family.add(app, context);
 }
 
+// A descriptor that whoever started this left closed would be taken by the first file that is
+// opened, and what is said would go into that.  Stdout stays one that nothing can be written to.
+void keepStandardDescriptors() {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+    if (::fcntl(fd, F_GETFD) >= 0) continue;
+    (void)::open("/dev/null", (fd == STDERR_FILENO ? O_WRONLY : O_RDONLY) | O_CLOEXEC);
+  }
+}
+
+// CLI11 says of a command that is not there only that one is missing.  Whether it was that.
+bool saidUnknown(const CLI::App& app) {
+  const CLI::App* at = &app;
+  std::string called = app.get_name();
+  while (!at->get_subcommands().empty()) {
+    at = at->get_subcommands().front();
+    called += " " + at->get_name();
+  }
+  const auto rest = at->remaining();
+  if (at->get_require_subcommand_min() == 0 || rest.empty() || rest.front().starts_with('-'))
+    return false;
+  std::vector<std::string> known;
+  for (const CLI::App* one : at->get_subcommands([](const CLI::App*) { return true; }))
+    known.push_back(one->get_name());
+  const std::string near = nearest(rest.front(), known);
+  std::fprintf(stderr, "%s: there is no command \"%s\"%s\nRun with --help for more information.\n",
+               called.c_str(), printable(rest.front()).c_str(),
+               near.empty() ? "" : ("; did you mean \"" + near + "\"?").c_str());
+  return true;
+}
+
+// What was printed and went nowhere is not done.
+int printed(int exit_code) {
+  const bool lost = std::ferror(stdout) != 0;
+  errno = 0;
+  if (std::fflush(stdout) == 0 && !lost) return exit_code;
+  const int failed = exit_code == 0 ? 1 : exit_code;
+  if (errno == EPIPE) return failed;  // Whoever read has seen enough.
+  std::fprintf(stderr, "kante: standard output: %s\n",
+               errno == 0 ? "not all of it could be written" : std::strerror(errno));
+  return failed;
+}
+
 int run(int argc, char** argv) {
   Context context;
   context.program = argc > 0 ? argv[0] : "kante";
@@ -74,9 +122,14 @@ int run(int argc, char** argv) {
     return app.exit(help);
   } catch (const CLI::CallForVersion& version) {
     return app.exit(version);
+  } catch (const CLI::RequiredError& error) {
+    if (!saidUnknown(app)) app.exit(error);
+    return 2;
   } catch (const CLI::ParseError& error) {
     app.exit(error);
     return 2;
+  } catch (const std::system_error& error) {  // Of fmt::print, when stdout takes no more.
+    return reportFailure(argc > 1 ? argv[1] : "", fail(Errc::kIo, error.what()));
   }
   return context.exit_code;
 }
@@ -84,4 +137,7 @@ int run(int argc, char** argv) {
 }  // namespace
 }  // namespace kante::cli
 
-int main(int argc, char** argv) { return kante::cli::run(argc, argv); }
+int main(int argc, char** argv) {
+  kante::cli::keepStandardDescriptors();
+  return kante::cli::printed(kante::cli::run(argc, argv));
+}

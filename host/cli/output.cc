@@ -10,13 +10,22 @@
 
 namespace kante::cli {
 
+namespace {
+bool takesColour(int fd) {
+  const char* off = std::getenv("NO_COLOR");
+  const char* term = std::getenv("TERM");
+  return (off == nullptr || *off == '\0') && ::isatty(fd) == 1 &&
+         (term == nullptr || std::string_view(term) != "dumb");
+}
+}  // namespace
+
 bool coloured() {
-  static const bool answer = [] {
-    const char* off = std::getenv("NO_COLOR");
-    const char* term = std::getenv("TERM");
-    return (off == nullptr || *off == '\0') && ::isatty(STDOUT_FILENO) == 1 &&
-           (term == nullptr || std::string_view(term) != "dumb");
-  }();
+  static const bool answer = takesColour(STDOUT_FILENO);
+  return answer;
+}
+
+bool colouredErrors() {
+  static const bool answer = takesColour(STDERR_FILENO);
   return answer;
 }
 

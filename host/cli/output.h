@@ -10,8 +10,9 @@ namespace kante::cli {
 
 enum class Colour { kPlain, kBold, kDim, kRed, kGreen, kYellow, kCyan };
 
-// Whether stdout takes colour: a terminal, and NO_COLOR is not set.
+// Whether stdout, or stderr, takes colour: a terminal, and NO_COLOR is not set.
 bool coloured();
+bool colouredErrors();
 // The text in that colour if stdout takes it.
 std::string paint(Colour colour, std::string_view text);
 // Characters that a terminal shows: UTF-8 counted by character, escape sequences not at all.

@@ -1,0 +1,111 @@
+"""How every command behaves: what it prints has to arrive, and what it is given wrongly is named."""
+
+import os
+import pathlib
+import pty
+import socket
+import stat
+import subprocess
+import tempfile
+import unittest
+
+KANTE = os.environ["KANTE"]
+BUNDLE = pathlib.Path(os.environ["KANTE_MODULES"]) / "simulated-sensor.kmod"
+KEYS = pathlib.Path(os.environ["KANTE_DEV_KEYS"])
+
+
+def kante(*words, **more):
+    more.setdefault("stdout", subprocess.PIPE)
+    return subprocess.run([KANTE, *words], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                          text=True, check=False, **more)
+
+
+class Stdout(unittest.TestCase):
+    def test_a_full_disk_is_a_failure(self):
+        with open("/dev/full", "w", encoding="ascii") as full:
+            for words in (["--help"], ["bundle", "inspect", BUNDLE], ["check", "--json"]):
+                done = kante(*words, stdout=full)
+                self.assertEqual(done.returncode, 1, words)
+                self.assertIn("No space left on device", done.stderr)
+
+    def test_a_closed_one_is_a_failure(self):
+        done = kante("bundle", "inspect", BUNDLE, preexec_fn=lambda: os.close(1))
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("standard output", done.stderr)
+
+    def test_no_file_takes_the_place_of_a_closed_descriptor(self):
+        with tempfile.TemporaryDirectory() as folder:
+            config = pathlib.Path(folder) / "gateway.toml"
+            config.write_text('[gateway]\nid = "e"\ndata_dir = "data"\n[trust]\nsigners = []\n'
+                              '[api]\nsocket = "api.sock"\nhttp = ""\ngroup = ""\n')
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+                supervisor.bind(f"{folder}/notify.sock")
+                supervisor.settimeout(60)
+                with subprocess.Popen(["sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-', KANTE, "run",
+                                       "--no-keeper", "--config", config],
+                                      env={**os.environ, "NOTIFY_SOCKET": f"{folder}/notify.sock"}) as host:
+                    while b"READY=1" not in supervisor.recv(4096):
+                        pass
+                    for fd in range(3):
+                        self.assertEqual(os.readlink(f"/proc/{host.pid}/fd/{fd}"), "/dev/null")
+                    host.terminate()
+                    self.assertEqual(host.wait(60), 0)
+
+
+class Outputs(unittest.TestCase):
+    def test_what_is_no_file_is_not_replaced(self):
+        with tempfile.TemporaryDirectory() as folder:
+            pipe = os.path.join(folder, "pipe")
+            os.mkfifo(pipe)
+            link = os.path.join(folder, "link")
+            os.symlink("/dev/null", link)
+            for out in (pipe, link):
+                kind = stat.S_IFMT(os.lstat(out).st_mode)
+                for words in (["support-bundle", "--socket", "none"],
+                              ["bundle", "delta", BUNDLE, BUNDLE],
+                              ["deploy", "sign", "-", "--gateway", "e", "--key",
+                               KEYS / "deployer.key", "--cert", KEYS / "deployer.pem"]):
+                    done = kante(*words, "-o", out, cwd=folder)
+                    self.assertEqual(done.returncode, 2, (words, done.stderr))
+                    self.assertIn("no regular file", done.stderr)
+                    self.assertEqual(stat.S_IFMT(os.lstat(out).st_mode), kind)
+            self.assertEqual(sorted(os.listdir(folder)), ["link", "pipe"])
+
+
+class Misuse(unittest.TestCase):
+    def test_a_command_that_is_not_there_is_named(self):
+        for words, text in ((["statsu"], 'kante: there is no command "statsu"; did you mean "status"?'),
+                            (["module", "lsit"], 'kante module: there is no command "lsit"; did you mean "list"?'),
+                            (["xyzzyxyzzy"], 'kante: there is no command "xyzzyxyzzy"\n'),
+                            ([], "A subcommand is required"),
+                            (["module"], "A subcommand is required")):
+            done = kante(*words)
+            self.assertEqual((done.returncode, done.stdout), (2, ""))
+            self.assertIn(text, done.stderr)
+
+    def test_a_time_that_is_none_is_misuse(self):
+        self.assertEqual(kante("demo", "--for", "soon").returncode, 2)
+
+    def test_a_missing_file_is_named_once(self):
+        done = kante("deploy", "apply", "/nowhere.json")
+        self.assertEqual(done.stderr.count("/nowhere.json"), 1, done.stderr)
+
+
+class Colour(unittest.TestCase):
+    def errors(self, **more):
+        terminal, there = pty.openpty()
+        subprocess.run([KANTE, "status", "--socket", "/nowhere"], stderr=there, check=False,
+                       env={**os.environ, "TERM": "xterm", **more})
+        os.close(there)
+        said = os.read(terminal, 4096).decode()
+        os.close(terminal)
+        self.assertIn("no host at /nowhere", said)
+        return said
+
+    def test_errors_have_it_on_a_terminal_only_where_it_is_wanted(self):
+        self.assertIn("\x1b[31m", self.errors(NO_COLOR=""))
+        self.assertNotIn("\x1b", self.errors(NO_COLOR="1"))
+
+
+if __name__ == "__main__":
+    unittest.main()
