@@ -81,7 +81,9 @@ Config configToCheck(const std::string& given, CheckResults& out) {
   }
   auto config = loadConfig(file);
   if (!config) {
-    out.push_back({"config", Verdict::kFail, config.error().text, "mend that line"});
+    const bool bad = config.error().code == Errc::kInvalid;
+    out.push_back({"config", Verdict::kFail, config.error().text,
+                   bad ? "mend that line" : "name with --config a file that can be read"});
     return defaultConfig("/var/lib/kante");
   }
   if (const auto served = supported(*config); !served) {

@@ -406,7 +406,8 @@ void addIdentityCommands(CLI::App& app, Context& context) {
       });
   show->add_flag("--ca", *ca, "The certificate that clients trust the hub by, in PEM");
   show->add_flag("--public", *for_secrets,
-                 "The certificate that secrets are encrypted to (deploy sign --recipient), in PEM");
+                 "The certificate that secrets are encrypted to (deploy sign --recipient), in PEM")
+      ->excludes("--ca");
 }
 
 }  // namespace kante::cli

@@ -65,8 +65,11 @@ void addSecretCommands(CLI::App& app, Context& context) {
       addHostCommand(*secret, context, "set", "Set one to what comes on standard input",
                      Prints::kNothing, [name](const HostOptions& options) -> Result<int> {
                        KANTE_TRY(client, options.connect());
-                       KANTE_CHECK(client.send("PUT", "/v1/secrets/" + percentEncode(*name),
-                                               readValue(), "application/octet-stream"));
+                       const std::string value = readValue();
+                       if (value.empty())
+                         return fail(Errc::kInvalid, "nothing came on standard input");
+                       KANTE_CHECK(client.send("PUT", "/v1/secrets/" + percentEncode(*name), value,
+                                               "application/octet-stream"));
                        std::fprintf(stderr, "secret %s is set\n", printable(*name).c_str());
                        return 0;
                      });
