@@ -132,12 +132,17 @@ void Agent::State::begin(ResolvedDeployment resolved, Journal::Entry entry, Watc
   change->window_s = watching.window_s;
   change->answer = watching.answer;
   change->uplink_was_up = parts.uplink_connected && parts.uplink_connected();
+  if (entry.marks.size() > 1) blameless(change);  // Each of them may be.
   const Deployment& deployment = change->resolved.deployment;
   if (Status staged = parts.twins.stage(change->resolved.bases); !staged)
     return change->applied(staged.error());
   changing = true;
   status = {deployment.id, deployment.version, DeploymentState::kApplying, {}};
-  parts.log.info(kWho, "applying " + title(deployment), {{"who", entry.said.who}});
+  const std::size_t documents = entry.marks.size();
+  parts.log.info(kWho,
+                 "applying " + title(deployment) +
+                     (documents < 2 ? "" : ", of " + std::to_string(documents) + " documents"),
+                 {{"who", entry.said.who}});
   entry.said.id = deployment.id;
   entry.said.version = deployment.version;
   entry.said.when_wall_ns = parts.clock.wallNs();
@@ -394,12 +399,9 @@ void Agent::State::startCommitted(const Journal::Handover* handed, const std::st
 void Agent::apply(ApplyRequest request, Applied applied) {
   State& state = *state_;
   if (state.changing) return applied(state.underWay());
-  if (Status known = state.translate(request); !known) return applied(known.error());
-  const auto deployment = parseDeployment(request.document);
-  if (!deployment) return applied(deployment.error());
-  if (Status fits = state.checkBase(request); !fits) return applied(fits.error());
-  if (Status rises = state.checkVersion(*deployment); !rises) return applied(rises.error());
-  state.propose(*deployment, layers(), "", request, std::move(applied));
+  auto proposal = state.read(request);
+  if (!proposal) return applied(proposal.error());
+  state.propose(proposal->base, std::move(proposal->layers), request, std::move(applied));
 }
 
 void Agent::patch(PatchKind kind, ApplyRequest request, Applied applied) {

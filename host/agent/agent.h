@@ -76,7 +76,7 @@ struct HistoryEntry {
   std::string state;                 // "applying", "committed", "rolled-back"
   std::string reason;                // Why not, else empty.
   std::vector<std::string> changed;  // JSON pointers against the one before.
-  std::string layer;                 // The layer that came, changed or went; empty: the base did.
+  std::vector<std::string> layers;   // That came, changed or went; none: only the base did.
 };
 
 // The signed document that asks for a change.
@@ -86,13 +86,22 @@ struct DocumentMark {
   std::string digest;
 };
 
+// A layer that comes, changes or goes.
+struct LayerChange {
+  std::string name;
+  // JSON, as in its document: a kante.layer/1 or a layered manifest of IoT Edge; "null": it goes.
+  std::string content;
+  std::string who = {}, document = {};  // As of a Layer.
+};
+
 struct ApplyRequest {
   enum class Mode { kApply, kDryRun };
   enum class Rebind { kNo, kYes };
 
-  std::string document;
-  std::string who;             // "operator/USER", "gateway": for history and logs.
-  std::string base_directory;  // Where relative bundle paths start; empty: paths are refused.
+  std::string document;             // Empty: the base stays, and only layers change.
+  std::vector<LayerChange> layers;  // Together with it; each name once.
+  std::string who;                  // "operator/USER", "gateway": for history and logs.
+  std::string base_directory;       // Where relative bundle paths start; empty: paths are refused.
   std::map<std::string, std::string>
       uploads;  // Bundle path as in the document → digest from admit().
   Mode mode = Mode::kApply;
@@ -106,7 +115,9 @@ struct ApplyRequest {
   // go back to.
   std::uint32_t default_window_s = 0;
   std::optional<std::uint64_t> base;  // The version that must be deployed, else kConflict.
-  std::optional<DocumentMark> mark;   // Journalled with the change.
+  // Journalled with the change.  Of several none counts as tried when it comes to nothing, unless
+  // somebody took it back: one of them may be what was wrong.
+  std::vector<DocumentMark> marks;
   // What was said of it before it came here, for the outcome's own.
   std::vector<std::string> warnings;
 };
@@ -196,23 +207,19 @@ class Agent {
   // back; modules go on from the states that were saved for them. When it does not come up the
   // state is kFailed and the journal is as before.
   void start(Applied applied);
-  // A manifest of IoT Edge is translated first (iotedge_manifest.h).
+  // The base, layers on the current one, or both.  A manifest of IoT Edge is translated first
+  // (iotedge_manifest.h, iotedge_layer.h).
   // Error texts name the JSON pointer.  kConflict: version did not rise, or the same version with
-  // other content; kUnchanged: the same document again.
+  // other content; kNotFound: layers without a base; kUnchanged: the same document again, layers
+  // that lie there already, or did not.
   void apply(ApplyRequest request, Applied applied);
+  // Whether apply() would begin with it now, in this life of the host; false: it needs bundles or
+  // images that are not here, or another life.  An error: it would be refused.
+  Result<bool> isReady(ApplyRequest request);
   // The current base with the patch that request.document is, then as apply().  A patch that leaves
   // the version alone raises it by one.
   enum class PatchKind { kMerge, kJson };
   void patch(PatchKind kind, ApplyRequest request, Applied applied);
-  // What the content of a layer's document says, to be given to layer() under that name: a
-  // kante.layer/1, or a layered manifest of IoT Edge, of which `report` gets what has no
-  // counterpart.
-  Result<Layer> readLayer(const std::string& name, const boost::json::value& content,
-                          std::vector<std::string>& report) const;
-  // Puts the layer of that name on the current base, or takes it away; request.document is not
-  // read. kNotFound: there is no base.  kUnchanged: it lies there already, or did not.
-  void layer(const std::string& name, std::optional<Layer> layer, ApplyRequest request,
-             Applied applied);
   // After start(): when conditions of layers hold or fail that did not when they were committed,
   // because the gateway's tags are others now.
   void recompose(Applied applied);
@@ -262,16 +269,19 @@ class Agent {
   std::string effectiveDocument() const;
   const Layers& layers() const;
   std::vector<std::string> layersInForce() const;  // In the order in which they apply.
-  // Of changes that ended, one way or the other, the oldest first.  One that was cut off, nobody
-  // knows why, or that failed by the gateway's own trouble has not: it may be tried kCutOffMax
-  // times.
+  // Of documents whose changes ended, one way or the other, the oldest first.  One that was cut
+  // off, nobody knows why, or that failed by the gateway's own trouble has not: it may be tried
+  // kCutOffMax times.  Neither has one of apart().
   struct Ended {
     DocumentMark mark;
+    std::uint64_t n = 0;  // Of the change in the history.
     bool committed = false;
     bool is_last = false;  // No other change was tried since.
   };
   std::vector<Ended> ended() const;
   static constexpr std::size_t kCutOffMax = 3;
+  // Digests of the documents of changes of several that came to nothing: each is to be tried alone.
+  std::set<std::string> apart() const;
 
  private:
   struct State;

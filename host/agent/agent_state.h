@@ -63,7 +63,6 @@ struct Agent::State : std::enable_shared_from_this<Agent::State> {
   struct Fetching {
     Deployment base;
     Layers layers;
-    std::string layer;
     ApplyRequest request;
     Applied applied;
     Missing missing;
@@ -81,7 +80,7 @@ struct Agent::State : std::enable_shared_from_this<Agent::State> {
     std::uint32_t window_s = 0;  // 0: not at all.
     ApplyRequest::Answer answer = ApplyRequest::Answer::kWhenItHolds;
   };
-  // `entry`: who, origin, base, layers and mark of it.
+  // `entry`: who, origin, base, layers and marks of it.
   void begin(ResolvedDeployment resolved, Journal::Entry entry, Watching watching, Applied applied);
   Error underWay() const;  // Why there can be no other change now.
   void tell() const {
@@ -97,11 +96,20 @@ struct Agent::State : std::enable_shared_from_this<Agent::State> {
   };
   Result<Resolution> resolveWith(const Deployment& base, const Layers& layers,
                                  const ApplyRequest& request);
+  // What a request asks for: a base, and all that is to lie on it.
+  struct Proposal {
+    Deployment base;
+    Layers layers;
+  };
+  // Request.document and request.warnings are those of what it was translated to.
+  Result<Proposal> read(ApplyRequest& request) const;
+  Result<Layers> layersWith(const std::string& base, ApplyRequest& request) const;
+  Result<Layer> readLayer(const LayerChange& change, const std::string& base, Layers others,
+                          std::vector<std::string>& report) const;
+  Status checkContent(const Deployment& next, const std::string& base) const;
   // Fetches what is missing, then proceeds.
-  void propose(const Deployment& base, Layers layers, const std::string& layer,
-               const ApplyRequest& request, Applied applied);
-  void proceed(const Deployment& base, Layers layers, const std::string& layer,
-               const ApplyRequest& request, Applied applied);
+  void propose(const Deployment& base, Layers layers, const ApplyRequest& request, Applied applied);
+  void proceed(const Deployment& base, Layers layers, const ApplyRequest& request, Applied applied);
   Place place() const { return {parts.gateway, parts.tags}; }
   void switchTo(const std::shared_ptr<Change>& change);
   // The module host takes no order now.

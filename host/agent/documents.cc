@@ -20,6 +20,7 @@ namespace json = boost::json;
 
 constexpr char kTakenPrefix[] = "taken/";
 constexpr JsonBounds kTakenBounds{8192, 4};
+constexpr char kAndOthers[] = " and others";
 
 // Series hold a subject, which may be longer than a key.
 std::string keyOf(const std::string& series) { return kTakenPrefix + toHex(sha256(series)); }
@@ -138,15 +139,17 @@ void Documents::rememberOnDisk(const DocumentMark& mark, const std::function<voi
 }
 
 void Documents::followJournal() {
-  const DocumentMark* newest = nullptr;
+  std::uint64_t newest = 0;
   const auto all = parts_.agent.ended();
   for (const Agent::Ended& ended : all) {
     rememberBehind(ended.mark);
-    if (ended.committed) newest = &ended.mark;
+    if (ended.committed) newest = ended.n;
   }
-  if (newest == nullptr || newest->digest == followed_) return;
-  followed_ = newest->digest;
-  last_ = saidOf(*newest);
+  if (newest == followed_) return;
+  followed_ = newest;
+  last_.clear();
+  for (const Agent::Ended& ended : all)
+    if (ended.n == newest) last_.push_back(saidOf(ended.mark));
 }
 
 bool Documents::wasTaken(const std::string& digest) const {
@@ -156,18 +159,26 @@ bool Documents::wasTaken(const std::string& digest) const {
 
 // ---- one after the other -----------------------------------------------------------------------
 
+bool Documents::hasRoom(const Lane& lane, const Arrival& arrival) {
+  return lane.waiting.size() < kWaitingMax && lane.bytes + arrival.file.size() <= kWaitingBytesMax;
+}
+
 bool Documents::take(Arrival arrival, Done done) {
   Lane& lane = changesDeployment(arrival) ? changes_ : others_;
-  const std::size_t bytes = arrival.file.size();
-  if (lane.waiting.size() >= kWaitingMax || lane.bytes + bytes > kWaitingBytesMax) {
+  if (!hasRoom(lane, arrival)) {
     refuseBusy(std::move(arrival), done);
     return false;
   }
   const auto waiting = std::make_shared<Waiting>(Waiting{std::move(arrival), std::move(done), {}});
-  lane.bytes += bytes;
-  lane.waiting.push_back(waiting);
+  enqueue(lane, waiting);
+  if (&lane == &changes_) awaitMore(waiting->arrival);
   next();
   return std::find(lane.waiting.begin(), lane.waiting.end(), waiting) != lane.waiting.end();
+}
+
+void Documents::enqueue(Lane& lane, std::shared_ptr<Waiting> waiting) {
+  lane.bytes += waiting->arrival.file.size();
+  lane.waiting.push_back(std::move(waiting));
 }
 
 void Documents::refuseBusy(Arrival arrival, const Done& done) {
@@ -200,7 +211,7 @@ void Documents::next() {
   if (!started_) return;
   unpark();
   next(others_);
-  if (!parts_.agent.changing()) return next(changes_);
+  if (!parts_.agent.changing()) return nextChange();
   supersede();
 }
 
@@ -391,37 +402,41 @@ void Documents::perform(const Arrival& arrival, const Judged& judged, const Done
 
 void Documents::changeDeployment(const Arrival& arrival, const Judged& judged,
                                  const Done& finished) {
-  const Document& document = judged.document;
   ApplyRequest request;
-  request.document = document.content;
-  request.who = judged.who;
-  request.mode = arrival.mode;
-  request.base = document.base;
-  request.patience = arrival.patience;
-  request.default_window_s = arrival.default_window_s;
-  request.mark = judged.mark;
+  ask(request, arrival, judged);
   const auto applied = [this, arrival, judged, finished,
                         alive = std::weak_ptr(alive_)](Result<ApplyOutcome> result) {
     if (!alive.expired()) changed(arrival, judged, std::move(result), finished);
   };
-  switch (document.kind) {
+  switch (judged.document.kind) {
     case DocumentKind::kMergePatch:
       return parts_.agent.patch(Agent::PatchKind::kMerge, std::move(request), applied);
     case DocumentKind::kJsonPatch:
       return parts_.agent.patch(Agent::PatchKind::kJson, std::move(request), applied);
-    case DocumentKind::kLayer: break;
     default: return parts_.agent.apply(std::move(request), applied);
   }
-  if (document.content == "null")
-    return parts_.agent.layer(document.name, {}, std::move(request), applied);
-  const auto content = parseJson(document.content, {kDocumentPayloadBytesMax, kDocumentDepthMax});
-  auto layer = content ? parts_.agent.readLayer(document.name, *content, request.warnings)
-                       : Result<Layer>(content.error());
-  // Alone it is good, or parseDocument() had refused it.
-  if (!layer) return finished(refusal(reasonOf(layer.error().code), layer.error()));
-  layer->who = judged.who;
-  layer->document = judged.mark.digest;
-  parts_.agent.layer(document.name, std::move(*layer), std::move(request), applied);
+}
+
+// What the document asks for as well.
+void Documents::ask(ApplyRequest& request, const Arrival& arrival, const Judged& judged) {
+  const Document& document = judged.document;
+  if (request.who.empty()) {
+    request.who = judged.who;
+  } else if (request.who != judged.who && !request.who.ends_with(kAndOthers)) {
+    request.who += kAndOthers;
+  }
+  request.mode = arrival.mode;
+  request.base = document.base;
+  request.patience = arrival.patience;
+  request.default_window_s = arrival.default_window_s;
+  if (document.kind == DocumentKind::kLayer) {
+    request.layers.push_back({document.name, document.content, judged.who, judged.mark.digest});
+    request.marks.push_back(judged.mark);
+  } else {
+    request.document = document.content;
+    // First: it is the one that builds which know only one of several read.
+    request.marks.insert(request.marks.begin(), judged.mark);
+  }
 }
 
 void Documents::changed(const Arrival& arrival, const Judged& judged, Result<ApplyOutcome> result,
@@ -466,8 +481,8 @@ void Documents::park(const Arrival& arrival, const std::string& key,
 }
 
 void Documents::secretsChanged() {
-  for (auto& [series, waited] : std::exchange(wanting_, {}))
-    take(std::move(waited), [](const DocumentOutcome&) {});
+  takeAgain(std::exchange(wanting_, {}));
+  next();
 }
 
 // Whoever brought the base, or what lies below.
@@ -476,8 +491,19 @@ void Documents::unpark() {
   std::string now = parts_.agent.effectiveDocument();
   if (now == parked_on_) return;
   parked_on_ = std::move(now);
-  for (auto& [name, parked] : std::exchange(parked_, {}))
-    take(std::move(parked), [](const DocumentOutcome&) {});
+  takeAgain(std::exchange(parked_, {}));
+}
+
+// All of them wait before the first one is looked at, so that they go together.
+void Documents::takeAgain(std::map<std::string, Arrival> parked) {
+  const auto nobody = [](const DocumentOutcome&) {};
+  for (auto& [name, arrival] : parked) {
+    if (hasRoom(changes_, arrival)) {
+      enqueue(changes_, std::make_shared<Waiting>(Waiting{std::move(arrival), nobody}));
+    } else {
+      refuseBusy(std::move(arrival), nobody);
+    }
+  }
 }
 
 void Documents::setDesired(const Judged& judged, const Done& finished) {

@@ -1,5 +1,7 @@
-// Takes signed documents: judges one after the other by deployer, target, end and counter, and does
-// what it says.  What came of it is in the outcome, in errors(), in the events and in report().
+// Takes signed documents: judges each by deployer, target, end and counter, and does what it says.
+// One after the other, but deployments and layers that wait at the same moment go together, as one
+// change, where that comes to the same (documents_together.cc).
+//  What came of it is in the outcome, in errors(), in the events and in report().
 // What changes the deployment waits while another change is under way, which may be watched for
 // hours; desired properties and commands go past that.
 //
@@ -9,6 +11,8 @@
 // neither; here follows what the journal says.  Control thread only.
 #pragma once
 
+#include <boost/json/fwd.hpp>
+#include <chrono>
 #include <deque>
 #include <functional>
 #include <map>
@@ -62,6 +66,10 @@ class Documents {
   // Of refusals at once as events and in the log; then one a second.
   static constexpr std::int64_t kToldAtOnceMax = 32;
   static constexpr std::int64_t kCommandSecondsMax = 300;
+  static constexpr std::size_t kTogetherMax = 32;  // Documents of one change.
+  // How long after one from afar others may follow that are to go with it: what a broker retains
+  // comes one by one.
+  static constexpr std::chrono::milliseconds kGatherTime{1000};
   static constexpr char kLogName[] = "documents";
 
   // All borrowed; they outlive it.
@@ -91,6 +99,9 @@ class Documents {
     std::string recipient = {};  // The certificate that they are encrypted to, PEM.
     // What deployment/reported has to say, whenever it is something else; may be empty.
     std::function<void(const std::string& json)> report = nullptr;
+    // As of an agent; null: what comes is not waited with.
+    std::function<std::shared_ptr<void>(std::chrono::milliseconds, std::function<void()> task)>
+        later = nullptr;
   };
   static Result<std::unique_ptr<Documents>> open(Parts parts);
   ~Documents();
@@ -137,12 +148,14 @@ class Documents {
     Done done;
     std::optional<Judged> judged = {};  // As far as it was read.
     std::string compared_with = {};     // The digest of what it did not take the place of.
+    bool is_alone = false;              // A change that it was one of several of came to nothing.
   };
+  using Together = std::vector<std::shared_ptr<Waiting>>;
   struct Lane {
     std::deque<std::shared_ptr<Waiting>> waiting;
     std::size_t bytes = 0;
     bool busy = false;
-    std::shared_ptr<Waiting> current;  // While busy.
+    std::shared_ptr<Waiting> current;  // While busy with one alone.
   };
   struct Taken {
     std::uint64_t counter = 0;
@@ -151,6 +164,9 @@ class Documents {
   explicit Documents(Parts parts) : parts_(std::move(parts)) {}
   void next();
   void next(Lane& lane);
+  static bool hasRoom(const Lane& lane, const Arrival& arrival);
+  static void enqueue(Lane& lane, std::shared_ptr<Waiting> waiting);
+  void takeAgain(std::map<std::string, Arrival> parked);
   void nextLater();
   void supersede();
   void process(Waiting& waiting, const Done& done);
@@ -164,6 +180,16 @@ class Documents {
   void changeDeployment(const Arrival& arrival, const Judged& judged, const Done& done);
   void changed(const Arrival& arrival, const Judged& judged, Result<ApplyOutcome> result,
                const Done& done);
+  static void ask(ApplyRequest& request, const Arrival& arrival, const Judged& judged);
+  // documents_together.cc
+  void awaitMore(const Arrival& arrival);
+  void nextChange();
+  Together candidates();
+  bool fits(const Together& before, const Waiting& waiting) const;
+  Together gather(ApplyRequest& request);
+  static ApplyRequest requestOf(const Together& together);
+  void applyTogether(const Together& together, ApplyRequest request);
+  void endedTogether(const Together& together, const Result<ApplyOutcome>& result);
   void setDesired(const Judged& judged, const Done& done);
   void command(const Judged& judged, const Done& done);
   void setSecrets(const Judged& judged, const Done& done);
@@ -176,6 +202,8 @@ class Documents {
   void rememberOnDisk(const DocumentMark& mark, const std::function<void(Status)>& done);
   void followJournal();
   bool wasTaken(const std::string& digest) const;
+  boost::json::array errorsJson(const DeploymentStatus& status) const;
+  boost::json::value takenJson() const;
   // What reports say of the document with this mark.
   static DocumentError saidOf(const DocumentMark& mark);
   void note(const Waiting& waiting, const DocumentOutcome& outcome);
@@ -197,11 +225,13 @@ class Documents {
   std::deque<std::string> said_;
   std::int64_t may_tell_ = kToldAtOnceMax;
   std::int64_t told_at_s_ = 0;
-  std::uint64_t untold_ = 0;           // Since one was told.
-  std::optional<DocumentError> last_;  // What was taken last; reason and text are empty.
-  std::string followed_;               // Digest of the last that the journal said was committed.
+  std::uint64_t untold_ = 0;  // Since one was told.
+  // What was taken last, together, the base first; reasons and texts are empty.
+  std::vector<DocumentError> last_;
+  std::uint64_t followed_ = 0;  // The last change of documents that the journal said was committed.
   std::string reported_;
   bool started_ = false;
+  std::shared_ptr<void> gathering_;                         // More may follow.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>();  // Answers that come late see it gone.
 };
 

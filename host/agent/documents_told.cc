@@ -71,7 +71,11 @@ void Documents::note(const Waiting& waiting, const DocumentOutcome& outcome) {
     std::erase_if(errors_, [&](const DocumentError& one) { return one.source == arrival.source; });
     if (outcome.kind == DocumentOutcome::Kind::kTaken && waiting.judged) {
       const Document& document = waiting.judged->document;
-      last_ = saidOf(waiting.judged->mark);
+      const DocumentError taken = saidOf(waiting.judged->mark);
+      const bool is_told = std::any_of(last_.begin(), last_.end(), [&taken](const auto& one) {
+        return one.document == taken.document;
+      });
+      if (!is_told) last_ = {taken};
       Event event;
       event.kind = "document.taken";
       event.subject = "deployment";
@@ -136,20 +140,19 @@ void Documents::noteRefusal(const Waiting& waiting, const DocumentOutcome& outco
   parts_.events.add(std::move(event));
 }
 
-std::string Documents::report() const {
-  const DeploymentStatus status = parts_.agent.status();
+// What is wrong with what runs, and what was refused.
+json::array Documents::errorsJson(const DeploymentStatus& status) const {
   json::array errors;
-  if (!status.reason.empty()) {
-    json::object error;
-    // Also of one that an earlier life of the host began.
-    const auto ended = parts_.agent.ended();
-    if (status.state == DeploymentState::kRolledBack && !ended.empty() && ended.back().is_last &&
-        !ended.back().committed)
-      error = toJson(saidOf(ended.back().mark));
+  const auto add = [&](json::object error) {
     error["reason"] = name(status.state);
     error["text"] = status.reason;
     errors.push_back(std::move(error));
-  }
+  };
+  // Also of those that an earlier life of the host began.
+  if (status.state == DeploymentState::kRolledBack && !status.reason.empty())
+    for (const Agent::Ended& ended : parts_.agent.ended())
+      if (ended.is_last && !ended.committed) add(toJson(saidOf(ended.mark)));
+  if (errors.empty() && !status.reason.empty()) add({});
   for (const DocumentError& one : errors_) {
     json::object error = toJson(one);
     error["reason"] = one.reason;
@@ -157,6 +160,21 @@ std::string Documents::report() const {
     error["source"] = one.source;
     errors.push_back(std::move(error));
   }
+  return errors;
+}
+
+// Of several that were taken together the base, or the first; "with": the others.
+json::value Documents::takenJson() const {
+  if (last_.empty()) return {};
+  json::object taken = toJson(last_.front());
+  json::array with;
+  for (std::size_t i = 1; i < last_.size(); ++i) with.push_back(toJson(last_[i]));
+  if (!with.empty()) taken["with"] = std::move(with);
+  return taken;
+}
+
+std::string Documents::report() const {
+  const DeploymentStatus status = parts_.agent.status();
   json::object layers;
   for (const auto& [name, layer] : parts_.agent.layers()) layers[name] = layer.document;
   json::object tags;
@@ -167,7 +185,7 @@ std::string Documents::report() const {
                    {"digest", document == "null" ? "" : "sha256:" + toHex(sha256(document))},
                    {"state", name(status.state)},
                    {"progress", parts_.progress ? parts_.progress() : 0},
-                   {"errors", std::move(errors)},
+                   {"errors", errorsJson(status)},
                    {"tags", std::move(tags)},
                    {"layers", std::move(layers)}};
   if (status.state == DeploymentState::kFetching)
@@ -184,7 +202,7 @@ std::string Documents::report() const {
   for (const DocumentMark& mark : marks)
     if (trust == nullptr || mark.counter > trust->counter) trust = &mark;
   out["trust"] = trust == nullptr ? json::value() : json::value(toJson(saidOf(*trust)));
-  out["taken"] = last_ ? json::value(toJson(*last_)) : json::value();
+  out["taken"] = takenJson();
   return writeJson(out);
 }
 

@@ -75,7 +75,7 @@ void Agent::State::getNextImage() {
     const std::unique_ptr<Fetching> ready = std::move(fetching);
     changing = false;
     status = ready->before;
-    return proceed(ready->base, std::move(ready->layers), ready->layer, ready->request,
+    return proceed(ready->base, std::move(ready->layers), ready->request,
                    std::move(ready->applied));
   }
   fetching->running =

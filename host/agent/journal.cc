@@ -32,6 +32,28 @@ json::array toArray(const std::vector<std::string>& texts) {
   return out;
 }
 
+json::object toJson(const DocumentMark& mark) {
+  return {{"series", mark.series}, {"counter", mark.counter}, {"digest", mark.digest}};
+}
+
+DocumentMark markOf(const json::value& from) {
+  const json::object& object = from.as_object();
+  return {object.at("series").as_string().c_str(), object.at("counter").to_number<std::uint64_t>(),
+          object.at("digest").as_string().c_str()};
+}
+
+// The first of several layers and marks is alone as well, for builds that know only one.
+void encodeAll(const Journal::Entry& entry, json::object& out) {
+  const auto& layers = entry.said.layers;
+  if (!layers.empty()) out["layer"] = layers.front();
+  if (layers.size() > 1) out["layer_names"] = toArray(layers);
+  if (!entry.marks.empty()) out["mark"] = toJson(entry.marks.front());
+  if (entry.marks.size() < 2) return;
+  json::array marks;
+  for (const DocumentMark& mark : entry.marks) marks.push_back(toJson(mark));
+  out["marks"] = std::move(marks);
+}
+
 std::string encode(const Journal::Entry& entry) {
   json::object out{{"n", entry.said.n},
                    {"id", entry.said.id},
@@ -44,27 +66,32 @@ std::string encode(const Journal::Entry& entry) {
                    {"origin", entry.origin},
                    {"digests", toArray(entry.digests)},
                    {"document", entry.document}};
-  if (!entry.said.layer.empty()) out["layer"] = entry.said.layer;
   if (!entry.base.empty()) out["base"] = entry.base;
   if (!entry.layers.empty()) out["layers"] = encodeLayers(entry.layers);
   if (entry.cut_off) out["cut_off"] = true;
-  if (entry.mark)
-    out["mark"] = json::object{{"series", entry.mark->series},
-                               {"counter", entry.mark->counter},
-                               {"digest", entry.mark->digest}};
+  encodeAll(entry, out);
   return writeJson(out);
 }
 
-// What records of builds without layers and signed documents lack.
+std::vector<std::string> texts(const json::object& object, const char* member) {
+  std::vector<std::string> out;
+  for (const auto& one : object.at(member).as_array()) out.emplace_back(one.as_string());
+  return out;
+}
+
+// What records of builds without layers and signed documents lack, or without changes of several.
 bool decodeMore(const json::object& object, Journal::Entry& entry) {
-  if (const auto* layer = object.if_contains("layer")) entry.said.layer = layer->as_string();
+  if (object.contains("layer_names")) {
+    entry.said.layers = texts(object, "layer_names");
+  } else if (const auto* layer = object.if_contains("layer")) {
+    entry.said.layers.emplace_back(layer->as_string());
+  }
   if (const auto* base = object.if_contains("base")) entry.base = base->as_string();
   if (const auto* cut_off = object.if_contains("cut_off")) entry.cut_off = cut_off->as_bool();
-  if (const auto* mark = object.if_contains("mark")) {
-    const json::object& from = mark->as_object();
-    entry.mark = DocumentMark{from.at("series").as_string().c_str(),
-                              from.at("counter").to_number<std::uint64_t>(),
-                              from.at("digest").as_string().c_str()};
+  if (const auto* marks = object.if_contains("marks")) {
+    for (const auto& mark : marks->as_array()) entry.marks.push_back(markOf(mark));
+  } else if (const auto* mark = object.if_contains("mark")) {
+    entry.marks.push_back(markOf(*mark));
   }
   if (const auto* layers = object.if_contains("layers")) {
     auto decoded = decodeLayers(layers->as_object());
@@ -72,12 +99,6 @@ bool decodeMore(const json::object& object, Journal::Entry& entry) {
     entry.layers = std::move(*decoded);
   }
   return true;
-}
-
-std::vector<std::string> texts(const json::object& object, const char* member) {
-  std::vector<std::string> out;
-  for (const auto& one : object.at(member).as_array()) out.emplace_back(one.as_string());
-  return out;
 }
 
 std::optional<Journal::Entry> decode(const std::string& text) {
@@ -161,7 +182,8 @@ void Journal::settleLeftovers(const std::string& last_end) {
     } else if (!holds && entry.said.state == kApplying && !(handover_ && handover_->n == n)) {
       entry.said.state = kRolledBack;
       entry.said.reason = "the host ended while it was being applied";
-      entry.cut_off = last_end.empty();
+      // Of several nobody knows which it was, even if a module is known to have done it.
+      entry.cut_off = last_end.empty() || entry.marks.size() > 1;
       if (!last_end.empty()) entry.said.reason += ": " + last_end;
       interrupted_ = n;
       (void)write(entry);

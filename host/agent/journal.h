@@ -43,10 +43,12 @@ class Journal {
     std::string document;              // What runs; canonical, with digests.
     std::string base;                  // Without its layers; empty: there are none on it.
     Layers layers;
-    std::optional<DocumentMark> mark;
+    std::vector<DocumentMark> marks;
     // The process ended while it was being applied, nobody knows why, or fail() was told so.
     bool cut_off = false;
 
+    // Each of its documents is to be tried alone.
+    bool isApart() const { return cut_off && marks.size() > 1; }
     const std::string& baseText() const { return base.empty() ? document : base; }
   };
   static constexpr char kApplying[] = "applying";

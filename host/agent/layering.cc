@@ -3,8 +3,11 @@
 #include <boost/json.hpp>
 
 #include "host/agent/agent_state.h"
+#include "host/agent/document.h"
 #include "host/agent/iotedge_layer.h"
+#include "host/base/json.h"
 #include "host/base/log.h"
+#include "host/bundle/document_file.h"
 
 namespace kante {
 namespace {
@@ -48,13 +51,67 @@ Result<Agent::State::Resolution> Agent::State::resolveWith(const Deployment& bas
   return Resolution{std::move(*resolved), text};
 }
 
-void Agent::State::propose(const Deployment& base, Layers layers, const std::string& layer,
-                           const ApplyRequest& request, Applied applied) {
+// What a layer's document says.  `others`: those on the base beside it.
+Result<Layer> Agent::State::readLayer(const LayerChange& change, const std::string& base,
+                                      Layers others, std::vector<std::string>& report) const {
+  KANTE_TRY(content, parseJson(change.content, {kDocumentPayloadBytesMax, kDocumentDepthMax}));
+  if (!isIotEdgeManifest(content)) return parseLayer(content, "");
+  // What it will lie on, as far as that is there already.
+  others.erase(change.name);
+  const auto composed = compose(base, others, place());
+  KANTE_TRY(translated, translateLayer(content, parts.images, composed ? *composed : base));
+  report.insert(report.end(), translated.report.begin(), translated.report.end());
+  return std::move(translated.layer);
+}
+
+// All that is to lie on the base.
+Result<Layers> Agent::State::layersWith(const std::string& base, ApplyRequest& request) const {
+  const Journal::Entry* now = journal.current();
+  Layers layers = now == nullptr ? Layers() : now->layers;
+  // Twice: what one of them brings decides what another one means, a layered manifest, whichever
+  // of them came first.
+  for (const bool is_last : {request.layers.size() < 2, true}) {
+    std::vector<std::string> report;
+    for (const LayerChange& change : request.layers) {
+      if (change.content == "null") {
+        layers.erase(change.name);
+        continue;
+      }
+      auto layer = readLayer(change, base, layers, report);
+      if (!layer && is_last) return layer.error();
+      if (!layer) continue;
+      layer->who = change.who;
+      layer->document = change.document;
+      layers[change.name] = std::move(*layer);
+    }
+    if (!is_last) continue;
+    request.warnings.insert(request.warnings.end(), report.begin(), report.end());
+    break;
+  }
+  KANTE_CHECK(checkLayers(layers));
+  return layers;
+}
+
+Result<Agent::State::Proposal> Agent::State::read(ApplyRequest& request) const {
+  const Journal::Entry* now = journal.current();
+  const bool base_stays = request.document.empty() && !request.layers.empty();
+  if (base_stays && now == nullptr)
+    return fail(Errc::kNotFound, "nothing is deployed that a layer could lie on");
+  if (!base_stays) KANTE_CHECK(translate(request));
+  auto base = parseDeployment(base_stays ? now->baseText() : request.document);
+  if (!base) return base_stays ? within("the committed deployment", base.error()) : base.error();
+  KANTE_CHECK(checkBase(request));
+  if (!base_stays) KANTE_CHECK(checkVersion(*base));
+  KANTE_TRY(layers, layersWith(base->json, request));
+  return Proposal{std::move(*base), std::move(layers)};
+}
+
+void Agent::State::propose(const Deployment& base, Layers layers, const ApplyRequest& request,
+                           Applied applied) {
   auto missing = missingOf(base, layers, request);
-  if (missing.empty()) return proceed(base, std::move(layers), layer, request, std::move(applied));
-  fetching =
-      std::make_unique<Fetching>(Fetching{base, std::move(layers), layer, request,
-                                          std::move(applied), std::move(missing), status, nullptr});
+  if (missing.empty()) return proceed(base, std::move(layers), request, std::move(applied));
+  fetching = std::make_unique<Fetching>(Fetching{
+      base, std::move(layers), request, std::move(applied), std::move(missing), status, nullptr});
   changing = true;
   reports.clear();
   status = {base.id, base.version, DeploymentState::kFetching, {}};
@@ -63,8 +120,18 @@ void Agent::State::propose(const Deployment& base, Layers layers, const std::str
   fetchNext();
 }
 
-void Agent::State::proceed(const Deployment& base, Layers layers, const std::string& layer,
-                           const ApplyRequest& request, Applied applied) {
+// A version has one content.
+Status Agent::State::checkContent(const Deployment& next, const std::string& base) const {
+  const Journal::Entry* now = journal.current();
+  if (now == nullptr || now->said.id != next.id || now->said.version != next.version ||
+      now->baseText() == base)
+    return {};
+  return fail(Errc::kConflict, "/version: " + std::to_string(next.version) +
+                                   " is deployed already with other content; raise it");
+}
+
+void Agent::State::proceed(const Deployment& base, Layers layers, const ApplyRequest& request,
+                           Applied applied) {
   auto resolution = resolveWith(base, layers, request);
   if (!resolution) return applied(resolution.error());
   ResolvedDeployment& next = resolution->resolved;
@@ -76,10 +143,7 @@ void Agent::State::proceed(const Deployment& base, Layers layers, const std::str
   if (isRunning(next) && now->baseText() == base_text && now->layers == layers)
     return applied(ApplyOutcome{
         ApplyOutcome::Kind::kUnchanged, now->said.n, id, version, {}, next.warnings, {}});
-  if (now != nullptr && now->said.id == id && now->said.version == version &&
-      now->baseText() != base_text)
-    return applied(fail(Errc::kConflict, "/version: " + std::to_string(version) +
-                                             " is deployed already with other content; raise it"));
+  if (Status same = checkContent(next.deployment, base_text); !same) return applied(same.error());
   if (request.mode == ApplyRequest::Mode::kDryRun) {
     const auto next_life = needsNextLife(next);
     if (!next_life) return applied(next_life.error());
@@ -96,10 +160,10 @@ void Agent::State::proceed(const Deployment& base, Layers layers, const std::str
   }
   Journal::Entry entry;
   entry.said.who = request.who;
-  entry.said.layer = layer;
+  for (const LayerChange& change : request.layers) entry.said.layers.push_back(change.name);
   entry.base = resolution->base;
   entry.layers = std::move(layers);
-  entry.mark = request.mark;
+  entry.marks = request.marks;
   const std::uint32_t unsaid_s = changesSection(next.deployment) ? Agent::kSectionWindowS
                                  : now != nullptr                ? request.default_window_s
                                                                  : 0;
@@ -107,37 +171,18 @@ void Agent::State::proceed(const Deployment& base, Layers layers, const std::str
   begin(std::move(next), std::move(entry), {window_s, request.answer}, std::move(applied));
 }
 
-Result<Layer> Agent::readLayer(const std::string& name, const boost::json::value& content,
-                               std::vector<std::string>& report) const {
-  if (!isIotEdgeManifest(content)) return parseLayer(content, "");
-  // What it will lie on, as far as that is there already.
-  std::string below = document();
-  Layers others = layers();
-  others.erase(name);
-  if (const auto composed = compose(below, others, state_->place())) below = *composed;
-  KANTE_TRY(translated, translateLayer(content, state_->parts.images, below));
-  report = std::move(translated.report);
-  return std::move(translated.layer);
-}
-
-void Agent::layer(const std::string& name, std::optional<Layer> layer, ApplyRequest request,
-                  Applied applied) {
+Result<bool> Agent::isReady(ApplyRequest request) {
   State& state = *state_;
-  if (state.changing) return applied(state.underWay());
-  const Journal::Entry* now = state.journal.current();
-  if (now == nullptr)
-    return applied(fail(Errc::kNotFound, "nothing is deployed that a layer could lie on"));
-  if (Status fits = state.checkBase(request); !fits) return applied(fits.error());
-  const auto base = parseDeployment(now->baseText());
-  if (!base) return applied(within("the committed deployment", base.error()));
-  Layers layers = now->layers;
-  if (layer) {
-    layers[name] = std::move(*layer);
-  } else {
-    layers.erase(name);
-  }
-  if (Status bounded = checkLayers(layers); !bounded) return applied(bounded.error());
-  state.propose(*base, std::move(layers), name, request, std::move(applied));
+  if (state.changing) return state.underWay();
+  KANTE_TRY(proposal, state.read(request));
+  if (!state.missingOf(proposal.base, proposal.layers, request).empty()) return false;
+  request.mode = ApplyRequest::Mode::kDryRun;  // What it would admit is not kept for it.
+  KANTE_TRY(resolution, state.resolveWith(proposal.base, proposal.layers, request));
+  const ResolvedDeployment& next = resolution.resolved;
+  KANTE_CHECK(state.checkContent(next.deployment,
+                                 proposal.layers.empty() ? next.deployment.json : resolution.base));
+  KANTE_TRY(next_life, state.needsNextLife(next));
+  return !next_life;
 }
 
 void Agent::recompose(Applied applied) {
@@ -157,7 +202,7 @@ void Agent::recompose(Applied applied) {
   if (!base) return applied(base.error());
   ApplyRequest request;
   request.who = "gateway";
-  state.propose(*base, now->layers, "", request, std::move(applied));
+  state.propose(*base, now->layers, request, std::move(applied));
 }
 
 std::string Agent::effectiveDocument() const {
@@ -180,12 +225,23 @@ std::vector<Agent::Ended> Agent::ended() const {
   std::map<std::string, std::size_t> cut_off;
   const auto& entries = state_->journal.entries();
   for (const auto& [n, entry] : entries) {
-    if (!entry.mark || entry.said.state == Journal::kApplying) continue;
-    if (entry.cut_off && ++cut_off[entry.mark->digest] < kCutOffMax) continue;
-    ended.push_back(
-        {*entry.mark, entry.said.state == Journal::kCommitted, n == entries.rbegin()->first});
+    if (entry.said.state == Journal::kApplying || entry.isApart()) continue;
+    const bool committed = entry.said.state == Journal::kCommitted;
+    for (const DocumentMark& mark : entry.marks) {
+      if (entry.cut_off && ++cut_off[mark.digest] < kCutOffMax) continue;
+      ended.push_back({mark, n, committed, n == entries.rbegin()->first});
+    }
   }
   return ended;
+}
+
+std::set<std::string> Agent::apart() const {
+  std::set<std::string> digests;
+  for (const auto& [n, entry] : state_->journal.entries()) {
+    if (!entry.isApart()) continue;
+    for (const DocumentMark& mark : entry.marks) digests.insert(mark.digest);
+  }
+  return digests;
 }
 
 }  // namespace kante

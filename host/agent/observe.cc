@@ -107,6 +107,7 @@ void Agent::State::endWatch(const std::string& wrong) {
 void Agent::State::cutShort(const std::string& who, Applied applied) {
   parts.log.info(kAgentLog, "the watch is cut short", {{"who", who}});
   watched->change->cut_short = std::move(applied);
+  watched->change->again = Journal::Again::kNo;  // Nor any of its documents alone.
   endWatch(who + " rolled it back while it was watched");
 }
 

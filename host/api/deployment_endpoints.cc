@@ -54,7 +54,8 @@ json::object toJson(const HistoryEntry& entry) {
           {"state", entry.state},
           {"reason", textOrNull(entry.reason)},
           {"changed", texts(entry.changed)},
-          {"layer", textOrNull(entry.layer)}};
+          {"layer", textOrNull(entry.layers.empty() ? "" : entry.layers.front())},
+          {"layers", texts(entry.layers)}};
 }
 
 json::object toJson(const AdmittedBundle& bundle) {

@@ -269,6 +269,14 @@ Result<int> show(const HostOptions& options, const Change& change) {
   return 0;
 }
 
+std::string listed(const json::value& texts) {
+  std::string list;
+  if (texts.is_array())
+    for (const json::value& text : texts.as_array())
+      list += (list.empty() ? "" : ", ") + asText(text);
+  return list;
+}
+
 Result<int> history(const HostOptions& options) {
   KANTE_TRY(client, options.connect());
   KANTE_TRY(body, client.get("/v1/deployment/history"));
@@ -293,8 +301,8 @@ Result<int> history(const HostOptions& options) {
     if (count > 1) what += fmt::format(" and {} more", count - 1);
     if (const std::string reason = textOf(entry, "reason"); !reason.empty())
       what = printable(reason);
-    if (const std::string layer = textOf(entry, "layer"); !layer.empty())
-      what = printable(layer) + ": " + what;
+    if (const std::string layers = listed(member(entry, "layers")); !layers.empty())
+      what = printable(layers) + ": " + what;
     table.add({textOf(entry, "n"), printable(textOf(entry, "id")), textOf(entry, "version"),
                paintState(textOf(entry, "state")), textOf(entry, "when").substr(0, 19),
                printable(textOf(entry, "who")), cut(what, 60)});

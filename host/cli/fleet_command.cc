@@ -341,8 +341,14 @@ Outcome verdict(const FleetLink::Messages& messages, const std::string& gateway,
     for (const json::value& error : errors.get_array())
       if (textOf(error, "document") == sent.digest)
         return {"failed", textOf(error, "reason") + ": " + textOf(error, "text")};
-  // Of two that it took at once the report names the last one, but all layers that lie there.
-  bool taken = textOf(member(said, "taken"), "document") == sent.digest;
+  // Of two that it took one after the other the report may name only the last one, but all layers
+  // that lie there.
+  const json::value& last = member(said, "taken");
+  bool taken = textOf(last, "document") == sent.digest;
+  const json::value& with = member(last, "with");
+  if (with.is_array())
+    for (const json::value& one : with.get_array())
+      taken = taken || textOf(one, "document") == sent.digest;
   const json::value& layers = member(said, "layers");
   if (layers.is_object())
     for (const auto& [name, document] : layers.get_object())

@@ -57,6 +57,7 @@ Result<std::unique_ptr<GatewayDocuments>> GatewayDocuments::open(const Config& c
       config.gateway.tags};
   documents.post = made->parts_.post;
   documents.trust_changed = made->parts_.trust_changed;
+  documents.later = made->parts_.later;
   if (GatewaySecrets* secrets = made->parts_.secrets) {
     documents.set_secrets = [secrets](const std::string& cms, const std::string& who, auto done) {
       secrets->take(cms, who, std::move(done));

@@ -36,6 +36,7 @@ class GatewayDocuments {
     MqttUplink* uplink = nullptr;  // Null: there is none.
     std::function<void()> trust_changed = nullptr;
     GatewaySecrets* secrets = nullptr;  // Null: none are kept.
+    decltype(Documents::Parts::later) later = nullptr;
   };
   static Result<std::unique_ptr<GatewayDocuments>> open(const Config& config, Parts parts);
 

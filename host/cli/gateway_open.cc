@@ -308,7 +308,10 @@ Status Gateway::State::openAgent() {
                       options.config,
                       {*agent, *twins, *methods, *modules, *trust, *documents_map, log, events,
                        wall, [this](std::function<void()> work) { post(std::move(work)); },
-                       uplink.get(), [this] { trustChanged(); }, secrets.get()}));
+                       uplink.get(), [this] { trustChanged(); }, secrets.get(),
+                       [this](std::chrono::milliseconds delay, std::function<void()> task) {
+                         return runLater(control, delay, std::move(task));
+                       }}));
   documents = std::move(desk);
   HostUpdate::Parts updating{control, log, events, *bundles, *modules, *agent, {}};
   if (options.end) updating.leave = [this](int exit_code) { endWith(exit_code); };

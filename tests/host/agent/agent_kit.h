@@ -35,6 +35,8 @@ class RecordingHost final : public ModuleHost {
   }
   void answer(const Applied& applied) {
     if (its_turn != Turn::kFree) return applied(fail(Errc::kState, "another change is under way"));
+    if (refuses && refuses(targets.back()))
+      return applied(fail(Errc::kState, "module x does not become ready"));
     if (failures.empty()) return applied(report);
     const Error error = failures.front();
     failures.pop_front();
@@ -68,8 +70,9 @@ class RecordingHost final : public ModuleHost {
   void collect(MetricWriter&) const override {}
 
   std::vector<RuntimeTarget> targets;
-  std::vector<std::string> moves;  // "NAME PLACEMENT REASON"
-  std::deque<Error> failures;      // What the next orders end with.
+  std::vector<std::string> moves;                     // "NAME PLACEMENT REASON"
+  std::deque<Error> failures;                         // What the next orders end with.
+  std::function<bool(const RuntimeTarget&)> refuses;  // Null: none.
   bool hold = false;
   Applied held;
   Room room = Room::kEnough;

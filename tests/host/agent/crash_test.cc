@@ -70,5 +70,54 @@ TEST(AgentCrash, AtAnyInstantLeavesTheOldDeploymentOrTheNew) {
   EXPECT_FALSE(died);
 }
 
+// A base and a layer of two documents.
+ApplyRequest together(const Gateway& gateway) {
+  ApplyRequest request = gateway.request(kSecond);
+  request.layers.push_back(
+      {"l", R"({"schema":"kante.layer/1","content":{"modules":{"y":{"config":{"b":3}}}}})"});
+  request.marks = {{"ann\ndeployment\n", 7, "sha256:aa"}, {"ann\nlayer\nl", 8, "sha256:bb"}};
+  return request;
+}
+
+TEST(AgentCrash, AtAnyInstantLeavesAllDocumentsOfAChangeTakenOrNone) {
+  bool died = true;
+  int cut_off = 0;
+  int taken = 0;
+  for (int deadly = 1; died && deadly < 50; ++deadly) {
+    SCOPED_TRACE("killed at step " + std::to_string(deadly));
+    Gateway gateway;
+    ASSERT_TRUE(Life(gateway).apply(document(1)));
+    const pid_t child = ::fork();
+    if (child == 0) {
+      Life life(gateway);
+      life.agent->start([](const Result<ApplyOutcome>&) {});
+      life.journal.steps = 0;
+      life.journal.deadly = deadly;
+      life.agent->apply(together(gateway), [](const Result<ApplyOutcome>&) {});
+      ::_exit(0);
+    }
+    int status = 0;
+    EXPECT_EQ(::waitpid(child, &status, 0), child);
+    died = WIFSIGNALED(status);
+    Life life(gateway);
+    life.agent->start([](const Result<ApplyOutcome>&) {});
+    const auto ended = life.agent->ended();
+    const bool is_new = life.agent->status().version == 2;
+    EXPECT_EQ(life.agent->layers().size(), is_new ? 1u : 0u);
+    ASSERT_EQ(ended.size(), is_new ? 2u : 0u);
+    if (is_new) {
+      EXPECT_TRUE(ended[0].committed && ended[1].committed);
+      EXPECT_TRUE(life.agent->apart().empty());
+      ++taken;
+    } else if (life.agent->history().size() > 1) {
+      EXPECT_EQ(life.agent->apart().size(), 2u) << "each may come again, although a module did it";
+      ++cut_off;
+    }
+  }
+  EXPECT_GT(cut_off, 0);
+  EXPECT_GT(taken, 0);
+  EXPECT_FALSE(died);
+}
+
 }  // namespace
 }  // namespace kante

@@ -104,6 +104,12 @@ class DocumentsTest : public testing::Test {
     };
     parts.trust_changed = [this] { ++trust_changes_; };
     parts.report = [this](const std::string& text) { reported_.push_back(text); };
+    if (gathers_)
+      parts.later = [this](std::chrono::milliseconds, std::function<void()> task) {
+        const auto handle = std::make_shared<std::function<void()>>(std::move(task));
+        gather_ = handle;
+        return handle;
+      };
     documents_ = Documents::open(std::move(parts)).value();
     documents_->start();
   }
@@ -114,6 +120,12 @@ class DocumentsTest : public testing::Test {
       posted_.pop_front();
       work();
     }
+  }
+
+  // As after Documents::kGatherTime.
+  void gather() {
+    if (const auto due = gather_.lock()) (*due)();
+    runPosted();
   }
 
   // "taken", "ignored", the reason of a refusal, or "waits".
@@ -170,6 +182,8 @@ class DocumentsTest : public testing::Test {
   JudgementTime now_{kNow_s, JudgementTime::Clock::kTrusted};
   std::deque<std::function<void()>> posted_;
   std::vector<std::string> reported_;
+  bool gathers_ = false;  // Then what comes waits for gather().
+  std::weak_ptr<std::function<void()>> gather_;
   std::unique_ptr<Documents> documents_;
 };
 

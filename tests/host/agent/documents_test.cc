@@ -105,7 +105,7 @@ TEST_F(DocumentsTest, LayersLieOnTheBaseUntilTheyGo) {
   EXPECT_EQ(take(layer("low", 1, period(20, 1)).file()), "taken");
   EXPECT_EQ(take(layer("high", 1, period(30, 2)).file()), "taken");
   EXPECT_EQ(config(), R"({"period_ms":30})");
-  EXPECT_EQ(gateway_.agent->history().front().layer, "high");
+  EXPECT_THAT(gateway_.agent->history().front().layers, ElementsAre("high"));
   EXPECT_THAT(gateway_.agent->history().front().changed,
               ElementsAre("/modules/x/config/period_ms"));
   EXPECT_THAT(gateway_.agent->layersInForce(), ElementsAre("low", "high"));

@@ -203,11 +203,12 @@ TEST_F(FetchingTest, TheBaseOfADeltaStaysAsLongAsItMayBeNeeded) {
 }
 
 TEST_F(FetchingTest, ALayerBringsBundles) {
-  const std::string layer = R"({"modules":{"z":{"bundle":")" + digest() + R"(","from":["file://)" +
-                            gateway_.dir.path() + R"(/c.bundle"]}}})";
-  Layer one;
-  one.content = layer;
-  gateway_.agent->layer("extra", one, gateway_.request(""),
+  const std::string layer = R"({"schema":"kante.layer/1","content":{"modules":{"z":{"bundle":")" +
+                            digest() + R"(","from":["file://)" + gateway_.dir.path() +
+                            R"(/c.bundle"]}}}})";
+  ApplyRequest request = gateway_.request("");
+  request.layers.push_back({"extra", layer});
+  gateway_.agent->apply(std::move(request),
                         [this](Result<ApplyOutcome> outcome) { result_ = std::move(outcome); });
   EXPECT_EQ(stateNow(), "line-4 1 fetching");
   ASSERT_TRUE(ended());

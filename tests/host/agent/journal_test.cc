@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <boost/json.hpp>
 #include <utility>
 
 namespace kante {
@@ -66,6 +67,59 @@ TEST_F(JournalTest, NeverSaysThatOneHeldWhoseCommitFailed) {
   map_.end(fail(Errc::kIo, "the disk fails"));
   EXPECT_EQ(state(), Journal::kRolledBack);
   EXPECT_EQ(journal_.current(), nullptr);
+}
+
+// As builds before changes of several documents wrote it.
+TEST_F(JournalTest, ReadsOneDocumentAndOneLayerAsTheyWereWrittenBefore) {
+  map_.values["current"] = "1";
+  map_.values["entry/00000001"] =
+      R"({"n":1,"id":"line-4","version":3,"who":"ann","when_wall_ns":5,"state":"committed","reason":"",)"
+      R"("changed":[],"origin":1,"digests":[],"document":"{}","layer":"munich",)"
+      R"("mark":{"series":"ann\nlayer\nmunich","counter":7,"digest":"sha256:aa"}})";
+  const Journal read = Journal::open(map_, damage_).value();
+  ASSERT_NE(read.current(), nullptr);
+  ASSERT_EQ(read.current()->marks.size(), 1u);
+  EXPECT_EQ(read.current()->marks[0].series, "ann\nlayer\nmunich");
+  EXPECT_EQ(read.current()->marks[0].counter, 7u);
+  EXPECT_EQ(read.current()->said.layers, std::vector<std::string>{"munich"});
+  EXPECT_TRUE(damage_.empty());
+}
+
+TEST_F(JournalTest, WritesSeveralSoThatBuildsWhichKnowOneFindTheFirst) {
+  Journal::Entry entry;
+  entry.document = "{}";
+  entry.said.layers = {"a", "b"};
+  entry.marks = {{"ann\ndeployment\n", 7, "sha256:aa"}, {"ann\nlayer\na", 8, "sha256:bb"}};
+  const std::uint64_t n = journal_.begin(entry, [](const Status&) {});
+  map_.end({});
+  const auto record = boost::json::parse(map_.values.at("entry/00000001"));
+  EXPECT_EQ(record.at("layer"), "a");
+  EXPECT_EQ(record.at("mark").at("digest"), "sha256:aa");
+  journal_.commit(n, [](const Status&) {});
+  map_.end({});
+  const Journal read = Journal::open(map_, damage_).value();
+  ASSERT_EQ(read.current()->marks.size(), 2u);
+  EXPECT_EQ(read.current()->marks[1].series, "ann\nlayer\na");
+  EXPECT_EQ(read.current()->marks[1].counter, 8u);
+  EXPECT_EQ(read.current()->said.layers, entry.said.layers);
+  EXPECT_FALSE(read.current()->isApart());
+}
+
+TEST_F(JournalTest, SeveralThatWereCutOffAreApartWhateverEndedTheHost) {
+  for (const char* end : {"", "module x brought it down"}) {
+    map_.values.clear();
+    Journal before = Journal::open(map_, damage_).value();
+    Journal::Entry entry;
+    entry.document = "{}";
+    entry.marks = {{"a", 7, "sha256:aa"}, {"b", 8, "sha256:bb"}};
+    before.begin(entry, [](const Status&) {});
+    entry.marks.pop_back();
+    before.begin(entry, [](const Status&) {});
+    const Journal after = Journal::open(map_, damage_, end).value();
+    EXPECT_TRUE(after.find(1)->isApart());
+    EXPECT_FALSE(after.find(2)->isApart());
+    EXPECT_EQ(after.find(2)->cut_off, *end == '\0');
+  }
 }
 
 }  // namespace
