@@ -1,5 +1,6 @@
 #include "host/base/log.h"
 
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <boost/json/serialize.hpp>
@@ -12,12 +13,22 @@
 namespace kante {
 
 namespace {
+// As journald's protocol has it, for each LogLevel.
+constexpr const char* kPriorities[] = {"<7>", "<7>", "<6>", "<4>", "<3>"};
+
 // One write a line, so that lines of several threads and processes do not mix.
 void toStderr(std::string line) {
   line += '\n';
   (void)writeAll(STDERR_FILENO, line);  // Nobody is left to tell.
 }
 }  // namespace
+
+bool isJournal(int fd) {
+  const char* stream = std::getenv("JOURNAL_STREAM");
+  struct stat open {};
+  return stream != nullptr && ::fstat(fd, &open) == 0 &&
+         stream == std::to_string(open.st_dev) + ':' + std::to_string(open.st_ino);
+}
 
 const char* name(LogLevel level) {
   static constexpr const char* kNames[] = {"trace", "debug", "info", "warn", "error"};
@@ -29,6 +40,7 @@ struct Log::State {
   Format format = Format::kText;
   LogLevel at_least = LogLevel::kInfo;
   bool colour = false;
+  bool journal = false;
   std::map<std::string, std::deque<LogLine>, std::less<>> kept;
   std::map<std::uint64_t, std::shared_ptr<const Follower>> followers;
   std::uint64_t next_follower = 1;
@@ -40,6 +52,7 @@ Log::Log(Format format, LogLevel at_least) : state_(std::make_shared<State>()) {
   state_->at_least = at_least;
   const char* off = std::getenv("NO_COLOR");
   state_->colour = ::isatty(STDERR_FILENO) == 1 && (off == nullptr || *off == '\0');
+  state_->journal = isJournal(STDERR_FILENO);
 }
 
 Log::~Log() = default;
@@ -66,8 +79,9 @@ void Log::write(LogLevel level, std::string_view who, std::string_view text, Fie
     }
     for (const auto& [id, follower] : state_->followers) followers.push_back(follower);
   }
-  if (state_->format == Format::kText) toStderr(formatText(line, state_->colour));
-  if (state_->format == Format::kJson) toStderr(formatJson(line));
+  const std::string priority = state_->journal ? kPriorities[static_cast<int>(level)] : "";
+  if (state_->format == Format::kText) toStderr(priority + formatText(line, state_->colour));
+  if (state_->format == Format::kJson) toStderr(priority + formatJson(line));
   for (const auto& follower : followers) (*follower)(line);
 }
 

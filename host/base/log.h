@@ -21,6 +21,10 @@ namespace kante {
 enum class LogLevel { kTrace = 0, kDebug = 1, kInfo = 2, kWarn = 3, kError = 4 };
 const char* name(LogLevel level);
 
+// Whether that is systemd's journal, which takes "<3>" (error) to "<7>" at the begin of a line as
+// its priority.
+bool isJournal(int fd);
+
 struct LogLine {
   std::int64_t wall_ns = 0;
   LogLevel level = LogLevel::kInfo;

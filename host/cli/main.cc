@@ -11,6 +11,7 @@
 #include <system_error>
 
 #include "host/base/encoding.h"
+#include "host/base/log.h"
 #include "host/cli/command.h"
 #include "host/cli/output.h"
 
@@ -22,8 +23,8 @@ int reportFailure(const std::string& command, const Error& error) {
   for (char& c : text) {
     if ((static_cast<unsigned char>(c) < 0x20 && c != '\n') || c == 0x7f) c = '?';
   }
-  std::fprintf(stderr, "%skante %s: %s%s\n", colour ? "\x1b[31m" : "", command.c_str(),
-               text.c_str(), colour ? "\x1b[0m" : "");
+  std::fprintf(stderr, "%s%skante %s: %s%s\n", isJournal(STDERR_FILENO) ? "<3>" : "",
+               colour ? "\x1b[31m" : "", command.c_str(), text.c_str(), colour ? "\x1b[0m" : "");
   return 1;
 }
 

@@ -50,7 +50,14 @@ bool isSameFile(int fd, const std::string& path) {
          open.st_dev == named.st_dev && open.st_ino == named.st_ino;
 }
 
-void say(const std::string& text) { std::fprintf(stderr, "kante-launcher: %s\n", text.c_str()); }
+// systemd's journal takes the number for the line's priority: a warning.
+void say(const std::string& text) {
+  struct stat open {};
+  const char* stream = std::getenv("JOURNAL_STREAM");
+  const bool is_journal = stream != nullptr && ::fstat(STDERR_FILENO, &open) == 0 &&
+                          stream == std::to_string(open.st_dev) + ':' + std::to_string(open.st_ino);
+  std::fprintf(stderr, "%skante-launcher: %s\n", is_journal ? "<4>" : "", text.c_str());
+}
 
 std::string describe(int status) {
   if (WIFSIGNALED(status)) {
