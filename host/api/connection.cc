@@ -116,6 +116,7 @@ class HttpConnection final : public Connection,
   void readHeader();
   void onHeader(error_code failed);
   void refuse(unsigned status, Error error);
+  void refuseMethod(const std::string& allowed);
   bool checkHost();
   void prepareBody(const ApiRoute& route);
   void readBody();
@@ -221,6 +222,13 @@ void HttpConnection::refuse(unsigned status, Error error) {
   answer(errorReply(status, error));
 }
 
+void HttpConnection::refuseMethod(const std::string& allowed) {
+  after_ = After::kClose;
+  auto reply = errorReply(405, fail(Errc::kUnsupported, "This path takes " + allowed));
+  reply.headers.emplace_back("Allow", allowed);
+  answer(std::move(reply));
+}
+
 // A page of another site that resolves its own name to our address sends that name.
 bool HttpConnection::checkHost() {
   const auto& header = parser_->get();
@@ -253,17 +261,14 @@ void HttpConnection::onHeader(error_code failed) {
     return refuse(
         421, fail(Errc::kDenied, "The Host header does not name this gateway; use its address"));
   }
-  const auto method = methodOf(header.method());
-  if (!method) return refuse(405, fail(Errc::kUnsupported, "The API has no such method"));
   const auto target = parseTarget({header.target().data(), header.target().size()});
   if (!target) return refuse(target.error().code == Errc::kLimit ? 414 : 400, target.error());
 
-  auto match = setup_.router.find(*method, target->path);
-  if (match.route == nullptr && match.path_known) {
-    after_ = After::kClose;
-    auto reply = errorReply(405, fail(Errc::kUnsupported, "This path takes " + match.allow));
-    reply.headers.emplace_back("Allow", match.allow);
-    return answer(std::move(reply));
+  const auto method = methodOf(header.method());
+  auto match = method ? setup_.router.find(*method, target->path) : Router::Match();
+  if (match.route == nullptr) {
+    if (const std::string allowed = setup_.router.allowed(target->path); !allowed.empty())
+      return refuseMethod(allowed);
   }
   if (match.route == nullptr) return refuse(404, fail(Errc::kNotFound, "There is no such path"));
   if (setup_.door == Door::kReadOnly && match.route->audience != Audience::kReaders) {
@@ -287,6 +292,8 @@ void HttpConnection::prepareBody(const ApiRoute& route) {
   route_ = &route;
   const auto& rule = route.body;
   const auto length = parser_->content_length();
+  if (parser_->get().count(http::field::transfer_encoding) != 0 && !parser_->chunked())
+    return refuse(501, fail(Errc::kUnsupported, "Of transfer codings only chunked is taken"));
   const bool has_body = parser_->chunked() || (length && *length > 0);
   if ((length && *length > rule.bytes_max) || (has_body && rule.kind == BodyRule::Kind::kNone)) {
     return refuse(

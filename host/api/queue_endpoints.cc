@@ -46,8 +46,16 @@ json::object toJson(const InspectedMessage& message) {
           {"number", message.number}};
 }
 
+// It is made by the first message that comes into it.
+bool isEmptyQuarantine(const std::string& name, const Error& not_found) {
+  return name == kQuarantineQueue && not_found.code == Errc::kNotFound;
+}
+
 void inspect(const ExchangePtr& exchange, Store& store, boost::asio::io_context& control) {
-  const auto queue = store.find(exchange->request().param("name"));
+  const std::string& wanted = exchange->request().param("name");
+  const auto queue = store.find(wanted);
+  if (!queue && isEmptyQuarantine(wanted, queue.error()))
+    return exchange->respond(jsonReply(json::array()));
   if (!queue) return exchange->respond(errorReply(queue.error()));
   const std::string& given = exchange->request().queryValue("max");
   const auto most = given.empty() ? kInspectDefault
@@ -68,6 +76,8 @@ void inspect(const ExchangePtr& exchange, Store& store, boost::asio::io_context&
 void purge(const ExchangePtr& exchange, Store& store, Log& log, boost::asio::io_context& control) {
   const std::string& wanted = exchange->request().param("name");
   const auto queue = store.find(wanted);
+  if (!queue && isEmptyQuarantine(wanted, queue.error()))
+    return exchange->respond(jsonReply(json::object{{"purged", 0}}));
   if (!queue) return exchange->respond(errorReply(queue.error()));
   log.warn("api", "queue purged", {{"queue", wanted}, {"who", exchange->request().caller}});
   (*queue)->purge([exchange, &control](Result<std::uint64_t> purged) {

@@ -74,17 +74,22 @@ void Router::add(HttpMethod method, std::string_view pattern, Audience audience,
 Router::Match Router::find(HttpMethod method, const std::vector<std::string>& path) const {
   Match match;
   for (const Entry& entry : entries_) {
+    if (entry.route.method != method) continue;
     auto params = fit(entry.segments, path);
     if (!params) continue;
-    if (entry.route.method == method) {
-      match.route = &entry.route;
-      match.params = std::move(*params);
-      return match;
-    }
-    match.path_known = true;
-    match.allow += (match.allow.empty() ? "" : ", ") + std::string(name(entry.route.method));
+    match.route = &entry.route;
+    match.params = std::move(*params);
+    return match;
   }
   return match;
+}
+
+std::string Router::allowed(const std::vector<std::string>& path) const {
+  std::string methods;
+  for (const Entry& entry : entries_)
+    if (fit(entry.segments, path))
+      methods += (methods.empty() ? "" : ", ") + std::string(name(entry.route.method));
+  return methods;
 }
 
 }  // namespace kante

@@ -44,10 +44,10 @@ class Router {
   struct Match {
     const ApiRoute* route = nullptr;
     std::map<std::string, std::string> params;
-    bool path_known = false;  // Without a route: another method would do.
-    std::string allow;        // Those methods: "GET, PUT".
   };
   Match find(HttpMethod method, const std::vector<std::string>& path) const;
+  // What is taken at this path: "GET, PUT"; empty: nothing.
+  std::string allowed(const std::vector<std::string>& path) const;
 
  private:
   struct Entry {

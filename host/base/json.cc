@@ -221,8 +221,9 @@ Result<json::value> parseJson(std::string_view text, const JsonBounds& bounds) {
     const std::size_t used = reader.write_some(false, text.data(), text.size(), error);
     if (!error && used < text.size()) error = json::error::extra_data;
     if (error == json::error::too_deep)
-      return fail(Errc::kLimit, place(text, used) + ": objects and arrays are nested deeper than " +
-                                    std::to_string(bounds.depth_max) + " levels");
+      return fail(Errc::kInvalid, place(text, used) +
+                                      ": objects and arrays are nested deeper than " +
+                                      std::to_string(bounds.depth_max) + " levels");
     if (reader.handler().found())
       return fail(Errc::kInvalid, place(text, used) + ": the member \"" + reader.handler().key() +
                                       "\" is there twice in one object");

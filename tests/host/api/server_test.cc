@@ -137,7 +137,17 @@ TEST_F(ApiServerTest, aWrongMethodIsToldTheRightOnes) {
   const std::string reply = api.ask("DELETE /v1/text HTTP/1.1\r\nHost: x\r\n\r\n");
   EXPECT_TRUE(reply.starts_with("HTTP/1.1 405 ")) << reply;
   EXPECT_NE(reply.find("Allow: PUT\r\n"), std::string::npos) << reply;
-  EXPECT_TRUE(api.ask("BREW /v1/text HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 405 "));
+  for (const char* method : {"BREW", "HEAD", "OPTIONS"}) {
+    const std::string other = api.ask(std::string(method) + " /v1/text HTTP/1.1\r\n\r\n");
+    EXPECT_TRUE(other.starts_with("HTTP/1.1 405 ")) << other;
+    EXPECT_NE(other.find("Allow: PUT\r\n"), std::string::npos) << other;
+  }
+}
+
+TEST_F(ApiServerTest, aTransferCodingThatIsNotKnownIsNoBodyOfNothing) {
+  ASSERT_TRUE(api.start());
+  EXPECT_TRUE(api.ask("PUT /v1/text HTTP/1.1\r\nTransfer-Encoding: gzip\r\n\r\n")
+                  .starts_with("HTTP/1.1 501 "));
 }
 
 TEST_F(ApiServerTest, anUploadBecomesAnUnnamedFile) {

@@ -91,6 +91,20 @@ class Misuse(unittest.TestCase):
         self.assertEqual(done.stderr.count("/nowhere.json"), 1, done.stderr)
 
 
+class Journal(unittest.TestCase):
+    def first_line(self, journal):
+        with tempfile.TemporaryFile() as stderr:
+            facts = os.fstat(stderr.fileno())
+            subprocess.run([KANTE, "status", "--socket", "/nowhere"], stderr=stderr, check=False,
+                           env={**os.environ, "JOURNAL_STREAM": journal(facts)})
+            stderr.seek(0)
+            return stderr.read().decode()
+
+    def test_a_line_has_its_priority_in_systemds_journal_alone(self):
+        self.assertTrue(self.first_line(lambda s: f"{s.st_dev}:{s.st_ino}").startswith("<3>kante status: "))
+        self.assertTrue(self.first_line(lambda s: f"{s.st_dev}:{s.st_ino + 1}").startswith("kante status: "))
+
+
 class Colour(unittest.TestCase):
     def errors(self, **more):
         terminal, there = pty.openpty()
