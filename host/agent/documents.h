@@ -1,7 +1,7 @@
 // Takes signed documents: judges each by deployer, target, end and counter, and does what it says.
 // One after the other, but deployments and layers that wait at the same moment go together, as one
 // change, where that comes to the same (documents_together.cc).
-//  What came of it is in the outcome, in errors(), in the events and in report().
+// What came of it is in the outcome, in errors(), in the events and in report().
 // What changes the deployment waits while another change is under way, which may be watched for
 // hours; desired properties and commands go past that.
 //

@@ -131,7 +131,7 @@ Result<int> run(const RunOptions& options, const NextLife& next_life, Config con
     if (!deployment) log.error("agent", deployment.error().text);
     log.info("host", "gateway " + gateway_id + " runs",
              {{"version", KANTE_VERSION}, {"socket", socket}});
-    notifySupervisor("READY=1");
+    notifySupervisor("READY=1\nSTATUS=gateway " + gateway_id + " runs; see kante status");
     shedStart();
   });
   if (!started) {

@@ -59,7 +59,7 @@ class Host:
             self.log = open(self.folder / "run.log", "ab")
             self.process = subprocess.Popen(self.arguments, stderr=self.log,
                                             env={**os.environ, "NOTIFY_SOCKET": str(notify)})
-            assert supervisor.recv(100) == b"READY=1"
+            assert supervisor.recv(1000).startswith(b"READY=1\n")
         return self
 
     def pid(self):

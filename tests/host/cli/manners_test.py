@@ -44,8 +44,9 @@ class Stdout(unittest.TestCase):
                 with subprocess.Popen(["sh", "-c", 'exec "$0" "$@" <&- >&- 2>&-', KANTE, "run",
                                        "--no-keeper", "--config", config],
                                       env={**os.environ, "NOTIFY_SOCKET": f"{folder}/notify.sock"}) as host:
-                    while b"READY=1" not in supervisor.recv(4096):
+                    while b"READY=1" not in (said := supervisor.recv(4096)):
                         pass
+                    self.assertIn(b"STATUS=gateway e runs", said)
                     for fd in range(3):
                         self.assertEqual(os.readlink(f"/proc/{host.pid}/fd/{fd}"), "/dev/null")
                     host.terminate()
