@@ -2,6 +2,8 @@
 // the new one, whole.
 #include <gtest/gtest.h>
 
+#include <functional>
+
 #include "tests/host/agent/deadly_life.h"
 
 namespace kante {
@@ -13,15 +15,15 @@ using test::Life;
 
 const std::string kSecond = document(2, R"("config":{"a":2})");
 
-// Applies version 2 over version 1 in a process of its own that dies at `deadly`; whether it died.
-bool diesAt(Gateway& gateway, int deadly) {
+// Applies in a process of its own that dies at `deadly`; whether it died.
+bool diesAt(Gateway& gateway, int deadly, const std::function<bool(Life&)>& apply) {
   const pid_t child = ::fork();
   if (child == 0) {
     Life life(gateway);
     life.agent->start([](const Result<ApplyOutcome>&) {});
     life.journal.steps = 0;
     life.journal.deadly = deadly;
-    ::_exit(life.apply(kSecond) ? 0 : 1);
+    ::_exit(apply(life) ? 0 : 1);
   }
   int status = 0;
   EXPECT_EQ(::waitpid(child, &status, 0), child);
@@ -41,7 +43,7 @@ TEST(AgentCrash, AtAnyInstantLeavesTheOldDeploymentOrTheNew) {
     SCOPED_TRACE("killed at step " + std::to_string(deadly));
     Gateway gateway;
     ASSERT_TRUE(Life(gateway).apply(document(1)));
-    died = diesAt(gateway, deadly);
+    died = diesAt(gateway, deadly, [](Life& life) { return life.apply(kSecond); });
     Life life(gateway);
     Result<ApplyOutcome> started = fail(Errc::kState, "not answered");
     life.agent->start([&](Result<ApplyOutcome> outcome) { started = std::move(outcome); });
@@ -87,18 +89,12 @@ TEST(AgentCrash, AtAnyInstantLeavesAllDocumentsOfAChangeTakenOrNone) {
     SCOPED_TRACE("killed at step " + std::to_string(deadly));
     Gateway gateway;
     ASSERT_TRUE(Life(gateway).apply(document(1)));
-    const pid_t child = ::fork();
-    if (child == 0) {
-      Life life(gateway);
-      life.agent->start([](const Result<ApplyOutcome>&) {});
-      life.journal.steps = 0;
-      life.journal.deadly = deadly;
-      life.agent->apply(together(gateway), [](const Result<ApplyOutcome>&) {});
-      ::_exit(0);
-    }
-    int status = 0;
-    EXPECT_EQ(::waitpid(child, &status, 0), child);
-    died = WIFSIGNALED(status);
+    died = diesAt(gateway, deadly, [&gateway](Life& life) {
+      bool holds = false;
+      life.agent->apply(together(gateway),
+                        [&](const Result<ApplyOutcome>& result) { holds = result.has_value(); });
+      return holds;
+    });
     Life life(gateway);
     life.agent->start([](const Result<ApplyOutcome>&) {});
     const auto ended = life.agent->ended();
