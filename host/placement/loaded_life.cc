@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include "host/shard/wake_policy.h"
+
 namespace kante {
 
 namespace {
@@ -37,6 +39,7 @@ void LoadedLife::explain(kante_str text) const { host_->explain(host_, KANTE_E_I
 kante_status LoadedLife::create(const kante_host& host, LifeOwner&, kante_msg* config) {
   host_ = &host;
   kante_status status = KANTE_E_INTERNAL;
+  const WakePolicy::Ordinary for_its_threads;
   slot_.enter(crash_index_, 0, nullptr, 0);
   try {
     status = entry_.create(host_, config, &module_);

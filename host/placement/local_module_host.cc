@@ -371,10 +371,21 @@ void collectSeals(MetricWriter& out, const std::string& module, const Instance::
 }  // namespace
 
 namespace {
-void collectPolling(MetricWriter& out, Shard& shard) {
+void collectShard(MetricWriter& out, Shard& shard) {
+  const std::string index = std::to_string(shard.index());
+  const WakePolicy& wakes = shard.wakePolicy();
+  out.counter("kante_shard_waited_seconds_total",
+              "Time that a shard waited for a processor, as of one of its last sleeps.",
+              {{"shard", index}}, static_cast<double>(wakes.waitedNs()) / 1e9);
+  using enum WakePolicy::Way;
+  for (const auto& [way, name] :
+       {std::pair(kOrdinary, "ordinary"), std::pair(kLetsFinish, "lets_finish"),
+        std::pair(kHurries, "hurries")}) {
+    out.gauge("kante_shard_wakes", "1 for the way in which a shard gets a processor when it wakes.",
+              {{"shard", index}, {"way", name}}, wakes.way() == way ? 1 : 0);
+  }
   const Polling& polling = shard.polling();
   if (polling.sleeps() == 0) return;  // It has no runners to wait for.
-  const std::string index = std::to_string(shard.index());
   constexpr std::string_view kSpins = "Short waits of a shard for sandboxed modules.";
   out.counter("kante_shard_spins_total", kSpins, {{"shard", index}, {"result", "won"}},
               static_cast<double>(polling.spinsWon()));
@@ -415,7 +426,7 @@ void LocalModuleHost::collect(MetricWriter& out) const {
     collectSeals(out, slot_name, slot.instance->seals());
     slot.instance->life().collect(out, slot_name);
   }
-  for (const auto& shard : shards_.all()) collectPolling(out, *shard);
+  for (const auto& shard : shards_.all()) collectShard(out, *shard);
   out.gauge("kante_in_process_loads", "Distinct libraries loaded in this process's life.", {},
             static_cast<double>(libraries_.size()));
   out.gauge("kante_in_process_loads_max", "How many of them this life may load.", {},

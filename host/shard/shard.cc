@@ -225,6 +225,7 @@ void Shard::sleep() {
   if (!hasMail() && !polling_.hasWork()) reactor_.look(Reactor::Look::kUntilSomething);
   asleep_.store(false, std::memory_order_seq_cst);
   if (!polling_.empty()) polling_.wakeUp();
+  wake_policy_.woke();
   looked_ = true;
 }
 
@@ -236,6 +237,7 @@ void Shard::lookAtReactor() {
 void Shard::loop() {
   current_ = this;
   MessagePool::bind();
+  wake_policy_.begin();
   while (!stopping_.load(std::memory_order_relaxed)) {
     if (first_ != nullptr) {
       lookAtReactor();

@@ -22,6 +22,7 @@
 #include "host/shard/polling.h"
 #include "host/shard/reactor.h"
 #include "host/shard/runnable.h"
+#include "host/shard/wake_policy.h"
 
 namespace kante {
 
@@ -61,6 +62,8 @@ class Shard : public std::enable_shared_from_this<Shard> {
 
   // The rings of other processes that this shard looks at.  Its counts: any thread.
   Polling& polling() { return polling_; }
+  // Its counts: any thread.
+  const WakePolicy& wakePolicy() const { return wake_policy_; }
 
   bool onThisThread() const { return current_ == this; }
   static Shard* current() { return current_; }
@@ -95,6 +98,7 @@ class Shard : public std::enable_shared_from_this<Shard> {
   CallbackSlot* const slot_;
   Reactor reactor_;
   Polling polling_{reactor_};
+  WakePolicy wake_policy_;
   std::thread thread_;
   Stamp stamp_;
   std::int64_t boot_ns_ = 0;
