@@ -84,6 +84,7 @@ class MosquittoClient final : public UplinkClient {
     std::int64_t heard_ms = 0;        // The last sign of life.
     std::int64_t silence_ms = 0;      // How long there may be none; 0: for ever.
     std::int64_t handed_over_ms = 0;  // Since when all is handed over and unanswered; 0: not so.
+    std::int64_t slowest_ms = 0;      // It acknowledged nothing for that long, then did.
     std::int64_t looked_at_ms = 0;    // At the certificates on disk.
     bool reached = false;             // TCP is connected.
     bool read = false;                // Something came.

@@ -387,10 +387,12 @@ bool MosquittoClient::acknowledging(std::int64_t now_ms) {
 }
 
 void MosquittoClient::acknowledged(int packet, std::uint8_t code) {
-  // A broker that acknowledges late is given as much time as it took, and as much again.
+  // A broker that acknowledges late is given as much time as it took at most, and as much again:
+  // of many that come late together only the first took long.
   if (const std::int64_t since_ms = std::exchange(attempt_.handed_over_ms, 0); since_ms != 0) {
-    puback_ms_ = std::clamp((nowMs() - since_ms) * 2, options_.times.puback_ms,
-                            options_.times.puback_max_ms);
+    attempt_.slowest_ms = std::max(attempt_.slowest_ms, nowMs() - since_ms);
+    puback_ms_ =
+        std::clamp(attempt_.slowest_ms * 2, options_.times.puback_ms, options_.times.puback_max_ms);
   }
   if (!silence_alarm_.empty()) {
     silence_alarm_.clear();
