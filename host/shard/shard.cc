@@ -225,7 +225,7 @@ void Shard::sleep() {
   if (!hasMail() && !polling_.hasWork()) reactor_.look(Reactor::Look::kUntilSomething);
   asleep_.store(false, std::memory_order_seq_cst);
   if (!polling_.empty()) polling_.wakeUp();
-  wake_policy_.woke();
+  wake_policy_.woke(!polling_.empty());
   looked_ = true;
 }
 

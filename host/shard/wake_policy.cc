@@ -82,12 +82,6 @@ thread_local constinit WakePolicy* current = nullptr;
 
 }  // namespace
 
-void WakeRule::begin(std::int64_t idle, std::int64_t now) {
-  since_ = until_ = now;
-  idle_ = idle;
-  knows_idle_ = true;
-}
-
 void WakeRule::waited(std::int64_t ns, std::int64_t now) {
   sum_ = std::max<std::int64_t>(sum_ + std::max<std::int64_t>(ns - kUsual, 0) - kForgiven, 0);
   if (sum_ <= kSumMax) {
@@ -120,10 +114,8 @@ void WakePolicy::begin() {
   auto uptime = openAt(AT_FDCWD, "/proc/uptime", O_RDONLY);
   if (account.has_error() || uptime.has_error()) return;
   const auto waited = readWaited(*account);
-  const auto idle = readIdle(*uptime);
-  if (!waited || !idle) return;
+  if (!waited || !readIdle(*uptime)) return;
   waited_.store(*waited, std::memory_order_relaxed);
-  rule_.begin(*idle, nowNs());
   account_ = std::move(*account);
   uptime_ = std::move(*uptime);
   current = this;
@@ -145,6 +137,11 @@ void WakePolicy::look() {
   } else {
     account_.reset();  // It is not allowed to; it stays what it is.
   }
+}
+
+void WakePolicy::beOrdinary() {
+  if (!go(Way::kOrdinary)) account_.reset();
+  way_.store(Way::kOrdinary, std::memory_order_relaxed);
 }
 
 WakePolicy::Ordinary::Ordinary() : before_(current == nullptr ? Way::kOrdinary : current->way()) {

@@ -34,8 +34,6 @@ class WakeRule {
   static constexpr std::uint32_t kForgotten = 2000;         // … until so many looks went well,
   static constexpr std::int64_t kIdlePart = 2;  // and on while less than this part of one idles.
 
-  void begin(std::int64_t idle, std::int64_t now);
-
   bool letsFinish() const { return lets_finish_; }
   // While it lets others finish: it waited that long for a processor during the last kSleeps.
   void waited(std::int64_t ns, std::int64_t now);
@@ -44,7 +42,7 @@ class WakeRule {
   void idled(std::int64_t idle, std::int64_t now);
 
  private:
-  bool lets_finish_ = false;
+  bool lets_finish_ = true;
   std::int64_t sum_ = 0;
   std::uint32_t well_ = 0;  // Looks since it lets others finish.
   std::int64_t since_ = 0;  // When the machine had idled for …
@@ -62,9 +60,14 @@ class WakePolicy {
   static constexpr std::uint64_t kShortSliceNs = 100'000;  // The kernel's least.
 
   void begin();
-  // After each sleep.
-  void woke() {
-    if (++woken_ % WakeRule::kSleeps == 0 && account_) look();
+  // After each sleep.  A shard that waits for runners stays ordinary: letting those finish costs
+  // a message to one and back 2 us more.
+  void woke(bool waits_for_runners) {
+    if (waits_for_runners) {
+      if (way() != Way::kOrdinary) beOrdinary();
+    } else if (++woken_ % WakeRule::kSleeps == 0 && account_) {
+      look();
+    }
   }
 
   // While one lives the thread that made it is ordinary, and so are threads that it starts: they
@@ -86,6 +89,7 @@ class WakePolicy {
 
  private:
   void look();
+  void beOrdinary();
 
   FileDescriptor account_;
   FileDescriptor uptime_;

@@ -19,7 +19,6 @@ constexpr std::int64_t kStep = 16'000'000;  // A thousand sleeps a second.
 
 // A machine whose clock goes on by kStep a look, and which of two processors idles `idle_part`.
 struct Machine {
-  Machine() { rule.begin(0, 0); }
   bool look(std::int64_t waited) {
     now += kStep;
     idle += static_cast<std::int64_t>(2 * idle_part * kStep);
@@ -96,12 +95,6 @@ TEST(WakeRuleTest, HurriesWhileNoProcessorIdles) {
   EXPECT_LE(machine.hurries(), 2 * WakeRule::kPauseMin + 2 * kStep);
 }
 
-TEST(WakeRuleTest, HurriesFromTheBeginningWhereNothingIdles) {
-  Machine machine;
-  machine.idle_part = 0;
-  for (int i = 0; i < 1000; ++i) ASSERT_FALSE(machine.look(kShort));
-}
-
 // What a thread inherits from its shard.
 int policyOfANewThread() {
   int policy = -1;
@@ -148,7 +141,7 @@ TEST(WakePolicyOfAnotherTest, StaysAsItWasGiven) {
     ASSERT_EQ(::sched_setscheduler(0, SCHED_BATCH, &none), 0);
     WakePolicy policy;
     policy.begin();
-    for (std::uint32_t i = 0; i < 4 * WakeRule::kSleeps; ++i) policy.woke();
+    for (std::uint32_t i = 0; i < 4 * WakeRule::kSleeps; ++i) policy.woke(false);
     EXPECT_EQ(policy.way(), WakePolicy::Way::kOrdinary);
     const WakePolicy::Ordinary nothing;
     EXPECT_EQ(::sched_getscheduler(0), SCHED_BATCH);
