@@ -126,7 +126,8 @@ void WakePolicy::look() {
   if (!waited) return;
   const std::int64_t since = *waited - waited_.exchange(*waited, std::memory_order_relaxed);
   const std::int64_t now = nowNs();
-  if (rule_.letsFinish()) rule_.waited(since, now);
+  // What it waited as an ordinary thread says nothing.
+  if (way() == Way::kLetsFinish) rule_.waited(since, now);
   if (!rule_.letsFinish() && rule_.isDue(now)) {
     if (const auto idle = readIdle(uptime_)) rule_.idled(*idle, now);
   }

@@ -1,6 +1,6 @@
 // Whether a shard that wakes takes the processor from the thread that runs there.
 //
-// Who wakes a shard has just written to a socket or to a ring and is mostly about to sleep.  If the
+// Who wakes a shard has just written to a socket and is mostly about to sleep.  If the
 // shard waits those few microseconds, one processor serves the sender, the shard and the receiver
 // in turn; if it does not, two of them want to run, and the receiver has to be woken on a processor
 // that has gone idle, which costs 20 us.  Where somebody computes for long the same wait would be a

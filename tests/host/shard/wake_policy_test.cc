@@ -1,6 +1,7 @@
 #include "host/shard/wake_policy.h"
 
 #include <sched.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -102,8 +103,23 @@ int policyOfANewThread() {
   return policy;
 }
 
+// Whether the kernel keeps the account and lets a thread change its policy.
+bool machineOffersIt() {
+  bool offered = false;
+  std::thread([&offered] {
+    const sched_param none{};
+    offered = ::access("/proc/thread-self/schedstat", R_OK) == 0 &&
+              ::sched_getscheduler(0) == SCHED_OTHER &&
+              ::sched_setscheduler(0, SCHED_BATCH, &none) == 0;
+  }).join();
+  return offered;
+}
+
 class WakePolicyTest : public ShardFixture {
  protected:
+  void SetUp() override {
+    if (!machineOffersIt()) GTEST_SKIP() << "no account of waiting, or no other policy allowed";
+  }
   // One task after the other finds it asleep, until it has left the ordinary way.
   bool leavesOrdinary(Shard& shard) {
     return eventually([&] {
@@ -114,7 +130,7 @@ class WakePolicyTest : public ShardFixture {
 };
 
 TEST_F(WakePolicyTest, TheThreadIsWhatItSays) {
-  if (!leavesOrdinary(*shards_[0])) GTEST_SKIP() << "no account, or not allowed to change";
+  ASSERT_TRUE(leavesOrdinary(*shards_[0]));
   on(*shards_[0], [&] {
     const bool lets_finish = shards_[0]->wakePolicy().way() == WakePolicy::Way::kLetsFinish;
     EXPECT_EQ(::sched_getscheduler(0), lets_finish ? SCHED_BATCH : SCHED_OTHER);
@@ -123,7 +139,7 @@ TEST_F(WakePolicyTest, TheThreadIsWhatItSays) {
 }
 
 TEST_F(WakePolicyTest, ThreadsOfModulesAreOrdinary) {
-  if (!leavesOrdinary(*shards_[0])) GTEST_SKIP() << "no account, or not allowed to change";
+  ASSERT_TRUE(leavesOrdinary(*shards_[0]));
   on(*shards_[0], [&] {
     const int before = ::sched_getscheduler(0);
     {
@@ -133,6 +149,19 @@ TEST_F(WakePolicyTest, ThreadsOfModulesAreOrdinary) {
     }
     EXPECT_EQ(::sched_getscheduler(0), before);
   });
+}
+
+TEST_F(WakePolicyTest, OfAShardThatWaitsForRunnersIsOrdinary) {
+  std::thread([] {
+    WakePolicy policy;
+    policy.begin();
+    for (std::uint32_t i = 0; i < WakeRule::kSleeps; ++i) policy.woke(false);
+    EXPECT_EQ(policy.way(), WakePolicy::Way::kLetsFinish);
+    EXPECT_EQ(::sched_getscheduler(0), SCHED_BATCH);
+    policy.woke(true);
+    EXPECT_EQ(policy.way(), WakePolicy::Way::kOrdinary);
+    EXPECT_EQ(::sched_getscheduler(0), SCHED_OTHER);
+  }).join();
 }
 
 TEST(WakePolicyOfAnotherTest, StaysAsItWasGiven) {
