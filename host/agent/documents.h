@@ -67,9 +67,10 @@ class Documents {
   static constexpr std::int64_t kToldAtOnceMax = 32;
   static constexpr std::int64_t kCommandSecondsMax = 300;
   static constexpr std::size_t kTogetherMax = 32;  // Documents of one change.
-  // How long after one from afar others may follow that are to go with it: what a broker retains
-  // comes one by one.
+  // How long after one from afar others may follow that are to go with it.  What a broker retains
+  // comes one by one, over a slow link; what was published just now follows at once.
   static constexpr std::chrono::milliseconds kGatherTime{1000};
+  static constexpr std::chrono::milliseconds kGatherLiveTime{100};
   static constexpr char kLogName[] = "documents";
 
   // All borrowed; they outlive it.
@@ -116,6 +117,7 @@ class Documents {
     // How long bundles are fetched for it.
     Fetcher::Patience patience = Fetcher::Patience::kUntilCancelled;
     std::uint32_t default_window_s = 0;  // As of an ApplyRequest.
+    bool is_retained = false;            // It lay at the broker, maybe with others.
   };
   using Done = std::function<void(DocumentOutcome)>;
   // Once start() was called.  Changes of the deployment in the order of arrival, when no other is

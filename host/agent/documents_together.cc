@@ -10,11 +10,13 @@
 
 namespace kante {
 
-// Only for what comes from afar: who stands by waits for it.
+// Only for what comes from afar: who stands by waits for it.  A patch goes alone in any case.
 void Documents::awaitMore(const Arrival& arrival) {
+  const bool is_patch =
+      !arrival.kinds.empty() && arrival.kinds.front() == DocumentKind::kMergePatch;
   gathering_.reset();
-  if (!parts_.later || arrival.patience != Fetcher::Patience::kUntilCancelled) return;
-  gathering_ = parts_.later(kGatherTime, [this] {
+  if (!parts_.later || is_patch || arrival.patience != Fetcher::Patience::kUntilCancelled) return;
+  gathering_ = parts_.later(arrival.is_retained ? kGatherTime : kGatherLiveTime, [this] {
     gathering_.reset();
     next();
   });

@@ -79,6 +79,7 @@ void GatewayDocuments::arrived(ArrivedDocument document, DocumentAnswer answer) 
   arrival.source = std::move(document.source);
   arrival.name = std::move(document.name);
   arrival.default_window_s = Agent::kAfarWindowS;
+  arrival.is_retained = document.is_retained;
   const bool dropped = arrival.file.empty();
   const auto finished = [answer](const DocumentOutcome& outcome) {
     if (outcome.kind == DocumentOutcome::Kind::kTaken)

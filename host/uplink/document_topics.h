@@ -33,7 +33,8 @@ struct ArrivedDocument {
   std::string file;    // Empty: it was dropped, because there was no room for it.
   std::string source;  // The topic below the gateway's, without the id of a request.
   std::string name;    // The layer, the principal, the principal and '/' and the method; or empty.
-  std::string request_id;  // Of a command.
+  std::string request_id;    // Of a command.
+  bool is_retained = false;  // It lay at the broker, maybe with others.
 };
 
 // Bounds what is on its way to who takes documents, in bytes and, without their files, in number.

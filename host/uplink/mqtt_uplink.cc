@@ -201,6 +201,7 @@ void MqttUplink::State::onDocument(std::string_view rest, const Arrival& arrival
     return;
   }
   document->file = arrival.payload;
+  document->is_retained = arrival.retain == Retain::kYes;
   const auto admitted = document_room.admit(*document);
   if (admitted == DocumentRoom::Admission::kNo) return;
   if (admitted == DocumentRoom::Admission::kWithoutFile) document->file.clear();

@@ -105,7 +105,8 @@ class DocumentsTest : public testing::Test {
     parts.trust_changed = [this] { ++trust_changes_; };
     parts.report = [this](const std::string& text) { reported_.push_back(text); };
     if (gathers_)
-      parts.later = [this](std::chrono::milliseconds, std::function<void()> task) {
+      parts.later = [this](std::chrono::milliseconds time, std::function<void()> task) {
+        gather_time_ = time;
         const auto handle = std::make_shared<std::function<void()>>(std::move(task));
         gather_ = handle;
         return handle;
@@ -184,6 +185,7 @@ class DocumentsTest : public testing::Test {
   std::vector<std::string> reported_;
   bool gathers_ = false;  // Then what comes waits for gather().
   std::weak_ptr<std::function<void()>> gather_;
+  std::chrono::milliseconds gather_time_{0};
   std::unique_ptr<Documents> documents_;
 };
 

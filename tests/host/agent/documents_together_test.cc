@@ -33,8 +33,7 @@ class DocumentsTogetherTest : public DocumentsTest {
   }
 
   // As the uplink brings it; what became of it is in said_, by kind and name.
-  void send(const Says& says, const Identity& signer = ann()) {
-    Documents::Arrival arrival;
+  void send(const Says& says, const Identity& signer = ann(), Documents::Arrival arrival = {}) {
     arrival.file = says.file(signer);
     arrival.source = std::string(name(says.kind)) + says.name;
     arrival.default_window_s = Agent::kAfarWindowS;
@@ -107,6 +106,27 @@ TEST_F(DocumentsTogetherTest, ABaseAndItsLayersAreOneChangeThatIsWatchedOnce) {
   send(tunes("c", 1, R"({"c":2})"));
   gather();
   EXPECT_EQ(said_["layerc"], "replayed");
+}
+
+TEST_F(DocumentsTogetherTest, WaitsForOthersAsLongAsTheyMayTake) {
+  Documents::Arrival retained;
+  retained.is_retained = true;
+  send(tunes("a", 1, R"({"a":1})"), ann(), retained);
+  EXPECT_EQ(gather_time_, Documents::kGatherTime) << "one by one, over a slow link";
+  send(tunes("b", 1, R"({"b":1})"));
+  EXPECT_EQ(gather_time_, Documents::kGatherLiveTime);
+  gather();
+  sitOut();
+  EXPECT_THAT(changes(), ElementsAre("ab committed", "- committed"));
+
+  Documents::Arrival patch;
+  patch.kinds = {DocumentKind::kMergePatch, DocumentKind::kJsonPatch};
+  Says says{.kind = DocumentKind::kMergePatch, .counter = 5};
+  says.content = R"({"modules":{"x":{"config":{"a":7}}}})";
+  says.base = 1;
+  send(says, ann(), patch);
+  EXPECT_TRUE(gather_.expired()) << "it goes alone, so it need not wait";
+  EXPECT_EQ(stateNow(), "watching");
 }
 
 TEST_F(DocumentsTogetherTest, ABadOneIsFoundOneByOneAndTheOthersHold) {
