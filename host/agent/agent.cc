@@ -413,6 +413,12 @@ void Agent::patch(PatchKind kind, ApplyRequest request, Applied applied) {
   auto document = parseJson(now->baseText(), {kDeploymentBytesMax, kDeploymentDepthMax});
   if (!document) return applied(within("the committed deployment", document.error()));
   if (kind == PatchKind::kMerge) {
+    if (!patch->is_object())
+      return applied(fail(Errc::kInvalid,
+                          patch->is_array()
+                              ? "patch: a merge patch is an object; a list of operations is a JSON "
+                                "patch (kante deploy patch --type json)"
+                              : "patch: a merge patch is an object"));
     mergePatch(*document, *patch);
   } else if (Status patched = jsonPatch(*document, *patch); !patched) {
     return applied(within("patch", patched.error()));

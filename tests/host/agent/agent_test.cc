@@ -319,6 +319,8 @@ TEST_F(AgentTest, APatchChangesTheCurrentDeployment) {
   EXPECT_THAT(wrong.error().text, StartsWith("/modules/x/stop_ms: "));
   EXPECT_EQ(gateway_.patch(Agent::PatchKind::kMerge, "{").error().code, Errc::kInvalid);
   EXPECT_FALSE(gateway_.patch(Agent::PatchKind::kMerge, "null"));
+  EXPECT_THAT(gateway_.patch(Agent::PatchKind::kMerge, "[]").error().text,
+              HasSubstr("--type json"));
 }
 
 TEST_F(AgentTest, WhatCannotBeStagedIsNotStarted) {
