@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <boost/json.hpp>
 #include <cstdio>
 #include <memory>
@@ -169,6 +170,17 @@ int pack(const PackOptions& options) {
   return 0;
 }
 
+// What opens files names them; what judges the bundle does not.
+Error withFile(const LookOptions& options, const Error& error) {
+  const auto isNamed = [&error](const std::string& path) {
+    return !path.empty() && error.text.starts_with(path + ": ");
+  };
+  const bool is_named = isNamed(options.file) || isNamed(options.base) ||
+                        std::any_of(options.trust.begin(), options.trust.end(), isNamed) ||
+                        std::any_of(options.revoked.begin(), options.revoked.end(), isNamed);
+  return is_named ? error : within(options.file, error);
+}
+
 int verify(const LookOptions& options) {
   const auto look = verified(options);
   if (look.has_error()) {
@@ -176,7 +188,7 @@ int verify(const LookOptions& options) {
       printJson(
           {{"valid", false}, {"code", name(look.error().code)}, {"error", look.error().text}});
     }
-    return reportFailure("bundle verify", within(options.file, look.error()));
+    return reportFailure("bundle verify", withFile(options, look.error()));
   }
   if (options.as_json) {
     json::object out = lookJson(*look);
@@ -204,7 +216,7 @@ int inspect(const LookOptions& options) {
       printJson(
           {{"verified", false}, {"code", name(look.error().code)}, {"error", look.error().text}});
     }
-    return reportFailure("bundle inspect", within(options.file, look.error()));
+    return reportFailure("bundle inspect", withFile(options, look.error()));
   }
   std::string reason = "no --trust was given, so anyone may have signed it";
   auto judged =

@@ -142,8 +142,6 @@ void addSendCommand(CLI::App& app, Context& context) {
         json::object properties;
         for (const std::string& one : what->properties) {
           const std::size_t equals = one.find('=');
-          if (equals == std::string::npos || equals == 0)
-            return fail(Errc::kInvalid, "--property " + one + ": write NAME=VALUE");
           properties[one.substr(0, equals)] = one.substr(equals + 1);
         }
         json::object message{{"body", what->body}, {"properties", std::move(properties)}};
@@ -157,7 +155,12 @@ void addSendCommand(CLI::App& app, Context& context) {
       });
   command->add_option("DEVICE", what->device, "device/ID")->required();
   command->add_option("BODY", what->body, "What it says")->required();
-  command->add_option("--property", what->properties, "NAME=VALUE; more than once");
+  command->add_option("--property", what->properties, "NAME=VALUE; more than once")
+      ->check([](const std::string& given) {
+        const std::size_t equals = given.find('=');
+        const bool is_pair = equals != std::string::npos && equals != 0;
+        return is_pair ? std::string() : given + " is no NAME=VALUE";
+      });
   command->add_option("--content-type", what->content_type, "Such as application/json");
   command->add_option("--message-id", what->message_id, "For whoever wants to recognise it");
   command->add_option("--ttl", what->ttl_s, "Seconds that it waits at most; 3600");

@@ -87,9 +87,18 @@ class Misuse(unittest.TestCase):
     def test_a_time_that_is_none_is_misuse(self):
         self.assertEqual(kante("demo", "--for", "soon").returncode, 2)
 
+    def test_a_property_without_a_name_is_misuse(self):
+        for wrong in ("bad", "=bad"):
+            done = kante("send", "device/d1", "{}", "--property", wrong)
+            self.assertEqual(done.returncode, 2, done.stderr)
+            self.assertIn(f"{wrong} is no NAME=VALUE", done.stderr)
+
     def test_a_missing_file_is_named_once(self):
-        done = kante("deploy", "apply", "/nowhere.json")
-        self.assertEqual(done.stderr.count("/nowhere.json"), 1, done.stderr)
+        for words in (["deploy", "apply", "/nowhere"], ["bundle", "inspect", "/nowhere"],
+                      ["bundle", "verify", __file__, "--trust", "/nowhere"]):
+            done = kante(*words)
+            self.assertEqual((done.returncode, done.stderr.count("/nowhere")), (1, 1), done.stderr)
+            self.assertNotIn(__file__, done.stderr)
 
 
 class Journal(unittest.TestCase):
