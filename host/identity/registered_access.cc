@@ -131,7 +131,7 @@ RegisteredAccess::RegisteredAccess(const Registry& registry, const TrustedClock&
 hub::Admission RegisteredAccess::refuse(const std::string& who, Refusal why,
                                         const std::string& text, Reason reason) const {
   refused_[static_cast<std::size_t>(why)].fetch_add(1, std::memory_order_relaxed);
-  return {nullptr, reason, who + ": " + text};
+  return {nullptr, reason, (who.empty() ? "" : who + ": ") + text};
 }
 
 std::uint64_t RegisteredAccess::refused(Refusal why) const {
@@ -164,7 +164,7 @@ hub::Admission RegisteredAccess::authenticate(const hub::Credentials& credential
     const auto user = UserName::parse(*credentials.user_name);
     const bool iot = UserName::isIotHub(*credentials.user_name);
     if (!user)
-      return refuse(peer.address, Refusal::kName, user.error().text,
+      return refuse({}, Refusal::kName, user.error().text,
                     iot ? Reason::kServerUnavailable : Reason::kBadUserNameOrPassword);
     if (!user->auth_chain.empty())
       return refuse(user->principal.name(), Refusal::kName, "it speaks for another", reason);
@@ -177,14 +177,13 @@ hub::Admission RegisteredAccess::authenticate(const hub::Credentials& credential
   } else {
     const X509Ptr certificate = readDer(peer.certificate);
     if (certificate == nullptr)
-      return refuse(peer.address, Refusal::kName, "it has neither user name nor certificate",
-                    reason);
+      return refuse({}, Refusal::kName, "it has neither user name nor certificate", reason);
     std::string name = commonNameOf(certificate.get());
     if (const auto slash = name.find('/'); slash != std::string::npos)
       name.insert(slash, "/module");
     const auto named = PrincipalName::parse(name);
     if (!named)
-      return refuse(peer.address, Refusal::kName,
+      return refuse({}, Refusal::kName,
                     "the common name of its certificate is no id: " + named.error().text, reason);
     principal = *named;
   }
@@ -194,9 +193,7 @@ hub::Admission RegisteredAccess::authenticate(const hub::Credentials& credential
 
 hub::Admission RegisteredAccess::verify(const hub::RequestCredentials& credentials) const {
   const auto principal = PrincipalName::parse(credentials.principal);
-  if (!principal)
-    return refuse(credentials.peer.address, Refusal::kName, principal.error().text,
-                  Reason::kNotAuthorized);
+  if (!principal) return refuse({}, Refusal::kName, principal.error().text, Reason::kNotAuthorized);
   const Registry::Found found = registry_.lookUp(*principal);
   const hub::Peer& peer = credentials.peer;
   if (!credentials.token.empty())
