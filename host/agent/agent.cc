@@ -126,7 +126,7 @@ void Agent::State::begin(ResolvedDeployment resolved, Journal::Entry entry, Watc
   const auto next_life = needsNextLife(resolved);
   if (!next_life) return applied(next_life.error());
   change->needs_next_life = *next_life;
-  change->plan = planChange(current ? &*current : nullptr, resolved);
+  change->plan = planChange(current ? &*current : nullptr, resolved, watching.window_s);
   change->resolved = std::move(resolved);
   change->applied = std::move(applied);
   change->window_s = watching.window_s;

@@ -144,10 +144,14 @@ void Agent::State::proceed(const Deployment& base, Layers layers, const ApplyReq
     return applied(ApplyOutcome{
         ApplyOutcome::Kind::kUnchanged, now->said.n, id, version, {}, next.warnings, {}});
   if (Status same = checkContent(next.deployment, base_text); !same) return applied(same.error());
+  const std::uint32_t unsaid_s = changesSection(next.deployment) ? Agent::kSectionWindowS
+                                 : now != nullptr                ? request.default_window_s
+                                                                 : 0;
+  const std::uint32_t window_s = next.deployment.health.window_s.value_or(unsaid_s);
   if (request.mode == ApplyRequest::Mode::kDryRun) {
     const auto next_life = needsNextLife(next);
     if (!next_life) return applied(next_life.error());
-    Plan plan = planChange(current ? &*current : nullptr, next);
+    Plan plan = planChange(current ? &*current : nullptr, next, window_s);
     if (*next_life)
       plan.lines.insert(
           plan.lines.begin(),
@@ -164,10 +168,6 @@ void Agent::State::proceed(const Deployment& base, Layers layers, const ApplyReq
   entry.base = resolution->base;
   entry.layers = std::move(layers);
   entry.marks = request.marks;
-  const std::uint32_t unsaid_s = changesSection(next.deployment) ? Agent::kSectionWindowS
-                                 : now != nullptr                ? request.default_window_s
-                                                                 : 0;
-  const std::uint32_t window_s = next.deployment.health.window_s.value_or(unsaid_s);
   begin(std::move(next), std::move(entry), {window_s, request.answer}, std::move(applied));
 }
 

@@ -95,7 +95,9 @@ std::string moduleLine(const ModuleSpec* before, const ModuleSpec& after) {
   if (before->config != after.config)
     return "restart " + after.name + " with a new configuration, its state carried over";
   if (!before->sameInstance(after))
-    return "restart " + after.name + " elsewhere, its state carried over";
+    return "restart " + after.name +
+           (before->placement != after.placement ? " elsewhere" : " under other conditions") +
+           ", its state carried over";
   if (before->restart != after.restart || before->stop_ms != after.stop_ms ||
       before->defer_max_s != after.defer_max_s || before->start_after != after.start_after ||
       before->method_grants != after.method_grants || before->device_grants != after.device_grants)
@@ -143,7 +145,8 @@ void planRoutes(const RuntimeTarget& before, const RuntimeTarget& after,
 
 }  // namespace
 
-Plan planChange(const ResolvedDeployment* current, const ResolvedDeployment& next) {
+Plan planChange(const ResolvedDeployment* current, const ResolvedDeployment& next,
+                std::uint32_t window_s) {
   static const ResolvedDeployment kNothing;
   const ResolvedDeployment& before = current == nullptr ? kNothing : *current;
   Plan plan;
@@ -156,7 +159,7 @@ Plan planChange(const ResolvedDeployment* current, const ResolvedDeployment& nex
   if (before.deployment.gateway != next.deployment.gateway)
     plan.lines.push_back("change the gateway's own configuration");
   planRoutes(before.target, next.target, plan.lines);
-  if (const std::uint32_t window_s = next.deployment.health.window_s.value_or(0); window_s != 0)
+  if (window_s != 0)
     plan.lines.push_back("watch all of it for " + std::to_string(window_s) +
                          " s, then commit it, or go back");
   plan.changed = changedPointers(current, next);

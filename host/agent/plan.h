@@ -1,6 +1,7 @@
 // What a change of deployment does, in words and as JSON pointers.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -15,7 +16,9 @@ struct Plan {
   std::vector<std::string> changed;  // "/modules/x/config/period_ms", sorted.
 };
 
-// `current` may be null: nothing runs.  /version is not listed.
-Plan planChange(const ResolvedDeployment* current, const ResolvedDeployment& next);
+// `current` may be null: nothing runs.  `window_s`: how long it is watched, 0 for not at all.
+// /version is not listed.
+Plan planChange(const ResolvedDeployment* current, const ResolvedDeployment& next,
+                std::uint32_t window_s);
 
 }  // namespace kante

@@ -140,7 +140,10 @@ TEST_F(AgentTest, OnlyWhatDiffersIsPlanned) {
                           "remove route up"));
   EXPECT_THAT(third.changed, ElementsAre("/modules/x/bundle", "/modules/x/config/a/b",
                                          "/modules/x/desired", "/routes/up"));
-  const ApplyOutcome fourth = applied(document(4, R"("status":"stopped","config":{"a":{"b":2}})"));
+  const ApplyOutcome alone =
+      applied(document(4, R"("execution":"dedicated","config":{"a":{"b":2}})"));
+  EXPECT_THAT(alone.plan, Contains("restart x under other conditions, its state carried over"));
+  const ApplyOutcome fourth = applied(document(5, R"("status":"stopped","config":{"a":{"b":2}})"));
   EXPECT_THAT(fourth.plan, Contains("stop x (com.example.a 1.0.0), kept in the deployment"));
 }
 

@@ -10,6 +10,7 @@ namespace kante {
 namespace {
 
 using test::Gateway;
+using testing::Contains;
 using testing::HasSubstr;
 using testing::IsEmpty;
 using testing::SizeIs;
@@ -112,7 +113,10 @@ TEST_F(GatewaySectionTest, WhyTheHostDidNotStartWithItIsSaid) {
 
 TEST_F(GatewaySectionTest, WithoutAWindowItIsWatchedForTwoMinutes) {
   std::string text = test::document(2);
-  ASSERT_TRUE(gateway_.apply(text.insert(1, R"("gateway":)" + std::string(kSection) + ",")));
+  text.insert(1, R"("gateway":)" + std::string(kSection) + ",");
+  EXPECT_THAT(gateway_.apply(text, ApplyRequest::Mode::kDryRun)->plan,
+              Contains("watch all of it for 120 s, then commit it, or go back"));
+  ASSERT_TRUE(gateway_.apply(text));
   ASSERT_TRUE(nextLife());
   gateway_.pass(std::chrono::seconds(110));
   EXPECT_EQ(status().state, DeploymentState::kWatching);

@@ -221,7 +221,9 @@ TEST_F(Watch, WhatIsBroughtBackIsNotWatched) {
   apply(second());
   gateway.pass(seconds(61));
   apply(document(3));
-  ASSERT_TRUE(gateway.rollback());
+  const auto back = gateway.rollback();
+  ASSERT_TRUE(back);
+  EXPECT_THAT(back->plan, testing::Not(testing::Contains(testing::HasSubstr("watch"))));
   EXPECT_EQ(status().state, DeploymentState::kCommitted);
   EXPECT_EQ(status().version, 2u);
 }
