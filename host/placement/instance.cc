@@ -8,6 +8,7 @@
 #include <ctime>
 
 #include "host/base/encoding.h"
+#include "host/runtime/event_name.h"
 
 namespace kante {
 
@@ -311,7 +312,7 @@ void Instance::dispatch(Event& event) {
   }
   if (status != KANTE_OK && status != KANTE_E_UNSUPPORTED && !event.after) {
     errors_.fetch_add(1, std::memory_order_relaxed);
-    log(3, "event " + std::to_string(raw.type) + " answered " + std::to_string(status) +
+    log(3, eventName(raw.type) + " answered " + std::to_string(status) +
                (explanation_.empty() ? "" : ": " + explanation_));
   }
   if (event.after) event.after(status, explanation_);

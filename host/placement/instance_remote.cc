@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "host/placement/instance.h"
+#include "host/runtime/event_name.h"
 
 namespace kante {
 
@@ -120,8 +121,8 @@ void Instance::eventEnded(std::uint32_t type, std::uint64_t token, kante_status 
   errors_.fetch_add(1, std::memory_order_relaxed);
   const std::size_t line = type == KANTE_EVENT_INPUT ? text.find('\n') : std::string::npos;
   const std::string why = line == std::string::npos ? text : text.substr(line + 1);
-  const std::string what = line == std::string::npos ? "event " + std::to_string(type)
-                                                     : "an input from " + text.substr(0, line);
+  const std::string what =
+      line == std::string::npos ? eventName(type) : "an input from " + text.substr(0, line);
   log(3, what + " answered " + std::to_string(status) + (why.empty() ? "" : ": " + why));
 }
 

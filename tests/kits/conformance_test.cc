@@ -465,6 +465,12 @@ TEST_P(Conformance, BringsTheNewestDesiredDocument) {
   EXPECT_TRUE(kit.sees("m", R"(desired 50 {"v":50})"));
 }
 
+TEST_P(Conformance, NamesTheEventThatAModuleRefuses) {
+  run("life", R"({"refuse":1})");
+  kit.desire("m", "{}", 1);
+  EXPECT_TRUE(kit.sees("m", "event DESIRED answered -1"));
+}
+
 // ---- reload ----
 
 TEST_P(Conformance, LoadsOneDigestOnceForManyLives) {

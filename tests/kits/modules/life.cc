@@ -35,6 +35,7 @@ class Life : public kit::Module {
       case KANTE_EVENT_INPUT: log("input " + bodyOf(event)); return KANTE_OK;
       case KANTE_EVENT_DESIRED:
         log("desired " + std::to_string(event.arg) + " " + bodyOf(event));
+        if (has("refuse")) return KANTE_E_INVALID;
         if (has("defer_ms")) defer(event.arg < 2 ? number("defer_ms") : 0);
         return KANTE_OK;
       case KANTE_EVENT_TIMER:
