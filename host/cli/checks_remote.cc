@@ -68,10 +68,13 @@ void judgeFile(const char* check, const std::string& file, const char* setting, 
   add(out, check, Verdict::kOk, text);
 }
 
-void judgeKey(const UplinkConfig& uplink, CheckResults& out) {
-  const auto key_pem = readFile(uplink.key, kPemBytesMax);
-  const auto certificate_pem = readFile(uplink.cert, kPemBytesMax);
-  if (!key_pem) return add(out, "key", Verdict::kFail, key_pem.error().text, "mend [uplink] key");
+// `pair`: the section of the file that has `key` and `cert`.
+void judgeKey(const char* check, const std::string& key_file, const std::string& certificate_file,
+              const std::string& pair, CheckResults& out) {
+  const auto key_pem = readFile(key_file, kPemBytesMax);
+  const auto certificate_pem = readFile(certificate_file, kPemBytesMax);
+  if (!key_pem)
+    return add(out, check, Verdict::kFail, key_pem.error().text, "mend " + pair + " key");
   if (!certificate_pem) return;  // Said already.
   const BioPtr key_bio(BIO_new_mem_buf(key_pem->data(), static_cast<int>(key_pem->size())));
   const BioPtr certificate_bio(
@@ -81,10 +84,10 @@ void judgeKey(const UplinkConfig& uplink, CheckResults& out) {
   const X509Ptr certificate(PEM_read_bio_X509(certificate_bio.get(), nullptr, nullptr, nullptr));
   if (!key || !certificate || X509_check_private_key(certificate.get(), key.get()) != 1) {
     ERR_clear_error();
-    return add(out, "key", Verdict::kFail, uplink.key + " is not the key of " + uplink.cert,
-               "name the pair that belongs together in [uplink]");
+    return add(out, check, Verdict::kFail, key_file + " is not the key of " + certificate_file,
+               "name the pair that belongs together in " + pair);
   }
-  add(out, "key", Verdict::kOk, uplink.key + " belongs to its certificate");
+  add(out, check, Verdict::kOk, key_file + " belongs to its certificate");
 }
 
 Result<FileDescriptor> connectOne(const addrinfo& address) {
@@ -189,19 +192,23 @@ void checkCertificates(const Config& config, CheckResults& out) {
       judgeFile("signers", file, "[trust] signers", out);
     }
   }
-  if (const auto trust = TrustStore::load(config.trust.signers, config.trust.revoked);
-      !trust && !config.trust.revoked.empty()) {
-    add(out, "revoked", Verdict::kFail, trust.error().text, "mend [trust] revoked");
-  }
+  for (const std::string& file : config.trust.deployers)
+    judgeFile("deployers", file, "[trust] deployers", out);
+  for (const std::string& file : config.trust.roots) judgeFile("roots", file, "[trust] roots", out);
+  if (const auto revoked = TrustStore::readRevoked(config.trust.revoked); !revoked)
+    add(out, "revoked", Verdict::kFail, revoked.error().text, "mend [trust] revoked");
   const HubTlsConfig& hub = config.hub.tls;
-  if (!hub.cert.empty()) judgeFile("hub", hub.cert, "[hub.tls] cert", out);
+  if (!hub.cert.empty()) {
+    judgeFile("hub", hub.cert, "[hub.tls] cert", out);
+    judgeKey("hub-key", hub.key, hub.cert, "[hub.tls]", out);
+  }
   if (!hub.client_ca.empty()) judgeFile("client-ca", hub.client_ca, "[hub.tls] client_ca", out);
   const UplinkConfig& uplink = config.uplink;
   if (uplink.kind == UplinkKind::kNone) return;
   if (!uplink.ca.empty()) judgeFile("ca", uplink.ca, "[uplink] ca", out);
   if (!uplink.cert.empty()) {
     judgeFile("cert", uplink.cert, "[uplink] cert", out);
-    judgeKey(uplink, out);
+    judgeKey("key", uplink.key, uplink.cert, "[uplink]", out);
   }
 }
 

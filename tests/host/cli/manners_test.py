@@ -1,5 +1,6 @@
 """How every command behaves: what it prints has to arrive, and what it is given wrongly is named."""
 
+import json
 import os
 import pathlib
 import pty
@@ -99,6 +100,23 @@ class Misuse(unittest.TestCase):
             done = kante(*words)
             self.assertEqual((done.returncode, done.stderr.count("/nowhere")), (1, 1), done.stderr)
             self.assertNotIn(__file__, done.stderr)
+
+
+class Check(unittest.TestCase):
+    def failed(self, text):
+        with tempfile.TemporaryDirectory() as folder:
+            config = pathlib.Path(folder) / "gateway.toml"
+            config.write_text(f'[gateway]\nid = "e"\n{text}')
+            done = kante("check", "--config", config, "--socket", "/nowhere", "--json")
+            self.assertEqual(done.returncode, 1, text)
+            return [one["name"] for one in json.loads(done.stdout)["checks"] if one["verdict"] == "fail"]
+
+    def test_what_the_host_would_not_start_with_is_found(self):
+        signer = f'signers = ["{KEYS}/signer.pem"]\n'
+        for key in ("deployers", "roots", "revoked"):
+            self.assertEqual(self.failed(f'[trust]\n{signer}{key} = ["/nowhere.pem"]\n'), [key])
+        hub = f'[hub.tls]\ncert = "{KEYS}/signer.pem"\nkey = "{KEYS}/deployer.key"\n'
+        self.assertEqual(self.failed(f"[trust]\n{signer}{hub}"), ["hub-key"])
 
 
 class Journal(unittest.TestCase):
