@@ -40,8 +40,9 @@ Error failErrno(const std::string& what, int error_number) {
   return Error{code, what + ": " + boost::system::generic_category().message(error_number)};
 }
 
+// What says its context already is not given it twice.
 Error within(const std::string& context, Error error) {
-  error.text = context + ": " + error.text;
+  if (!error.text.starts_with(context + ": ")) error.text = context + ": " + error.text;
   return error;
 }
 

@@ -96,7 +96,10 @@ class Misuse(unittest.TestCase):
 
     def test_a_missing_file_is_named_once(self):
         for words in (["deploy", "apply", "/nowhere"], ["bundle", "inspect", "/nowhere"],
-                      ["bundle", "verify", __file__, "--trust", "/nowhere"]):
+                      ["bundle", "verify", __file__, "--trust", "/nowhere"],
+                      ["deploy", "verify", "/nowhere", "--trust", KEYS / "deployer.pem"],
+                      ["deploy", "inspect", "/nowhere"],
+                      ["module", "check", "/nowhere", "--trust", KEYS / "signer.pem"]):
             done = kante(*words)
             self.assertEqual((done.returncode, done.stderr.count("/nowhere")), (1, 1), done.stderr)
             self.assertNotIn(__file__, done.stderr)
