@@ -201,6 +201,15 @@ Result<Document> composeDocument(const SignOptions& options, json::value content
   return document;
 }
 
+// "layer munich for tag site=muc, counter 7".
+std::string titleOf(const Document& document) {
+  return fmt::format(
+      "{}{}{} for {}, counter {}", name(document.kind), document.name.empty() ? "" : " ",
+      document.name,
+      document.gateway.empty() ? "tag " + document.tag : "gateway " + document.gateway,
+      document.counter);
+}
+
 json::object documentJson(const Document& document, const std::string& digest) {
   auto out = parseJsonObject(writeDocument(document), kContentBounds).value();
   out.erase("schema");
@@ -239,10 +248,7 @@ int signFile(const SignOptions& options) {
     fmt::print("{}\n", writeJson(out));
     return 0;
   }
-  fmt::print("{}: {}{}{} for {}, counter {}\n{}\n", options.out, name(document.kind),
-             document.name.empty() ? "" : " ", document.name,
-             document.gateway.empty() ? "tag " + document.tag : "gateway " + document.gateway,
-             document.counter, made->digest);
+  fmt::print("{}: {}\n{}\n", options.out, titleOf(document), made->digest);
   for (const std::string& line : made->report) fmt::print(stderr, "  ! {}\n", printable(line));
   return 0;
 }
@@ -293,8 +299,7 @@ int verify(const LookOptions& options) {
     fmt::print("{}\n", writeJson(out));
     return 0;
   }
-  fmt::print("{}: good\n{} {}, counter {}\n{}\nsigned by {}\n", options.file,
-             name(judged->document.kind), judged->document.name, judged->document.counter,
+  fmt::print("{}: good\n{}\n{}\nsigned by {}\n", options.file, titleOf(judged->document),
              judged->file.digest, judged->file.signer.subject);
   return 0;
 }
