@@ -24,6 +24,10 @@ Result<std::unique_ptr<FleetLink>> FleetLink::connect(const BrokerOptions& optio
   given.username = options.username;
   given.password_file = options.password_file;
   if (url.tls) {
+    if (options.ca.empty())
+      return fail(Errc::kInvalid, "--ca: mqtts:// needs what signed the broker's certificate");
+    if (options.cert.empty() != options.key.empty())
+      return fail(Errc::kInvalid, "--client-cert, --client-key: one without the other");
     KANTE_TRY(tls, TlsContext::make({options.ca, options.cert, options.key}, url.host));
     given.tls = std::move(tls);
   } else if (!url.isLoopback()) {

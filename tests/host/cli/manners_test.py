@@ -94,6 +94,12 @@ class Misuse(unittest.TestCase):
             self.assertEqual(done.returncode, 2, done.stderr)
             self.assertIn(f"{wrong} is no NAME=VALUE", done.stderr)
 
+    def test_a_fleet_command_names_its_own_options(self):
+        for more, text in (([], "--ca: "), (["--ca", "x", "--client-cert", "y"], "--client-cert, --client-key: ")):
+            done = kante("fleet", "status", "--broker", "mqtts://localhost", *more)
+            self.assertEqual(done.returncode, 1, done.stderr)
+            self.assertIn(f"kante fleet status: {text}", done.stderr)
+
     def test_a_missing_file_is_named_once(self):
         for words in (["deploy", "apply", "/nowhere"], ["bundle", "inspect", "/nowhere"],
                       ["bundle", "verify", __file__, "--trust", "/nowhere"],
