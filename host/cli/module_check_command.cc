@@ -18,6 +18,7 @@
 
 #include "host/base/clock.h"
 #include "host/base/fd.h"
+#include "host/base/json.h"
 #include "host/bundle/bundle_store.h"
 #include "host/bundle/elf_lint.h"
 #include "host/cli/command.h"
@@ -172,6 +173,8 @@ Result<json::array> check(const CheckOptions& options) {
   std::string config = "{}";
   if (!options.config.empty()) {
     KANTE_TRY(text, readFile(options.config, kReportBytesMax));
+    if (const auto given = parseJsonObject(text, {kReportBytesMax}); !given)
+      return within("--config " + options.config, given.error());
     config = text;
   }
   const ScratchFolder folder;

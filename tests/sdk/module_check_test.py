@@ -65,6 +65,11 @@ class ModuleCheck(unittest.TestCase):
                 self.assertIn(check, failed)
                 self.assertIn(text, failed[check])
 
+    def test_a_configuration_that_is_no_json_is_no_fault_of_the_module(self):
+        done = self.check(self.bundle("FAULT_ELSEWHERE"), "--config", __file__)
+        self.assertEqual((done.returncode, done.stdout), (1, ""))
+        self.assertIn(f"{__file__}: line 1", done.stderr)
+
     def test_a_bundle_of_a_stranger_is_not_run(self):
         other = os.path.join(self.folder.name, "other")
         subprocess.run([KANTE, "key", "init", "--dir", other], check=True, capture_output=True)
