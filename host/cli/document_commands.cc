@@ -22,9 +22,8 @@
 #include "host/base/fd.h"
 #include "host/base/json.h"
 #include "host/bundle/document_file.h"
-#include "host/bundle/frame.h"
-#include "host/bundle/signature.h"
 #include "host/cli/command.h"
+#include "host/cli/named_bundles.h"
 #include "host/cli/out_file.h"
 #include "host/cli/output.h"
 #include "host/identity/secret_box.h"
@@ -83,42 +82,6 @@ Result<DocumentKind> kindOf(const SignOptions& options, const json::value& conte
     return isLayeredManifest(content) ? DocumentKind::kLayer : DocumentKind::kDeployment;
   if (schema != nullptr && *schema == "kante.layer/1") return DocumentKind::kLayer;
   return fail(Errc::kInvalid, "it does not say what it is: give --kind");
-}
-
-Result<std::string> bundleDigest(const std::string& path) {
-  KANTE_TRY(file, openAt(AT_FDCWD, path, O_RDONLY));
-  KANTE_TRY(frame, readFrame(FrameKind::kBundle, file.get()));
-  KANTE_TRY(signature, Signature::parse(frame.signature));
-  KANTE_TRY(digest, signature.verify({file.get(), frame.payload_offset, frame.payload_bytes}));
-  return "sha256:" + toHex(digest);
-}
-
-// Far away there is no file beside the document: each bundle that is named by a path is named by
-// its digest.
-Status nameDigests(json::value& content, const std::filesystem::path& base) {
-  auto* object = content.if_object();
-  auto* modules = object != nullptr ? object->if_contains("modules") : nullptr;
-  if (modules == nullptr || !modules->is_object()) return {};
-  for (auto& member : modules->get_object()) {
-    auto* module = member.value().if_object();
-    json::value* bundle = module != nullptr ? module->if_contains("bundle") : nullptr;
-    if (bundle == nullptr || !bundle->is_string()) continue;
-    const std::string given(bundle->get_string());
-    if (given.starts_with("sha256:")) continue;
-    const std::string pointer = jsonPointer("/modules", member.key()) + "/bundle";
-    auto digest = bundleDigest(base / given);
-    if (!digest) return within(pointer + ": " + given, digest.error());
-    *bundle = *digest;
-  }
-  return {};
-}
-
-Status nameDigestsOf(DocumentKind kind, json::value& content, const std::filesystem::path& base) {
-  if (kind == DocumentKind::kDeployment || kind == DocumentKind::kMergePatch)
-    return nameDigests(content, base);
-  auto* layer = kind == DocumentKind::kLayer ? content.if_object() : nullptr;
-  json::value* patch = layer != nullptr ? layer->if_contains("content") : nullptr;
-  return patch != nullptr ? nameDigests(*patch, base) : Status();
 }
 
 Result<std::string> readContent(const std::string& file) {
@@ -189,7 +152,7 @@ Result<Document> composeDocument(const SignOptions& options, json::value content
   if (options.base != 0) document.base = options.base;
   const auto base = options.file == "-" ? std::filesystem::path(".")
                                         : std::filesystem::path(options.file).parent_path();
-  KANTE_CHECK(nameDigestsOf(kind, content, base));
+  KANTE_CHECK(nameDigests(kind, content, base));
   KANTE_CHECK(encrypt(options, kind, content));
   document.content = writeJson(content, MemberOrder::kSorted);
   if (is_manifest && (is_layer || kind == DocumentKind::kDeployment)) {

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <boost/json.hpp>
 #include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <optional>
 
@@ -21,6 +22,7 @@
 #include "host/cli/fleet_patch.h"
 #include "host/cli/fleet_put.h"
 #include "host/cli/json_view.h"
+#include "host/cli/named_bundles.h"
 #include "host/cli/output.h"
 #include "host/uplink/topics.h"
 
@@ -246,6 +248,10 @@ std::function<Result<Letter>()> beforeOf(const std::string& payload, const std::
   };
 }
 
+std::filesystem::path folderOf(const std::string& file) {
+  return std::filesystem::path(file).parent_path();
+}
+
 // One that is signed already goes as it is; else it is signed for each gateway.
 Result<MakeLetter> lettersOf(const FleetOptions& options) {
   KANTE_TRY(text, readFile(options.file, kDocumentFileBytesMax));
@@ -273,17 +279,19 @@ Result<MakeLetter> lettersOf(const FleetOptions& options) {
   } else if (options.priority || options.condition) {
     return fail(Errc::kInvalid, "--priority and --condition are for layered manifests of IoT Edge");
   }
-  document.content = writeJson(content, MemberOrder::kSorted);
   document.name = options.name;
+  const bool is_layer =
+      is_layered || content.is_null() || textOf(content, "schema") == "kante.layer/1";
+  document.kind = is_layer ? DocumentKind::kLayer : DocumentKind::kDeployment;
+  KANTE_CHECK(nameDigests(document.kind, content, folderOf(options.file)));
+  document.content = writeJson(content, MemberOrder::kSorted);
   if (is_layered) {
-    document.kind = DocumentKind::kLayer;
     if (options.name.empty()) document.name = configurationId(content);
     if (document.name.empty()) return fail(Errc::kInvalid, "a layer needs --name");
     KANTE_TRY(translated, translateLayer(content, {}, "null"));
     for (const std::string& line : translated.report)
       fmt::print(stderr, "  ! {}\n", printable(line));
-  } else if (content.is_null() || textOf(content, "schema") == "kante.layer/1") {
-    document.kind = DocumentKind::kLayer;
+  } else if (is_layer) {
     if (options.name.empty()) return fail(Errc::kInvalid, "a layer needs --name");
   } else if (isIotEdgeManifest(content)) {
     const auto translated = translateManifest(content, {}, "null");
@@ -291,10 +299,6 @@ Result<MakeLetter> lettersOf(const FleetOptions& options) {
   } else {
     const auto deployment = parseDeployment(document.content);
     if (!deployment) return deployment.error();
-    for (const auto& [name, module] : deployment->modules)
-      if (module.placement != Placement::kContainer && !isDigest(module.bundle))
-        return fail(Errc::kInvalid, jsonPointer("/modules", name) +
-                                        "/bundle: far away there is no file; name the digest");
   }
   KANTE_TRY(key, readKey(options));
   KANTE_TRY(trust, trustOf(options, key));
@@ -314,6 +318,7 @@ Result<MakeLetter> patchedLettersOf(const FleetOptions& options) {
   KANTE_TRY(key, readKey(options));
   KANTE_TRY(trust, trustOf(options, key));
   const auto kind = options.type == "merge" ? DocumentKind::kMergePatch : DocumentKind::kJsonPatch;
+  KANTE_CHECK(nameDigests(kind, patch, folderOf(options.file)));
   return MakeLetter(
       [=](const std::string& gateway, const FleetLink::Messages& messages) -> Result<Letter> {
         KANTE_TRY(retained, retainedFor(gateway, messages, *trust));
@@ -357,6 +362,16 @@ Outcome verdict(const FleetLink::Messages& messages, const std::string& gateway,
   return {};
 }
 
+// Of one whose time is over.
+std::string whyPending(const FleetLink::Messages& messages, const std::string& gateway,
+                       const Sent& sent) {
+  const auto report = messages.find(topicOf(gateway, "deployment/reported"));
+  if (report == messages.end() || report->second.number <= sent.count)
+    return "it did not report; what waits for it at the broker it takes when it comes";
+  return "it says \"" + textOf(reportedBy(gateway, messages), "state") +
+         "\" so far; kante fleet status tells what comes of it";
+}
+
 class Rollout {
  public:
   Rollout(const FleetOptions& options, FleetLink& link, MakeLetter make)
@@ -380,7 +395,7 @@ class Rollout {
                                     [](const auto& one) { return one.second.state == "failed"; });
     for (auto& [gateway, outcome] : outcomes_)
       if (options_.stop_on_failure && failed && outcome.state == "pending" && putBack(gateway))
-        outcome.reason = "it did not report; what it had before waits for it again";
+        outcome.reason = "what it had before waits for it again";
     return tell();
   }
 
@@ -412,9 +427,7 @@ class Rollout {
     for (const std::string& gateway : gateways)
       if (outcomes_[gateway].state == "failed") (void)putBack(gateway);
     for (const auto& [gateway, sent] : waiting)
-      settle(gateway, {"pending",
-                       "it did not report; what waits for it at the broker it takes "
-                       "when it comes"});
+      settle(gateway, {"pending", whyPending(link_.messages(), gateway, sent)});
     return std::all_of(gateways.begin(), gateways.end(), [this](const std::string& gateway) {
       return outcomes_[gateway].state == "committed";
     });
