@@ -12,6 +12,7 @@
 #include <cerrno>
 #include <climits>
 #include <cstring>
+#include <filesystem>
 #include <utility>
 
 #include "host/placement/device_sockets.h"
@@ -29,6 +30,19 @@ bool isOfAProcess(std::string_view path) {
   first = first.substr(0, first.find('/'));
   return first == "self" || first == "thread-self" || first == "kcore" || first == "kmem" ||
          (!first.empty() && first.find_first_not_of("0123456789") == std::string_view::npos);
+}
+
+// What /proc/mounts and /proc/net lead to: the machine's, though the kernel keeps it with each
+// process.  `name` is what the kernel calls what lies at `asked`.
+bool isOfTheMachine(How how, std::string_view asked, std::string_view name) {
+  if (how != How::kRead && how != How::kList) return false;
+  std::error_code error;
+  const std::string own = "/proc/" + std::filesystem::read_symlink("/proc/self", error).string();
+  if (error || !name.starts_with(own)) return false;
+  const std::string_view rest = name.substr(own.size());
+  if (asked == "/proc/mounts") return rest == "/mounts";
+  return (asked == "/proc/net" && rest == "/net") ||
+         (asked.starts_with("/proc/net/") && rest.starts_with("/net/"));
 }
 
 int flagsOf(How how) {
@@ -223,7 +237,7 @@ Result<FileDescriptor> DeviceOpener::openPath(const DeviceGrant& grant,
   if (!found && found.error().code == Errc::kNotFound && may_make) return makeFile(grant, wish);
   if (!found) return found.error();
   const std::string name = nameInKernel(found->get());
-  if (isOfAProcess(name)) return isOfOneProcess(path);
+  if (isOfAProcess(name) && !isOfTheMachine(wish.how, path, name)) return isOfOneProcess(path);
   if (isPrivate(name)) return isTheGateways(path);
   if (wish.how == How::kSpace) return found;  // Not opened, only asked of.
   struct stat facts {};

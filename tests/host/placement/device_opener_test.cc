@@ -158,7 +158,14 @@ TEST_F(DeviceOpenerTest, GivesNothingThatBelongsToTheGatewayWhateverIsGranted) {
     EXPECT_EQ(open(all, "read:" + path).status, KANTE_E_DENIED) << path;
   EXPECT_EQ(open(all, "read:/proc/" + std::to_string(::getpid()) + "/environ").status,
             KANTE_E_DENIED);
-  EXPECT_EQ(open({{DeviceKind::kRead, "/proc"}}, "read:/proc/meminfo").status, KANTE_OK);
+  const std::vector<DeviceGrant> proc{{DeviceKind::kRead, "/proc"}};
+  EXPECT_EQ(open(proc, "read:/proc/meminfo").status, KANTE_OK);
+  EXPECT_EQ(open(proc, "read:/proc/mounts").status, KANTE_OK) << "of the machine, by way of self";
+  EXPECT_EQ(open(proc, "read:/proc/net/dev").status, KANTE_OK);
+  EXPECT_EQ(open(proc, "list:/proc/net").status, KANTE_OK);
+  EXPECT_EQ(open(proc, "list:/proc/self").status, KANTE_E_DENIED);
+  EXPECT_NE(open(proc, "read:/proc/net/../environ").status, KANTE_OK);
+  EXPECT_EQ(open({{DeviceKind::kWrite, "/proc"}}, "write:/proc/mounts").status, KANTE_E_DENIED);
 }
 
 TEST_F(DeviceOpenerTest, ChangesNothingThatItDoesNotGive) {
