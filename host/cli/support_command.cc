@@ -2,12 +2,14 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <boost/json/value.hpp>
 #include <cstdio>
 
 #include "host/base/clock.h"
 #include "host/base/fd.h"
 #include "host/cli/command.h"
 #include "host/cli/host_command.h"
+#include "host/cli/json_view.h"
 #include "host/cli/out_file.h"
 #include "host/cli/output.h"
 #include "host/cli/support_files.h"
@@ -43,9 +45,16 @@ std::string defaultName(const std::string& gateway) {
   return "kante-support-" + gateway + "-" + time + ".tar.zst";
 }
 
-Result<std::string> fromHost(const HostOptions& options, const SupportFile& checks) {
+// `gateway` becomes what the host calls itself.
+Result<std::string> fromHost(const HostOptions& options, const SupportFile& checks,
+                             std::string& gateway) {
   KANTE_TRY(client, options.connect());
-  return client.send("POST", "/v1/support-bundle", checks.text, "application/json", kTimeoutMs);
+  KANTE_TRY(bundle,
+            client.send("POST", "/v1/support-bundle", checks.text, "application/json", kTimeoutMs));
+  KANTE_TRY(status, client.get("/v1/status"));
+  KANTE_TRY(said, parseReply(status));
+  gateway = textOf(said, "gateway");
+  return bundle;
 }
 
 Result<int> make(const HostOptions& options, std::string file) {
@@ -54,9 +63,8 @@ Result<int> make(const HostOptions& options, std::string file) {
   const auto socket = options.socketPath();
   checkAll(config, socket ? *socket : config.api.socket, results);
   const SupportFile checks = checkFile(results);
-  const std::string gateway = config.gateway.id;
-  if (file.empty()) file = defaultName(gateway.empty() ? "gateway" : gateway);
-  auto bundle = fromHost(options, checks);
+  std::string gateway = config.set_at.contains("gateway.id") ? config.gateway.id : "gateway";
+  auto bundle = fromHost(options, checks, gateway);
   if (!bundle) {
     std::fprintf(stderr, "%s: what only the host knows is not in it (status, deployment, logs)\n",
                  printable(bundle.error().text).c_str());
@@ -65,6 +73,7 @@ Result<int> make(const HostOptions& options, std::string file) {
         {config, {aboutFile(gateway, bundle.error().text), checks, configFile(from)}}, kHead);
   }
   if (!bundle) return bundle.error();
+  if (file.empty()) file = defaultName(gateway);
   KANTE_CHECK(save(file, *bundle));
   std::fprintf(stderr, "%s, %s: look through it before you pass it on (tar --zstd -xf)\n",
                file.c_str(), formatBytes(static_cast<double>(bundle->size())).c_str());
