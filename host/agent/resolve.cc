@@ -43,11 +43,16 @@ class Resolver {
       : from_(from), admitted_(admitted) {}
 
   // Of a file, of an upload, or of what the store has; each file is judged once.
-  Result<AdmittedBundle> bundle(const std::string& reference) {
+  Result<AdmittedBundle> bundle(const ModuleEntry& entry) {
+    const std::string& reference = entry.bundle;
     const auto known = found_.find(reference);
     if (known != found_.end()) return known->second;
-    KANTE_TRY(bundle, admitOrFind(reference));
-    return found_.emplace(reference, std::move(bundle)).first->second;
+    auto bundle = admitOrFind(reference);
+    if (!bundle && bundle.error().code == Errc::kNotFound && !entry.from.empty())
+      return fail(Errc::kNotFound,
+                  reference + " is not in the store yet; only an apply fetches it");
+    if (!bundle) return bundle;
+    return found_.emplace(reference, std::move(*bundle)).first->second;
   }
 
  private:
@@ -275,7 +280,7 @@ Result<ResolvedDeployment> resolveDeployment(const Deployment& deployment, const
       resolved.digests.push_back(kImageMark + entry.container.image);
       continue;
     }
-    auto bundle = resolver.bundle(entry.bundle);
+    auto bundle = resolver.bundle(entry);
     if (!bundle) return within(pointer + "/bundle", bundle.error());
     KANTE_TRY(spec, resolveModule(name, entry, *bundle, from, resolved.warnings));
     resolved.target.modules.push_back(std::move(spec));
