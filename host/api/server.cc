@@ -8,6 +8,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/local/stream_protocol.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <cerrno>
 #include <optional>
 
 #include "host/api/connection.h"
@@ -35,6 +36,17 @@ std::string farewell(const char* status, const Error& error) {
   return std::string("HTTP/1.1 ") + status +
          "\r\nContent-Type: application/json\r\nConnection: close\r\nContent-Length: " +
          std::to_string(body.size()) + "\r\n\r\n" + body;
+}
+
+// The folders of the socket that are not there yet, open to the group whatever the umask is.
+Status makeWay(const std::string& folder) {
+  for (std::size_t at = folder.find('/', 1);; at = folder.find('/', at + 1)) {
+    const std::string one = folder.substr(0, at);
+    const bool is_new = ::mkdir(one.c_str(), 0755) == 0;
+    if (!is_new && errno != EEXIST) return failErrno(one);
+    if (is_new && ::chmod(one.c_str(), 0755) != 0) return failErrno(one);
+    if (at == std::string::npos) return {};
+  }
 }
 
 }  // namespace
@@ -97,7 +109,7 @@ Status ApiServer::State::listenLocal() {
   } else {
     const std::size_t slash = path.rfind('/');
     if (slash != std::string::npos && slash > 0) {
-      auto made = makeDirectory(path.substr(0, slash), 0755);
+      const Status made = makeWay(path.substr(0, slash));
       if (!made) return within("[api] socket", made.error());
     }
   }

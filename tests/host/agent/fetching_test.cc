@@ -221,7 +221,8 @@ TEST_F(FetchingTest, ADryRunFetchesNothing) {
   request.mode = ApplyRequest::Mode::kDryRun;
   gateway_.agent->apply(std::move(request),
                         [this](Result<ApplyOutcome> outcome) { result_ = std::move(outcome); });
-  EXPECT_THAT(refusal(), HasSubstr(digest() + " is not in the store yet; only an apply fetches it"));
+  EXPECT_THAT(refusal(),
+              HasSubstr(digest() + " is not in the store yet; only an apply fetches it"));
   EXPECT_FALSE(gateway_.bundles->find(digest()));
 }
 

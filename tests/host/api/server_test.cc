@@ -262,6 +262,20 @@ TEST_F(ApiServerTest, theSocketIsForItsOwnerAndGroupOnly) {
   EXPECT_EQ(what.st_mode & 07777, 0660u);
 }
 
+TEST_F(ApiServerTest, theFoldersOfTheSocketLetTheGroupThrough) {
+  ApiServer::Options options;
+  options.socket = api.dir.path + "/run/kante/api.sock";
+  const mode_t before = ::umask(077);  // As kante run has it.
+  const Status started = api.start(std::move(options));
+  ::umask(before);
+  ASSERT_TRUE(started);
+  for (const char* folder : {"/run", "/run/kante"}) {
+    struct stat what {};
+    ASSERT_EQ(::stat((api.dir.path + folder).c_str(), &what), 0);
+    EXPECT_EQ(what.st_mode & 07777, 0755u) << folder;
+  }
+}
+
 TEST_F(ApiServerTest, aStrangerIsRefusedEvenWhereTheFileLetsThemIn) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root to become somebody else";
   ASSERT_TRUE(api.start());
