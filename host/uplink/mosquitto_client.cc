@@ -195,7 +195,7 @@ Status MosquittoClient::publish(const Publication& publication, std::uint64_t to
     case MOSQ_ERR_NO_CONN:  // The library keeps it and sends it after the next connect.
     case MOSQ_ERR_CONN_LOST:
     case MOSQ_ERR_ERRNO:
-    case MOSQ_ERR_TLS: tokens_[packet] = token; return {};
+    case MOSQ_ERR_TLS: tokens_[packet] = {token, nowMs()}; return {};
     case MOSQ_ERR_OVERSIZE_PACKET:
     case MOSQ_ERR_PAYLOAD_SIZE: return fail(Errc::kLimit, "larger than the broker takes");
     case MOSQ_ERR_NOMEM: return fail(Errc::kUnavailable, "out of memory");

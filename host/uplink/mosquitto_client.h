@@ -84,7 +84,7 @@ class MosquittoClient final : public UplinkClient {
     std::int64_t heard_ms = 0;        // The last sign of life.
     std::int64_t silence_ms = 0;      // How long there may be none; 0: for ever.
     std::int64_t handed_over_ms = 0;  // Since when all is handed over and unanswered; 0: not so.
-    std::int64_t slowest_ms = 0;      // It acknowledged nothing for that long, then did.
+    std::int64_t slowest_ms = 0;      // As long as one waited for its acknowledgement, at most.
     std::int64_t looked_at_ms = 0;    // At the certificates on disk.
     bool reached = false;             // TCP is connected.
     bool read = false;                // Something came.
@@ -121,7 +121,9 @@ class MosquittoClient final : public UplinkClient {
   AttemptEnd end() const;
 
   // ---- one connection ----
+  static std::int64_t nowMs();  // Since boot.
   void acknowledged(int packet, std::uint8_t code);
+  void learnPatience(std::int64_t now_ms);
   std::string serve(const std::string& address);
   Status begin(const std::string& address);
   void tune(int fd);
@@ -168,10 +170,15 @@ class MosquittoClient final : public UplinkClient {
   NetworkWatch network_;
   std::int64_t network_changed_ms_ = 0;
   Backoff backoff_;
-  std::unordered_map<int, std::uint64_t> tokens_;  // Of what waits for its PUBACK, by packet id.
+  struct Sent {
+    std::uint64_t token = 0;
+    std::int64_t at_ms = 0;
+  };
+  std::unordered_map<int, Sent> tokens_;  // Of what waits for its PUBACK, by packet id.
   std::vector<std::string> filters_;
   std::uint32_t packet_max_ = 0;  // The broker's maximum packet size; 0: it named none.
   std::int64_t puback_ms_ = 0;    // How long it may acknowledge nothing.
+  bool had_no_patience_ = false;  // Another connection was given up for that, and none held since.
   Validity in_use_;               // Of the certificate that this connection was made with.
   std::string certificate_alarm_;
   std::string silence_alarm_;

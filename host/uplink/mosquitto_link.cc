@@ -37,15 +37,15 @@ constexpr std::int64_t kStuckMs = 3'000;
 constexpr std::int64_t kWarnMaxS = 7 * 86'400;
 constexpr std::int64_t kRenewMaxS = 3'600;
 
-std::int64_t nowMs() {
+bool failed(const pollfd& fd) { return (fd.revents & (POLLERR | POLLHUP)) != 0; }
+
+}  // namespace
+
+std::int64_t MosquittoClient::nowMs() {
   timespec now{};
   ::clock_gettime(CLOCK_BOOTTIME, &now);
   return std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000;
 }
-
-bool failed(const pollfd& fd) { return (fd.revents & (POLLERR | POLLHUP)) != 0; }
-
-}  // namespace
 
 // ---- where to ----
 
@@ -383,26 +383,33 @@ bool MosquittoClient::acknowledging(std::int64_t now_ms) {
   raise();
   attempt_.said = target_.text() + ": " + silence_alarm_ + ": it gets all of it again";
   puback_ms_ = std::min(puback_ms_ * 2, options_.times.puback_max_ms);
+  had_no_patience_ = true;
   return false;
 }
 
 void MosquittoClient::acknowledged(int packet, std::uint8_t code) {
-  // A broker that acknowledges late is given as much time as it took at most, and as much again:
-  // of many that come late together only the first took long.
-  if (const std::int64_t since_ms = std::exchange(attempt_.handed_over_ms, 0); since_ms != 0) {
-    attempt_.slowest_ms = std::max(attempt_.slowest_ms, nowMs() - since_ms);
-    puback_ms_ =
-        std::clamp(attempt_.slowest_ms * 2, options_.times.puback_ms, options_.times.puback_max_ms);
-  }
+  const std::int64_t now_ms = nowMs();
+  attempt_.handed_over_ms = 0;
   if (!silence_alarm_.empty()) {
     silence_alarm_.clear();
     raise();
   }
   const auto it = tokens_.find(packet);
   if (it == tokens_.end()) return;
-  const std::uint64_t token = it->second;
+  const Sent sent = it->second;
   tokens_.erase(it);
-  handler_->onPublished(token, code);
+  attempt_.slowest_ms = std::max(attempt_.slowest_ms, now_ms - sent.at_ms);
+  learnPatience(now_ms);
+  handler_->onPublished(sent.token, code);
+}
+
+// A broker that acknowledges late is given as much time as it took at most, and as much again.
+// What it acknowledges quickly at first says nothing of what it was late with the last time.
+void MosquittoClient::learnPatience(std::int64_t now_ms) {
+  if (now_ms - attempt_.up_since_ms > puback_ms_) had_no_patience_ = false;
+  const std::int64_t wanted_ms =
+      std::clamp(attempt_.slowest_ms * 2, options_.times.puback_ms, options_.times.puback_max_ms);
+  puback_ms_ = had_no_patience_ ? std::max(puback_ms_, wanted_ms) : wanted_ms;
 }
 
 void MosquittoClient::lookAtCertificates(std::int64_t now_ms) {

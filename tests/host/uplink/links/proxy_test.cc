@@ -120,6 +120,26 @@ TEST_F(ProxyLinkTest, ABrokerThatAcknowledgesLateIsGivenTheTimeThatItTakes) {
   EXPECT_TRUE(allCame(cloud, 90, uplink_->status().connects));
 }
 
+// The first answer of each connection is quick: the state of the gateway is small and goes alone.
+TEST_F(ProxyLinkTest, ABrokerThatIsLateWithMostIsNotTakenForAQuickOneAgain) {
+  Mosquitto broker;
+  ToxicProxy proxy(broker.port());
+  MqttPeer cloud(broker, {.filters = {kTelemetry}});
+  proxy.fromBroker([is_first = true](const std::string& packet) mutable {
+    Fate fate;
+    if (typeOf(packet) == kConnack) is_first = true;
+    if (typeOf(packet) == kPuback && !std::exchange(is_first, false))
+      fate.delay = std::chrono::milliseconds(2'500);
+    return fate;
+  });
+  startUplink(quickTo(proxy.url()));
+  send(0, 8);
+  ASSERT_TRUE(eventuallyEmpty());
+  EXPECT_GE(uplink_->status().connects, 2u);
+  EXPECT_LE(uplink_->status().connects, 4u) << "it learns";
+  EXPECT_TRUE(allCame(cloud, 8, uplink_->status().connects));
+}
+
 TEST_F(ProxyLinkTest, SaysOfEachRefusalWhatItMeans) {
   Mosquitto broker;
   ToxicProxy proxy(broker.port());
