@@ -4,13 +4,23 @@
 
 #include "host/base/encoding.h"
 #include "host/base/json.h"
+#include "host/base/shown.h"
 
 namespace kante {
 
 namespace json = boost::json;
 
+namespace {
+// A document may have a name of 4 MiB: nobody reads that, and it would go into logs and reports.
+constexpr std::size_t kPointerShownMax = 1024;
+constexpr std::size_t kTextShownMax = 4096;
+}  // namespace
+
 Error failAt(const std::string& pointer, Errc code, const std::string& text) {
-  return kante::fail(code, pointer + ": " + text);
+  const auto cut = [](const std::string& whole, std::size_t bytes_max) {
+    return whole.size() <= bytes_max ? whole : shown(whole, bytes_max);
+  };
+  return kante::fail(code, cut(pointer, kPointerShownMax) + ": " + cut(text, kTextShownMax));
 }
 
 Status Members::allow(std::initializer_list<std::string_view> known) const {

@@ -9,12 +9,21 @@
 
 #include "host/base/clock.h"
 #include "host/base/fd.h"
+#include "host/base/shown.h"
 
 namespace kante {
 
 namespace {
 // As journald's protocol has it, for each LogLevel.
 constexpr const char* kPriorities[] = {"<7>", "<7>", "<6>", "<4>", "<3>"};
+
+// What a module, a client or a file wrote must neither begin another line nor steer a terminal.
+std::string onOneLine(std::string_view text) {
+  std::string out = wellFormed(text);
+  for (char& c : out)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+  return out;
+}
 
 // One write a line, so that lines of several threads and processes do not mix.
 void toStderr(std::string line) {
@@ -115,9 +124,9 @@ std::shared_ptr<void> Log::follow(Follower follower) {
 std::string formatJson(const LogLine& line) {
   boost::json::object out{{"time", formatUtc(line.wall_ns)},
                           {"level", name(line.level)},
-                          {"who", line.who},
-                          {"text", line.text}};
-  for (const auto& [key, value] : line.fields) out[key] = value;
+                          {"who", wellFormed(line.who)},
+                          {"text", wellFormed(line.text)}};
+  for (const auto& [key, value] : line.fields) out[key] = wellFormed(value);
   return boost::json::serialize(out);
 }
 
@@ -128,9 +137,9 @@ std::string formatText(const LogLine& line, bool colour) {
   out += ' ';
   std::string level = name(line.level);
   level.resize(5, ' ');
-  out += on + level + (*on != '\0' ? "\x1b[0m " : " ") + line.who + ": ";
-  for (const char c : line.text) out += static_cast<unsigned char>(c) < 0x20 ? ' ' : c;
-  for (const auto& [key, value] : line.fields) out += "  " + key + "=" + value;
+  out += on + level + (*on != '\0' ? "\x1b[0m " : " ") + onOneLine(line.who) + ": " +
+         onOneLine(line.text);
+  for (const auto& [key, value] : line.fields) out += "  " + key + "=" + onOneLine(value);
   return out;
 }
 

@@ -8,7 +8,9 @@
 #include <cstring>
 #include <set>
 
+#include "host/base/json.h"
 #include "host/base/json_schema.h"
+#include "host/base/shown.h"
 
 namespace kante {
 
@@ -37,7 +39,7 @@ bool isDigits(std::string_view text) {
 }
 
 Error wrong(const std::string& pointer, const std::string& text) {
-  return fail(Errc::kInvalid, "manifest.json " + pointer + ": " + text);
+  return fail(Errc::kInvalid, "manifest.json " + shown(pointer) + ": " + text);
 }
 
 Status checkMembers(const json::object& object, const std::string& at,
@@ -55,13 +57,9 @@ Result<json::object> parseObject(std::string_view text) {
   if (text.size() > kManifestBytesMax) {
     return fail(Errc::kLimit, "manifest.json is longer than 262144 bytes");
   }
-  json::parse_options options;
-  options.max_depth = kManifestDepthMax;
-  boost::system::error_code error;
-  json::value value = json::parse(text, error, {}, options);
-  if (error) return fail(Errc::kInvalid, "manifest.json is not JSON: " + error.message());
-  if (!value.is_object()) return fail(Errc::kInvalid, "manifest.json is not a JSON object");
-  return std::move(value.get_object());
+  auto object = parseJsonObject(text, {kManifestBytesMax, kManifestDepthMax + 1});
+  if (!object) return fail(Errc::kInvalid, "manifest.json: " + object.error().text);
+  return object;
 }
 
 // Reads the members of one manifest; each function leaves its field alone when the member is

@@ -4,6 +4,8 @@
 #include <charconv>
 #include <cstring>
 
+#include "host/base/shown.h"
+
 namespace kante {
 
 namespace {
@@ -107,13 +109,13 @@ Result<TarEntry> parseTarHeader(const Block& block) {
   entry.name = prefix.empty() ? name : prefix + "/" + name;
   const char type = block[kTypeAt];
   if (type != '0' && type != '\0' && type != 'x') {
-    return fail(Errc::kDenied, "archive member " + entry.name + " is " + kindName(type) +
+    return fail(Errc::kDenied, "archive member " + shown(entry.name) + " is " + kindName(type) +
                                    ", only regular files are allowed");
   }
   entry.kind = type == 'x' ? TarEntry::Kind::kPax : TarEntry::Kind::kFile;
   KANTE_TRY(link, textIn(block, kLink));
   if (!link.empty())
-    return fail(Errc::kDenied, "archive member " + entry.name + " has a link target");
+    return fail(Errc::kDenied, "archive member " + shown(entry.name) + " has a link target");
   KANTE_TRY(bytes, octalIn(block, kSize));
   entry.bytes = bytes;
   return entry;

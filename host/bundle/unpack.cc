@@ -8,6 +8,7 @@
 #include <set>
 
 #include "host/base/openssl.h"
+#include "host/base/shown.h"
 #include "host/bundle/payload.h"
 #include "host/bundle/tar.h"
 
@@ -155,7 +156,7 @@ class Unpacker {
   Status readMember(const TarEntry& entry) {
     if (!isMemberName(entry.name)) {
       return fail(Errc::kDenied,
-                  "archive member \"" + entry.name.substr(0, kMemberNameBytesMax) +
+                  "archive member \"" + shown(entry.name, kMemberNameBytesMax) +
                       "\" has a name that leaves the bundle or is not in [A-Za-z0-9._/-]");
     }
     if (entry.name == "manifest.json" || seen_.contains(entry.name)) {

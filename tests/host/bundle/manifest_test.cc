@@ -152,12 +152,24 @@ TEST(ManifestTest, SizesAndDigestsMustBeThatWhole) {
 }
 
 TEST(ManifestTest, WhatIsNoBoundedJsonObjectIsRefused) {
-  EXPECT_THAT(parseManifest("nonsense").error().text, HasSubstr("is not JSON"));
-  EXPECT_THAT(parseManifest("[]").error().text, HasSubstr("is not a JSON object"));
+  EXPECT_THAT(parseManifest("nonsense").error().text, HasSubstr("not JSON"));
+  EXPECT_THAT(parseManifest("[]").error().text, HasSubstr("an array"));
   EXPECT_EQ(parseManifest(std::string(kManifestBytesMax + 1, ' ')).error().code, Errc::kLimit);
   std::string deep = R"({"permissions":)";
   for (int i = 0; i < 40; ++i) deep += R"({"a":)";
-  EXPECT_THAT(parseManifest(deep).error().text, HasSubstr("is not JSON"));
+  EXPECT_THAT(parseManifest(deep).error().text, HasSubstr("nested deeper than"));
+}
+
+TEST(ManifestTest, AMemberThatIsThereTwiceIsRefused) {
+  const auto refused = parseManifest(R"({"id":"com.example.a","id":"com.example.b"})");
+  EXPECT_EQ(refused.error().code, Errc::kInvalid);
+  EXPECT_THAT(refused.error().text, HasSubstr("the member \"id\" is there twice"));
+}
+
+TEST(ManifestTest, ANameThatNobodyReadsIsNotRepeated) {
+  const auto refused = parseManifest("{\"" + std::string(200'000, 'k') + "\":1}");
+  EXPECT_LT(refused.error().text.size(), 400U);
+  EXPECT_THAT(refused.error().text, HasSubstr("…: unknown member"));
 }
 
 TEST(ManifestTest, AHostBundleNeedsNoLibrary) {

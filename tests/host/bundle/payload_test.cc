@@ -56,6 +56,13 @@ TEST(PayloadTest, WhatLeavesTheBundleIsRefused) {
   }
 }
 
+TEST(PayloadTest, ANameThatIsNoTextIsNotRepeatedAsItIs) {
+  expectRefused(withMember({"data/\xff\x1b[2J", "x", '0', {}}), Errc::kDenied,
+                "\"data/\uFFFD?[2J\" has a name that leaves");
+  expectRefused(withMember({"data/\xff", "", '2', {}}), Errc::kDenied,
+                "data/\uFFFD is a symbolic link");
+}
+
 TEST(PayloadTest, OnlyRegularFilesAreMembers) {
   const std::pair<char, const char*> kinds[] = {
       {'1', "a hard link"},     {'2', "a symbolic link"}, {'3', "a character device"},
