@@ -51,7 +51,7 @@ Result<std::string> readAt(int fd, std::uint64_t offset, std::size_t count) {
 }
 
 Result<Bundle> readBundle(const std::string& path, MemberSink& sink) {
-  KANTE_TRY(file, openAt(AT_FDCWD, path, O_RDONLY));
+  KANTE_TRY(file, openAt(AT_FDCWD, path, O_RDONLY | O_NONBLOCK));
   const auto read = [&]() -> Result<Bundle> {
     KANTE_TRY(frame, readFrame(FrameKind::kBundle, file.get()));
     KANTE_TRY(signature, Signature::parse(frame.signature));

@@ -16,6 +16,7 @@
 #include "host/bundle/staging.h"
 #include "host/cli/bundle_delta.h"
 #include "host/cli/command.h"
+#include "host/cli/in_file.h"
 #include "host/cli/out_file.h"
 
 namespace kante::cli {
@@ -46,7 +47,7 @@ struct Look {
 
 // Of a delta: what it makes.
 Result<FileDescriptor> openBundle(const LookOptions& options) {
-  KANTE_TRY(file, openAt(AT_FDCWD, options.file, O_RDONLY));
+  KANTE_TRY(file, openInFile(options.file));
   if (!isDelta(file.get())) return file;
   if (options.base.empty())
     return fail(Errc::kInvalid,
@@ -67,7 +68,7 @@ Result<Look> verified(const LookOptions& options) {
 
 // Everything but trust: the parts fit each other, and the claimed certificate made the signature.
 Result<Look> unverified(const LookOptions& options) {
-  KANTE_TRY(file, openAt(AT_FDCWD, options.file, O_RDONLY));
+  KANTE_TRY(file, openInFile(options.file));
   KANTE_TRY(scratch, ScratchSink::open(scratchFolder()));
   KANTE_TRY(frame, readFrame(FrameKind::kBundle, file.get()));
   KANTE_TRY(signature, Signature::parse(frame.signature));
@@ -208,7 +209,7 @@ int verify(const LookOptions& options) {
 }
 
 int inspect(const LookOptions& options) {
-  const auto file = openAt(AT_FDCWD, options.file, O_RDONLY);
+  const auto file = openInFile(options.file);
   if (file && isDelta(file->get())) return inspectDelta(options.file, options.as_json);
   const auto look = unverified(options);
   if (look.has_error()) {

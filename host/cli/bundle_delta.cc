@@ -13,6 +13,7 @@
 #include "host/bundle/delta_make.h"
 #include "host/cli/command.h"
 #include "host/cli/host_command.h"
+#include "host/cli/in_file.h"
 #include "host/cli/out_file.h"
 #include "host/cli/output.h"
 
@@ -99,7 +100,7 @@ std::string scratchFolder() {
 }
 
 int inspectDelta(const std::string& file, bool as_json) {
-  const auto opened = openAt(AT_FDCWD, file, O_RDONLY);
+  const auto opened = openInFile(file);
   const auto head = opened ? readDelta(opened->get()) : Result<DeltaHead>(opened.error());
   if (!head) return reportFailure("bundle inspect", within(file, head.error()));
   if (as_json) {

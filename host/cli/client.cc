@@ -188,7 +188,7 @@ Error errorOf(const Reply& reply) {
     const auto* error = parsed.as_object().if_contains("error");
     const auto* text =
         error != nullptr && error->is_object() ? error->as_object().if_contains("text") : nullptr;
-    if (text != nullptr && text->is_string()) return fail(code, text->as_string().c_str());
+    if (text != nullptr && text->is_string()) return fail(code, std::string(text->get_string()));
   }
   return fail(code, "the host answered with status " + std::to_string(reply.status));
 }

@@ -6,7 +6,6 @@
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
-#include <iostream>
 #include <iterator>
 #include <map>
 #include <memory>
@@ -18,6 +17,7 @@
 #include "host/cli/command.h"
 #include "host/cli/fetch_view.h"
 #include "host/cli/host_command.h"
+#include "host/cli/in_file.h"
 #include "host/cli/json_view.h"
 #include "host/cli/output.h"
 
@@ -55,9 +55,7 @@ struct Change {
 
 // "-" is standard input.
 Result<std::string> readDocument(const std::string& file) {
-  if (file != "-") return readFile(file, kDocumentFileBytesMax);
-  std::string text(std::istreambuf_iterator<char>(std::cin), {});
-  return text;
+  return readInput(file, kDocumentFileBytesMax);
 }
 
 Client::Progress showProgress(const std::string& name) {
@@ -72,7 +70,7 @@ Client::Progress showProgress(const std::string& name) {
 
 // Sends one bundle; its digest.
 Result<std::string> uploadBundle(Client& client, const std::string& path, const Change& change) {
-  KANTE_TRY(file, openAt(AT_FDCWD, path, O_RDONLY));
+  KANTE_TRY(file, openInFile(path));
   const std::string name = std::filesystem::path(path).filename();
   const auto body = client.upload(change.rebind ? "/v1/bundles?rebind=1" : "/v1/bundles",
                                   file.get(), showProgress(name));
@@ -93,7 +91,9 @@ Result<std::string> withUploads(Client& client, const std::string& text, const C
   for (auto& [name, module] : modules->as_object()) {
     json::value* bundle = module.is_object() ? module.as_object().if_contains("bundle") : nullptr;
     if (bundle == nullptr || !bundle->is_string()) continue;
-    const std::string given = bundle->as_string().c_str();
+    const std::string given(bundle->get_string());
+    // What names no file is for the host to refuse.
+    if (given.empty() || given.find('\0') != std::string::npos) continue;
     if (given.starts_with("sha256:")) continue;
     if (!sent.contains(given)) {
       auto digest = uploadBundle(client, base / given, change);

@@ -8,7 +8,6 @@
 #include <charconv>
 #include <cstdio>
 #include <filesystem>
-#include <iostream>
 #include <iterator>
 #include <memory>
 #include <optional>
@@ -23,6 +22,7 @@
 #include "host/base/json.h"
 #include "host/bundle/document_file.h"
 #include "host/cli/command.h"
+#include "host/cli/in_file.h"
 #include "host/cli/named_bundles.h"
 #include "host/cli/out_file.h"
 #include "host/cli/output.h"
@@ -85,8 +85,14 @@ Result<DocumentKind> kindOf(const SignOptions& options, const json::value& conte
 }
 
 Result<std::string> readContent(const std::string& file) {
-  if (file != "-") return readFile(file, kDocumentPayloadBytesMax);
-  return std::string(std::istreambuf_iterator<char>(std::cin), {});
+  return readInput(file, kDocumentPayloadBytesMax);
+}
+
+// The document is at fault, unless the text names what it was to be signed with.
+Error ofSigning(const SignOptions& options, const Error& error) {
+  for (const std::string& path : {options.key, options.certificate, options.out})
+    if (error.text.starts_with(path + ": ")) return error;
+  return within(options.file, error);
 }
 
 // What is in the file becomes what only its recipients read.
@@ -202,7 +208,7 @@ int signFile(const SignOptions& options) {
     KANTE_CHECK(replaceFile(AT_FDCWD, options.out, file, 0644));
     return Made{std::move(document), documentDigest(file), std::move(report)};
   }();
-  if (made.has_error()) return reportFailure("deploy sign", within(options.file, made.error()));
+  if (made.has_error()) return reportFailure("deploy sign", ofSigning(options, made.error()));
   const Document& document = made->document;
   if (options.as_json) {
     json::object out = documentJson(document, made->digest);

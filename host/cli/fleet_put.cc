@@ -16,6 +16,7 @@
 #include "host/cli/bundle_delta.h"
 #include "host/cli/command.h"
 #include "host/cli/host_command.h"
+#include "host/cli/in_file.h"
 #include "host/cli/output.h"
 #include "host/uplink/bundle_chunks.h"
 
@@ -74,7 +75,7 @@ void tell(const PutOptions& options, const Parcel& parcel) {
 
 Result<Parcel> parcelOf(const PutOptions& options) {
   Parcel parcel;
-  KANTE_TRY(file, openAt(AT_FDCWD, options.file, O_RDONLY));
+  KANTE_TRY(file, openInFile(options.file));
   parcel.file = std::move(file);
   if (!options.delta_from.empty()) {
     KANTE_TRY(made, unnamedFile(AT_FDCWD, scratchFolder()));

@@ -22,6 +22,7 @@
 #include "host/bundle/bundle_store.h"
 #include "host/bundle/elf_lint.h"
 #include "host/cli/command.h"
+#include "host/cli/in_file.h"
 #include "host/cli/module_kit.h"
 #include "host/cli/module_sandbox_kit.h"
 
@@ -72,7 +73,7 @@ class ScratchFolder {
 Result<ModuleBytes> admitted(const CheckOptions& options, const ScratchFolder& folder) {
   KANTE_TRY(trust,
             TrustStore::load({options.trust.empty() ? ownCertificate() : options.trust}, {}));
-  KANTE_TRY(file, openAt(AT_FDCWD, options.file, O_RDONLY));
+  KANTE_TRY(file, openInFile(options.file));
   KANTE_TRY(directory, openAt(AT_FDCWD, folder.path(), O_RDONLY | O_DIRECTORY));
   KANTE_TRY(store, BundleStore::open(directory.get()));
   AdmissionPolicy policy;

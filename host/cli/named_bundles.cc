@@ -1,14 +1,12 @@
 #include "host/cli/named_bundles.h"
 
-#include <fcntl.h>
-
 #include <boost/json.hpp>
 
 #include "host/base/encoding.h"
-#include "host/base/fd.h"
 #include "host/base/json.h"
 #include "host/bundle/frame.h"
 #include "host/bundle/signature.h"
+#include "host/cli/in_file.h"
 
 namespace kante::cli {
 namespace {
@@ -16,7 +14,7 @@ namespace {
 namespace json = boost::json;
 
 Result<std::string> bundleDigest(const std::string& path) {
-  KANTE_TRY(file, openAt(AT_FDCWD, path, O_RDONLY));
+  KANTE_TRY(file, openInFile(path));
   KANTE_TRY(frame, readFrame(FrameKind::kBundle, file.get()));
   KANTE_TRY(signature, Signature::parse(frame.signature));
   KANTE_TRY(digest, signature.verify({file.get(), frame.payload_offset, frame.payload_bytes}));
@@ -32,10 +30,14 @@ Status nameModules(json::value& content, const std::filesystem::path& base) {
     json::value* bundle = module != nullptr ? module->if_contains("bundle") : nullptr;
     if (bundle == nullptr || !bundle->is_string()) continue;
     const std::string given(bundle->get_string());
-    if (given.starts_with("sha256:")) continue;
-    auto digest = bundleDigest(base / given);
-    if (!digest)
-      return within(jsonPointer("/modules", member.key()) + "/bundle: " + given, digest.error());
+    if (given.empty() || given.starts_with("sha256:")) continue;
+    const std::string path = base / given;
+    auto digest = bundleDigest(path);
+    if (!digest) {
+      Error why = digest.error();
+      if (why.text.starts_with(path + ": ")) why.text.erase(0, path.size() + 2);
+      return within(jsonPointer("/modules", member.key()) + "/bundle: " + given, std::move(why));
+    }
     *bundle = *digest;
   }
   return {};

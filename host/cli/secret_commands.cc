@@ -6,12 +6,13 @@
 #include <boost/json/value.hpp>
 #include <cstdio>
 #include <iostream>
-#include <iterator>
 
 #include "host/base/encoding.h"
 #include "host/cli/host_command.h"
+#include "host/cli/in_file.h"
 #include "host/cli/json_view.h"
 #include "host/cli/output.h"
+#include "host/identity/secret_store.h"
 
 namespace kante::cli {
 namespace {
@@ -19,7 +20,7 @@ namespace {
 namespace json = boost::json;
 
 // One line from a terminal, which does not show it; else all there is, without a last line's end.
-std::string readValue() {
+Result<std::string> readValue() {
   std::string value;
   termios before{};
   if (::isatty(STDIN_FILENO) == 1 && ::tcgetattr(STDIN_FILENO, &before) == 0) {
@@ -32,7 +33,8 @@ std::string readValue() {
     std::fputs("\n", stderr);
     return value;
   }
-  value.assign(std::istreambuf_iterator<char>(std::cin), {});
+  KANTE_TRY(all, readInput("-", SecretStore::kValueBytesMax + 1));
+  value = std::move(all);
   if (value.ends_with('\n')) value.pop_back();
   return value;
 }
@@ -65,7 +67,7 @@ void addSecretCommands(CLI::App& app, Context& context) {
       addHostCommand(*secret, context, "set", "Set one to what comes on standard input",
                      Prints::kNothing, [name](const HostOptions& options) -> Result<int> {
                        KANTE_TRY(client, options.connect());
-                       const std::string value = readValue();
+                       KANTE_TRY(value, readValue());
                        if (value.empty())
                          return fail(Errc::kInvalid, "nothing came on standard input");
                        KANTE_CHECK(client.send("PUT", "/v1/secrets/" + percentEncode(*name), value,

@@ -9,6 +9,7 @@
 #include "host/base/fd.h"
 #include "host/base/json.h"
 #include "host/cli/host_command.h"
+#include "host/cli/in_file.h"
 #include "host/cli/json_view.h"
 #include "host/cli/output.h"
 
@@ -53,7 +54,7 @@ Result<std::string> outcome(const HostOptions& options, const std::string& diges
 }
 
 Result<int> update(const HostOptions& options, const Update& what) {
-  KANTE_TRY(file, openAt(AT_FDCWD, what.file, O_RDONLY));
+  KANTE_TRY(file, openInFile(what.file));
   KANTE_TRY(client, options.connect());
   const auto begun = client.upload(
       fmt::format("/v1/host?deadline_s={}{}", what.deadline_s, what.rebind ? "&rebind=1" : ""),

@@ -74,6 +74,49 @@ class Outputs(unittest.TestCase):
             self.assertEqual(sorted(os.listdir(folder)), ["link", "pipe"])
 
 
+class Inputs(unittest.TestCase):
+    READERS = (["bundle", "verify", "--trust", KEYS / "signer.pem"], ["bundle", "inspect"],
+               ["module", "check", "--trust", KEYS / "signer.pem"])
+
+    def test_what_is_no_file_is_not_waited_for(self):
+        with tempfile.TemporaryDirectory() as folder:
+            pipe = os.path.join(folder, "pipe")
+            os.mkfifo(pipe)
+            for words in self.READERS:
+                for path in (pipe, folder, "/dev/zero"):
+                    done = kante(*words, path, timeout=60)
+                    self.assertEqual(done.returncode, 1, words)
+                    self.assertIn(f": {path}: is not a regular file\n", done.stderr)
+
+    def test_a_bundle_that_is_none_is_told_as_that(self):
+        with tempfile.TemporaryDirectory() as folder:
+            os.mkfifo(os.path.join(folder, "pipe"))
+            document = os.path.join(folder, "d.json")
+            for bundle in ("pipe", "/dev/zero", "."):
+                with open(document, "w", encoding="ascii") as out:
+                    json.dump({"schema": "kante.deployment/1", "id": "d", "version": 1,
+                               "modules": {"m": {"bundle": bundle}}}, out)
+                done = kante("deploy", "sign", document, "--key", KEYS / "deployer.key", "--cert",
+                             KEYS / "deployer.pem", "--gateway", "e", "-o", f"{folder}/d.kdoc", timeout=60)
+                self.assertEqual(done.returncode, 1)
+                self.assertRegex(done.stderr, f"{document}: /modules/m/bundle: [^:]*: is not a regular file\n")
+
+    def test_standard_input_has_an_end(self):
+        with open("/dev/zero", encoding="ascii") as zeros:
+            for words, most in ((["deploy", "sign", "-", "--gateway", "e", "-o", "/nowhere/x", "--key",
+                                  KEYS / "deployer.key", "--cert", KEYS / "deployer.pem"], 4194304),
+                                (["deploy", "apply", "-", "--socket", "/nowhere"], 4259896)):
+                done = subprocess.run([KANTE, *words], stdin=zeros, capture_output=True, text=True,
+                                      check=False, timeout=60)
+                self.assertEqual(done.returncode, 1)
+                self.assertIn(f"standard input: longer than {most} bytes", done.stderr)
+
+    def test_what_signs_is_not_taken_for_the_document(self):
+        done = kante("deploy", "sign", "/dev/stdin", "--gateway", "e", "-o", "/nowhere/x", "--key", "/nowhere",
+                     "--cert", KEYS / "deployer.pem", "--kind", "desired", "--name", "module/m", "--json")
+        self.assertNotIn("/dev/stdin: /nowhere", done.stderr)
+
+
 class Misuse(unittest.TestCase):
     def test_a_command_that_is_not_there_is_named(self):
         for words, text in ((["statsu"], 'kante: there is no command "statsu"; did you mean "status"?'),
