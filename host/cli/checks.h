@@ -39,7 +39,7 @@ void checkLimits(CheckResults& out);
 void checkDataDirectory(const Config& config, CheckResults& out);
 // Whether a host answers there, and how near it is to its bound on loaded libraries.
 void checkHost(const std::string& socket, CheckResults& out);
-// Files of [trust] and of [uplink]: readable, valid, how long still.
+// Files of [trust], [fetch], [hub.tls] and [uplink]: readable, valid, how long still.
 void checkCertificates(const Config& config, CheckResults& out);
 // Name, TCP and TLS, each with a deadline of 5 s.
 void checkBroker(const Config& config, CheckResults& out);

@@ -197,6 +197,7 @@ void checkCertificates(const Config& config, CheckResults& out) {
   for (const std::string& file : config.trust.roots) judgeFile("roots", file, "[trust] roots", out);
   if (const auto revoked = TrustStore::readRevoked(config.trust.revoked); !revoked)
     add(out, "revoked", Verdict::kFail, revoked.error().text, "mend [trust] revoked");
+  if (!config.fetch.ca.empty()) judgeFile("fetch", config.fetch.ca, "[fetch] ca", out);
   const HubTlsConfig& hub = config.hub.tls;
   if (!hub.cert.empty()) {
     judgeFile("hub", hub.cert, "[hub.tls] cert", out);

@@ -88,8 +88,12 @@ Result<std::unique_ptr<GatewayHub>> GatewayHub::make(const Config& config, const
                                     [](const hub::Broker::Address& one) { return one.tls; });
   if (over_tls) {
     if (!config.hub.tls.client_ca.empty()) {
-      KANTE_TRY(text, readFile(config.hub.tls.client_ca, HubCertificate::kFileBytesMax));
-      out->client_ca_ = std::move(text);
+      auto text = readFile(config.hub.tls.client_ca, HubCertificate::kFileBytesMax);
+      // An empty one would let nobody in, and say nothing.
+      if (text && text->empty())
+        text = fail(Errc::kInvalid, config.hub.tls.client_ca + ": no certificate in it");
+      if (!text) return within("[hub.tls] client_ca", text.error());
+      out->client_ca_ = std::move(*text);
     }
     KANTE_TRY(certificate, parts.identity.certificate());
     KANTE_TRY(made, out->tls(certificate->current()));
@@ -208,8 +212,7 @@ Status GatewayHub::start() {
                                                                          : hub::Connections::kKeep);
     if (change.what == Registry::What::kRemoved) contract_->removed(who);
   });
-  const Status started = broker_->start();
-  return started ? started : Status(within("[hub.mqtt]", started.error()));
+  return broker_->start();
 }
 
 void GatewayHub::serve() { broker_->serve(); }

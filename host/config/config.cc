@@ -4,6 +4,7 @@
 
 #include "host/base/encoding.h"
 #include "host/base/fd.h"
+#include "host/base/shown.h"
 #include "host/config/gateway_section.h"
 #include "host/config/section.h"
 
@@ -68,6 +69,11 @@ Status checkUplinkTopic(const std::string& topic) {
                   "\"" + placeholder + "\" is not a placeholder; there are {gateway} and {source}");
     at = close + 1;
   }
+  const auto source = topic.find("{source}");
+  if (source == std::string::npos || source != topic.rfind("{source}"))
+    return fail(Errc::kInvalid, "{source} has to be there once, or all sources are mixed");
+  if (shown(topic, kTopicBytesMax) != topic)
+    return fail(Errc::kInvalid, "a topic has no control characters; brokers end the connection");
   return {};
 }
 

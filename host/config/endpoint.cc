@@ -82,6 +82,9 @@ Result<UplinkUrl> parseUplinkUrl(std::string_view url) {
                 "\"" + std::string(url) + "\" does not begin with mqtts:// or mqtt://");
   }
   if (rest.ends_with('/')) rest.remove_suffix(1);
+  if (rest.find('@') != std::string_view::npos)  // Not repeated: there is a password in it.
+    return fail(Errc::kInvalid,
+                "a URL holds no user and no password; say username and password_file");
   KANTE_TRY(endpoint, split(rest, url, port));
   parsed.endpoint = std::move(endpoint);
   return parsed;

@@ -6,6 +6,9 @@
 namespace kante {
 
 Result<BrokerUrl> parseBrokerUrl(const std::string& what, const std::string& url) {
+  if (url.find('@') != std::string::npos)  // Not repeated: there is a password in it.
+    return fail(Errc::kInvalid,
+                what + " holds a user or a password; give them apart, the password in a file");
   const auto bad = [&](const char* why) {
     return fail(Errc::kInvalid, what + " \"" + url + "\": " + why);
   };

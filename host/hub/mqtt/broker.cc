@@ -19,6 +19,13 @@ namespace {
 
 using Speaks = Broker::Address::Speaks;
 
+// Where the configuration names such an address.
+const char* keyOf(const Broker::Address& address) {
+  if (address.speaks == Speaks::kHttp)
+    return address.tls ? "[hub.https] listen" : "[hub.http] listen";
+  return address.tls ? "[hub.mqtt] tls_listen" : "[hub.mqtt] listen";
+}
+
 constexpr std::uint32_t kReportsPerS = 10;
 
 }  // namespace
@@ -96,14 +103,15 @@ Status Broker::restore() {
 }
 
 Status Broker::start() {
-  KANTE_CHECK(restore());
+  if (Status restored = restore(); !restored) return within("[hub.mqtt]", restored.error());
   for (const auto& engine : engines_) engine->start();
   for (const Address& address : parts_.addresses) {
     listeners_.push_back(std::make_unique<Listener>(
         parts_.control, [this, &address](FileDescriptor socket, Peer peer) {
           arrived(address, std::move(socket), std::move(peer));
         }));
-    KANTE_CHECK(listeners_.back()->open(address.host, address.port));
+    const Status opened = listeners_.back()->open(address.host, address.port);
+    if (!opened) return within(keyOf(address), opened.error());
   }
   return {};
 }

@@ -117,6 +117,29 @@ class Inputs(unittest.TestCase):
         self.assertNotIn("/dev/stdin: /nowhere", done.stderr)
 
 
+class Run(unittest.TestCase):
+    def test_a_password_in_an_address_is_not_repeated(self):
+        with tempfile.TemporaryDirectory() as folder:
+            config = pathlib.Path(folder) / "gateway.toml"
+            config.write_text('[gateway]\nid = "e"\n[uplink]\nkind = "mqtt"\nurl = "mqtts://u:SECRET@b:8883"\n')
+            for words in (["run", "--config", config], ["check", "--config", config],
+                          ["fleet", "status", "--broker", "mqtts://u:SECRET@b:8883"]):
+                done = kante(*words)
+                self.assertEqual(done.returncode, 1)
+                self.assertNotIn("SECRET", done.stdout + done.stderr)
+
+    def test_a_check_fails_for_what_a_start_is_refused_for(self):
+        with tempfile.TemporaryDirectory() as folder:
+            config = pathlib.Path(folder) / "gateway.toml"
+            for section, key in (("trust", "deployers"), ("trust", "roots"), ("fetch", "ca")):
+                value = '"/nowhere.pem"' if key == "ca" else '["/nowhere.pem"]'
+                config.write_text(f'[gateway]\nid = "e"\ndata_dir = "data"\n[api]\nsocket = "api.sock"\n'
+                                  f'[{section}]\n{key} = {value}\n')
+                done = kante("check", "--config", config)
+                self.assertEqual(done.returncode, 1)
+                self.assertRegex(done.stdout, "fail .*/nowhere.pem: No such file or directory")
+
+
 class Misuse(unittest.TestCase):
     def test_a_command_that_is_not_there_is_named(self):
         for words, text in ((["statsu"], 'kante: there is no command "statsu"; did you mean "status"?'),

@@ -298,6 +298,11 @@ TEST(Config, WhatBelongsTogetherIsSetTogether) {
   EXPECT_THAT(refused("[uplink]\ntopic = \"a/{source\"\n"),
               HasSubstr("\"{source\" is not a place"));
   EXPECT_THAT(refused("[uplink]\ntopic = \"a/#\"\n"), HasSubstr("a topic has"));
+  for (const char* mixed : {"a/b", "{source}/{source}"})
+    EXPECT_THAT(refused(std::string("[uplink]\ntopic = \"") + mixed + "\"\n"),
+                HasSubstr("topic: {source} has to be there once"));
+  EXPECT_THAT(refused("[uplink]\ntopic = \"a/\\u0001/{source}\"\n"),
+              HasSubstr("topic: a topic has no control characters"));
 }
 
 TEST(Config, RelativePathsStartAtTheFile) {
@@ -386,6 +391,8 @@ TEST(Endpoint, IsHostAndPort) {
   EXPECT_EQ(parseUplinkUrl("mqtt://b/")->endpoint.port, 1883);
   for (const char* wrong : {"", "b:1883", "mqtts://", "mqtts://b:", "mqtts://u:p@b", "mqtts://b/x"})
     EXPECT_FALSE(parseUplinkUrl(wrong)) << wrong;
+  EXPECT_EQ(parseUplinkUrl("mqtts://u:secret@b:8883").error().text,
+            "a URL holds no user and no password; say username and password_file");
 }
 
 }  // namespace
