@@ -6,7 +6,6 @@
 #include <cstdlib>
 #include <optional>
 
-#include "host/cli/command.h"
 #include "host/cli/host_versions.h"
 
 namespace kante::cli {
@@ -28,15 +27,15 @@ bool isKept() {
   return keeper != nullptr && std::atoi(keeper) == ::getppid();
 }
 
-Error becomeKeeper(const std::vector<std::string>& arguments, const std::string& data_dir) {
+Error becomeKeeper(const std::vector<std::string>& arguments, const std::string& data_dir,
+                   const std::function<void(const Error&)>& on_lesser) {
   auto host = self();
   if (!host) return host.error();
   const auto updated =
       data_dir.empty() ? Result<std::optional<HostVersion>>(std::nullopt) : committedHost(data_dir);
   if (updated.has_error())
-    reportFailure("run", within("the version that an update brought cannot run, so that of the "
-                                "system does",
-                                updated.error()));
+    on_lesser(within("the version that an update brought cannot run, so that of the system does",
+                     updated.error()));
   if (updated && *updated) *host = data_dir + "/" + (*updated)->folder + "/kante";
   std::string launcher = host->substr(0, host->rfind('/') + 1) + "kante-launcher";
   std::string versions = "--versions";

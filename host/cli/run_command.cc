@@ -156,6 +156,13 @@ Result<int> run(const RunOptions& options, const NextLife& next_life, Config con
   ::_exit(signals.stopping() ? 0 : exit_code);
 }
 
+// Whoever reads the log as JSON reads this there, too.
+int failed(const RunOptions& options, const Error& error) {
+  if (options.log_format != "json") return reportFailure("run", error);
+  Log(Log::Format::kJson).error("host", error.text);
+  return 1;
+}
+
 }  // namespace
 
 void addRunCommand(CLI::App& app, Context& context) {
@@ -176,7 +183,9 @@ void addRunCommand(CLI::App& app, Context& context) {
     if (!options->no_keeper && !isKept()) {
       const auto config = loadConfig(options->config);  // Where it is wrong the host says so.
       const std::string data_dir = config ? config->gateway.data_dir : "";
-      context.exit_code = reportFailure("run", becomeKeeper(context.arguments, data_dir));
+      context.exit_code =
+          failed(*options, becomeKeeper(context.arguments, data_dir,
+                                        [&](const Error& error) { failed(*options, error); }));
       return;
     }
     const NextLife next_life(context.arguments);
@@ -186,7 +195,7 @@ void addRunCommand(CLI::App& app, Context& context) {
     const auto outcome = config ? run(*options, next_life, std::move(*config)) : config.error();
     // An update that cannot even start: whoever sent it is told why, not only how it ended.
     if (!outcome && !data_dir.empty()) noteFailedTrial(data_dir, outcome.error());
-    context.exit_code = outcome ? *outcome : reportFailure("run", outcome.error());
+    context.exit_code = outcome ? *outcome : failed(*options, outcome.error());
   });
 }
 

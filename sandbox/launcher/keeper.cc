@@ -19,6 +19,7 @@
 #include <cstdlib>
 #include <utility>
 
+#include "sandbox/launcher/keeper_line.h"
 #include "sandbox/wire/update.h"
 
 namespace kante::launcher {
@@ -50,15 +51,6 @@ bool isSameFile(int fd, const std::string& path) {
          open.st_dev == named.st_dev && open.st_ino == named.st_ino;
 }
 
-// systemd's journal takes the number for the line's priority: a warning.
-void say(const std::string& text) {
-  struct stat open {};
-  const char* stream = std::getenv("JOURNAL_STREAM");
-  const bool is_journal = stream != nullptr && ::fstat(STDERR_FILENO, &open) == 0 &&
-                          stream == std::to_string(open.st_dev) + ':' + std::to_string(open.st_ino);
-  std::fprintf(stderr, "%skante-launcher: %s\n", is_journal ? "<4>" : "", text.c_str());
-}
-
 std::string describe(int status) {
   if (WIFSIGNALED(status)) {
     const char* name = ::sigabbrev_np(WTERMSIG(status));
@@ -87,6 +79,21 @@ Keeper::Keeper(Options options)
   const sigset_t watched = watchedSignals();
   ::sigprocmask(SIG_BLOCK, &watched, nullptr);
   signals_ = Fd(::signalfd(-1, &watched, SFD_CLOEXEC | SFD_NONBLOCK));
+}
+
+// systemd's journal takes the number for the line's priority: a warning.
+void Keeper::say(const std::string& text) const {
+  struct stat open {};
+  const char* stream = std::getenv("JOURNAL_STREAM");
+  const bool is_journal = stream != nullptr && ::fstat(STDERR_FILENO, &open) == 0 &&
+                          stream == std::to_string(open.st_dev) + ':' + std::to_string(open.st_ino);
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  const std::string line =
+      wantsJson(options_.arguments)
+          ? jsonLine(std::int64_t{now.tv_sec} * 1000 + now.tv_nsec / 1'000'000, text)
+          : "kante-launcher: " + text;
+  std::fprintf(stderr, "%s%s\n", is_journal ? "<4>" : "", line.c_str());
 }
 
 int Keeper::run() {

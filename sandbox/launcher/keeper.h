@@ -48,6 +48,7 @@ class Keeper {
   int run();
 
  private:
+  void say(const std::string& text) const;
   bool startHost();
   [[noreturn]] void becomeHost(int socket, pid_t keeper);
   void takeSignals();

@@ -118,6 +118,36 @@ class Inputs(unittest.TestCase):
 
 
 class Run(unittest.TestCase):
+    def test_a_start_that_is_refused_is_json_where_the_log_is(self):
+        with tempfile.TemporaryDirectory() as folder:
+            config = pathlib.Path(folder) / "gateway.toml"
+            for text in ("[gateway]\n", '[gateway]\nid = "e"\ndata_dir = "/dev/null"\n[trust]\nsigners = []\n'):
+                config.write_text(text)
+                for more in ([], ["--no-keeper"]):
+                    done = kante("run", "--config", config, "--log", "json", *more)
+                    self.assertEqual(done.returncode, 1)
+                    lines = [json.loads(line) for line in done.stderr.splitlines()]
+                    self.assertEqual([(line["level"], line["who"]) for line in lines], [("error", "host")])
+
+    def test_the_keeper_says_it_as_the_host_does(self):
+        with tempfile.TemporaryDirectory() as folder:
+            config = pathlib.Path(folder) / "gateway.toml"
+            config.write_text('[gateway]\nid = "e"\ndata_dir = "data"\n[trust]\nsigners = []\n'
+                              '[api]\nsocket = "api.sock"\nhttp = ""\ngroup = ""\n')
+            with subprocess.Popen([KANTE, "run", "--config", config, "--log", "json"], text=True,
+                                  stderr=subprocess.PIPE) as keeper:
+                said = []
+                while not any(line["text"] == "gateway e runs" for line in said):
+                    said.append(json.loads(keeper.stderr.readline()))
+                os.kill(int((pathlib.Path(folder) / "data" / "lock").read_text()), 9)
+                line = json.loads(keeper.stderr.readline())
+                keeper.terminate()
+                self.assertEqual((line["who"], line["text"]),
+                                 ("keeper", "the host ended by SIGKILL; it is started again"))
+                for rest in keeper.stderr:
+                    json.loads(rest)
+                self.assertEqual(keeper.wait(60), 0)
+
     def test_a_password_in_an_address_is_not_repeated(self):
         with tempfile.TemporaryDirectory() as folder:
             config = pathlib.Path(folder) / "gateway.toml"
