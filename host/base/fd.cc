@@ -69,7 +69,8 @@ Status replaceFile(int dir_fd, const std::string& name, std::string_view bytes, 
       name + ".new-" + std::to_string(::getpid()) + "-" + std::to_string(serial.fetch_add(1));
   auto written = [&]() -> Status {
     KANTE_TRY(file, openAt(dir_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode));
-    KANTE_CHECK(writeAll(file.get(), bytes));
+    const Status all = writeAll(file.get(), bytes);
+    if (!all) return within(name, all.error());
     if (::fsync(file.get()) != 0) return failErrno(name);
     if (::renameat(dir_fd, temporary.c_str(), dir_fd, name.c_str()) != 0) return failErrno(name);
     KANTE_TRY(directory, openAt(dir_fd, folder, O_RDONLY | O_DIRECTORY));

@@ -174,8 +174,9 @@ Status Gateway::State::openUplink() {
 
 Status Gateway::State::openModules() {
   const Config& config = options.config;
-  KANTE_TRY(page, CrashPage::open(data_dir.get()));
-  crash_page = std::move(page);
+  auto page = CrashPage::open(data_dir.get());
+  if (!page) return within(config.gateway.data_dir, page.error());
+  crash_page = std::move(*page);
   reportBlame(blameParts());
 #if !defined(__SANITIZE_ADDRESS__) && !defined(__SANITIZE_THREAD__)
   crash_page->installHandlers();  // A sanitizer has its own.

@@ -39,7 +39,8 @@ Result<FileDescriptor> lockDataDirectory(int data_dir_fd, const std::string& dat
   }
   const std::string pid = std::to_string(::getpid()) + "\n";
   if (::ftruncate(file.get(), 0) != 0) return failErrno(data_dir + "/lock");
-  KANTE_CHECK(writeAll(file.get(), pid));
+  const Status written = writeAll(file.get(), pid);
+  if (!written) return within(data_dir + "/lock", written.error());
   return file;
 }
 
