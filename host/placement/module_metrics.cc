@@ -12,6 +12,12 @@ bool isMetricName(std::string_view name) {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_';
   });
 }
+// What the host itself says of each module as kante_module_NAME.
+bool isHosts(std::string_view name) {
+  static constexpr std::string_view kHosts[] = {"restarts_total", "running", "healthy",
+                                                "seals_total"};
+  return std::find(std::begin(kHosts), std::end(kHosts), name) != std::end(kHosts);
+}
 void addTo(std::atomic<double>& sum, double delta) {
   double old = sum.load(std::memory_order_relaxed);
   while (!sum.compare_exchange_weak(old, old + delta, std::memory_order_relaxed)) {
@@ -76,7 +82,9 @@ void ModuleMetrics::collect(MetricWriter& out, std::string_view module) const {
   const std::uint32_t count = count_.load(std::memory_order_acquire);
   for (std::uint32_t i = 0; i < count; ++i) {
     const Metric& metric = *metrics_[i];
-    const std::string name = "kante_module_" + metric.name;
+    // Two series of one name would be no metrics, and a module could speak in the host's place.
+    const std::string name =
+        (isHosts(metric.name) ? "kante_module_own_" : "kante_module_") + metric.name;
     const std::string help = "Of the module's own.";
     const double value = metric.value.load(std::memory_order_relaxed);
     if (metric.kind == 0) out.counter(name, help, {{"module", module}}, value);

@@ -258,8 +258,22 @@ def conformance(tree):
         yield Finding(path, 0, f"has MQTT-{one} {seen.count(one)} times, and should {1 if one in wanted else 0}")
 
 
+def metrics(tree):
+    """Each metric of the host stands in the table of docs/operations.md."""
+    path = "docs/operations.md"
+    if path not in tree:
+        return
+    told = set(re.findall(r"`((?:kante|process)_\w+)[`{]", tree.files[path].text))
+    for file in tree.cpp():
+        if not file.below("host"):
+            continue
+        for match in re.finditer(r'\b(?:counter|gauge|histogram|collect)\(\s*(?:out,\s*)?"((?:kante|process)_\w+)"', file.text):
+            if match.group(1) not in told:
+                yield Finding(file.path, file.text[:match.start()].count("\n") + 1, f"{match.group(1)} is not in {path}")
+
+
 ALL = (file_length, function_length, dependencies, borders, readmes, headers, names, leftovers, debug_output,
-       waiting, descriptors, layout, links, modes, fuzz_corpora, conformance)
+       waiting, descriptors, layout, links, modes, fuzz_corpora, conformance, metrics)
 
 
 def check(tree):

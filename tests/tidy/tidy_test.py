@@ -165,6 +165,13 @@ class RulesTest(unittest.TestCase):
         for wrong in ("`a_test.cc: One, Three`", "`b_test.cc: One`"):
             self.refused(rules.conformance, tests, page(clients, *rows, wrong), by="is not there")
 
+    def test_a_metric_is_in_the_table(self):
+        code = ("host/hub/a.cc", 'out.counter("kante_a_total", "A", {}, 1);\n  out.gauge(\n      "kante_b", "B", {}, 1);\n')
+        table = "docs/operations.md"
+        self.accepted(rules.metrics, code)
+        self.accepted(rules.metrics, code, (table, "| `kante_a_total{x}`, `kante_b` | two |\n"))
+        self.refused(rules.metrics, code, (table, "| `kante_a_total` | one |\n"), by="kante_b is not in")
+
     def test_every_rule_is_run(self):
         written = {name for name, value in vars(rules).items()
                    if callable(value) and getattr(value, "__module__", "") == "rules" and name not in ("check", "rooms")}
