@@ -50,6 +50,12 @@ void secureProcess() {
   ::signal(SIGHUP, SIG_IGN);
 }
 
+// Until the gateway is there to be stopped in order, a signal to stop is done by ending: nothing
+// runs yet, and what is on disk is good at any moment.
+void endBySignal() {
+  for (const int number : {SIGTERM, SIGINT}) ::signal(number, [](int) { ::_exit(0); });
+}
+
 // While it is set the process may not end by exit().
 std::atomic<bool> modules_run{false};
 
@@ -113,6 +119,7 @@ Result<int> run(const RunOptions& options, const NextLife& next_life, Config con
     control.stop();
   };
   int exit_code = 0;
+  endBySignal();
   if (isKept())
     parts.end = [&](int code) {
       exit_code = code;

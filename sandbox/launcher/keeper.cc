@@ -253,8 +253,11 @@ void Keeper::hostEnded(int status) {
   const bool in_order = WIFEXITED(status) && code <= kExitCodesInOrder;
   const bool on_trial = isInner() && options_.versions.isOnTrial();
   if (on_trial && !stopping_) options_.versions.giveUp("the host ended " + describe(status));
+  // One that was told to stop before it could know how: nothing ran yet.
+  const bool stopped_early = stopping_ && WIFSIGNALED(status) &&
+                             (WTERMSIG(status) == SIGTERM || WTERMSIG(status) == SIGINT);
   if (in_order || stopping_ || on_trial) {
-    exit_code_ = code;
+    exit_code_ = stopped_early ? 0 : code;
     return;
   }
   restartAfterCrash(status);

@@ -1,9 +1,11 @@
 """How every command behaves: what it prints has to arrive, and what it is given wrongly is named."""
 
+import fcntl
 import json
 import os
 import pathlib
 import pty
+import signal
 import socket
 import stat
 import subprocess
@@ -19,6 +21,16 @@ def kante(*words, **more):
     more.setdefault("stdout", subprocess.PIPE)
     return subprocess.run([KANTE, *words], stdin=subprocess.DEVNULL, stderr=subprocess.PIPE,
                           text=True, check=False, **more)
+
+
+def opened_by(pid):
+    found = []
+    for fd in os.listdir(f"/proc/{pid}/fd"):
+        try:
+            found.append(os.readlink(f"/proc/{pid}/fd/{fd}"))
+        except FileNotFoundError:  # It was closed meanwhile.
+            pass
+    return found
 
 
 class Stdout(unittest.TestCase):
@@ -147,6 +159,22 @@ class Run(unittest.TestCase):
                 for rest in keeper.stderr:
                     json.loads(rest)
                 self.assertEqual(keeper.wait(60), 0)
+
+    def test_a_signal_during_the_start_stops_it_in_order(self):
+        with tempfile.TemporaryDirectory() as folder:
+            data = pathlib.Path(folder).resolve() / "data"
+            data.mkdir()
+            config = pathlib.Path(folder) / "gateway.toml"
+            config.write_text(f'[gateway]\nid = "e"\ndata_dir = "{data}"\n[trust]\nsigners = []\n'
+                              '[api]\nsocket = "api.sock"\nhttp = ""\ngroup = ""\n')
+            with open(data / "lock", "w", encoding="ascii") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)  # So it waits, and stays in its start.
+                for number in (signal.SIGTERM, signal.SIGINT):
+                    with subprocess.Popen([KANTE, "run", "--no-keeper", "--config", config]) as host:
+                        while str(data / "lock") not in opened_by(host.pid):
+                            self.assertIsNone(host.poll())
+                        host.send_signal(number)
+                        self.assertEqual(host.wait(60), 0)
 
     def test_a_password_in_an_address_is_not_repeated(self):
         with tempfile.TemporaryDirectory() as folder:
