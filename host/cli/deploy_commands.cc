@@ -11,6 +11,7 @@
 #include <memory>
 #include <thread>
 
+#include "host/agent/agent.h"
 #include "host/base/fd.h"
 #include "host/base/json.h"
 #include "host/bundle/document_file.h"
@@ -188,7 +189,9 @@ Result<int> report(const HostOptions& options, std::string body) {
 void sayWindow(const std::string& text, const Change& change) {
   const auto document = parseJsonObject(text, kDocumentBounds);
   if (!document || change.dry_run || change.no_wait) return;
-  const std::string window_s = textOf(member(*document, "health"), "window_s");
+  std::string window_s = textOf(member(*document, "health"), "window_s");
+  if (window_s.empty() && document->contains("gateway"))
+    window_s = std::to_string(Agent::kSectionWindowS);
   if (window_s.empty() || window_s == "0") return;
   std::fprintf(stderr,
                "once it runs it is watched for %s s before it is committed; kante status shows it, "
@@ -218,6 +221,7 @@ Result<int> apply(const HostOptions& options, const Change& change) {
 
 Result<int> patch(const HostOptions& options, const Change& change) {
   KANTE_TRY(text, readDocument(change.file));
+  sayWindow(text, change);
   KANTE_TRY(client, options.connect());
   std::string document = text;
   if (change.type == "merge") {

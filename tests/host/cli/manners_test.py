@@ -198,6 +198,23 @@ class Run(unittest.TestCase):
                 self.assertRegex(done.stdout, "fail .*/nowhere.pem: No such file or directory")
 
 
+class Waiting(unittest.TestCase):
+    def said(self, verb, document, *more):
+        with tempfile.TemporaryDirectory() as folder:
+            file = pathlib.Path(folder) / "document.json"
+            file.write_text(json.dumps(document))
+            return kante("deploy", verb, file, "--socket", "/nowhere", *more).stderr
+
+    def test_a_long_one_is_announced(self):
+        section = {"gateway": {"log": {"level": "debug"}}}
+        for verb in ("apply", "patch"):
+            self.assertIn("is watched for 120 s", self.said(verb, section))
+            self.assertIn("is watched for 7 s", self.said(verb, {**section, "health": {"window_s": 7}}))
+            self.assertNotIn("watched", self.said(verb, {**section, "health": {"window_s": 0}}))
+            self.assertNotIn("watched", self.said(verb, section, "--no-wait"))
+            self.assertNotIn("watched", self.said(verb, {"modules": {}}))
+
+
 class Misuse(unittest.TestCase):
     def test_a_command_that_is_not_there_is_named(self):
         for words, text in ((["statsu"], 'kante: there is no command "statsu"; did you mean "status"?'),
