@@ -35,6 +35,13 @@ bool isAlphanumeric(char c) {
 Status checkName(const std::string& name) {
   bool good = !name.empty() && name.size() <= kNameBytesMax && isAlphanumeric(name[0]);
   for (const char c : name) good = good && (isAlphanumeric(c) || c == '-' || c == '_' || c == '.');
+  for (const char* target : {"all", "clean", "edit_cache", "help", "install", "package",
+                             "package_source", "preinstall", "rebuild_cache", "test"}) {
+    if (name == target)
+      return fail(Errc::kInvalid, "\"" + name +
+                                      "\" cannot name a module: CMake has a target of this name; "
+                                      "choose another one");
+  }
   if (good) return {};
   return fail(Errc::kInvalid,
               "\"" + name +
@@ -53,7 +60,8 @@ Status checkId(const std::string& id) {
           "\" cannot be the id of a module: a reversed domain name can, e.g. com.example.filter");
 }
 
-// "my-filter" → "MyFilter".
+// "my-filter" → "MyFilter"; what C++ or the SDK would take for something else has "Module" in
+// front.
 std::string className(const std::string& name) {
   std::string out;
   bool begins_word = true;
@@ -66,7 +74,8 @@ std::string className(const std::string& name) {
     out += begins_word && is_lower ? static_cast<char>(c - 'a' + 'A') : c;
     begins_word = false;
   }
-  return out[0] >= '0' && out[0] <= '9' ? "Module" + out : out;
+  const bool is_taken = out == "Module" || (out[0] >= '0' && out[0] <= '9');
+  return is_taken ? "Module" + out : out;
 }
 
 std::string idPart(std::string name) {

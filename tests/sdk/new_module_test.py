@@ -66,7 +66,7 @@ class NewModule(unittest.TestCase):
         self.run_command("g++", "-std=c++20", "-fsyntax-only", *flags.split(), source)
 
     def test_4_refuses_what_cannot_be_a_module(self):
-        for name in ("../x", "-x", "a b", "", "x" * 65):
+        for name in ("../x", "-x", "a b", "", "x" * 65, "test", "install"):
             done = subprocess.run([self.kante, "module", "new", "--dir", "never", "--", name], capture_output=True,
                                   text=True, cwd=self.folder.name, check=False)
             self.assertNotEqual(done.returncode, 0, name)
@@ -75,6 +75,11 @@ class NewModule(unittest.TestCase):
         self.run_command(self.kante, "module", "new", "twice")
         again = self.run_command(self.kante, "module", "new", "twice", expect=1)
         self.assertIn("is not overwritten", again.stderr)
+
+    def test_5_a_module_may_be_called_module(self):
+        self.run_command(self.kante, "module", "new", "module")
+        source = os.path.join(self.folder.name, "module/module.cc")
+        self.run_command("g++", "-std=c++20", "-fsyntax-only", "-I", os.path.join(self.prefix, "include"), source)
 
 
 if __name__ == "__main__":
