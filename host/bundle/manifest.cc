@@ -29,6 +29,9 @@ const std::vector<std::string> kMembers = {
     "kind",      "lib",       "files",       "inputs",       "outputs", "methods",
     "libraries", "execution", "permissions", "config_schema"};
 const std::vector<std::string> kFileMembers = {"size", "sha256"};
+const std::vector<std::string> kPermissions = {"methods", "files", "devices",
+                                               "tcp",     "udp",   "listen"};
+const std::vector<std::string> kFilePermissions = {"read", "write", "space"};
 
 bool isAlnum(char c) {
   return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
@@ -268,12 +271,34 @@ Status readPorts(const Reader& reader, Manifest& manifest) {
   return reader.names("libraries", manifest.libraries);
 }
 
+// What each text says is judged where it is held against a grant.
+Status checkPermissions(const json::object& object, const std::string& at,
+                        const std::vector<std::string>& known) {
+  KANTE_CHECK(checkMembers(object, at, known));
+  for (const auto& [key, value] : object) {
+    const std::string pointer = at + "/" + std::string(key);
+    if (key == "files" && value.is_object()) {
+      KANTE_CHECK(checkPermissions(value.get_object(), pointer, kFilePermissions));
+      continue;
+    }
+    if (key == "files") return wrong(pointer, "must be an object");
+    const auto is_text = [](const json::value& one) { return one.is_string(); };
+    if (!value.is_array() ||
+        !std::all_of(value.get_array().begin(), value.get_array().end(), is_text))
+      return wrong(pointer, "must be an array of strings");
+  }
+  return {};
+}
+
 Status readPolicies(const Reader& reader, Manifest& manifest) {
   std::size_t word = 0;
   KANTE_CHECK(reader.word("execution", {"shared", "dedicated"}, word));
   manifest.execution = static_cast<Manifest::Execution>(word);
   KANTE_TRY(permissions, reader.object("permissions"));
-  if (permissions != nullptr) manifest.permissions_json = json::serialize(*permissions);
+  if (permissions != nullptr) {
+    KANTE_CHECK(checkPermissions(*permissions, "/permissions", kPermissions));
+    manifest.permissions_json = json::serialize(*permissions);
+  }
   KANTE_TRY(schema, reader.object("config_schema"));
   if (schema == nullptr) return {};
   const auto compiled = JsonSchema::compile(*schema);

@@ -20,7 +20,7 @@ json::object good() {
       "lib/arm64/module.so": {"size": 11, "sha256": "00000000000000000000000000000000000000000000000000000000000000bb"},
       "data/model.bin": {"size": 12, "sha256": "00000000000000000000000000000000000000000000000000000000000000cc"}},
     "inputs": ["in"], "outputs": ["out", "alert"], "methods": ["reset"], "libraries": ["libfoo++.so.1"],
-    "execution": "dedicated", "permissions": {"network": true},
+    "execution": "dedicated", "permissions": {"tcp": ["*:502"]},
     "config_schema": {"type": "object", "properties": {"period_ms": {"type": "integer"}}}})")
       .as_object();
 }
@@ -64,7 +64,7 @@ TEST(ManifestTest, EveryMemberIsRead) {
   EXPECT_THAT(manifest->methods, ElementsAre("reset"));
   EXPECT_THAT(manifest->libraries, ElementsAre("libfoo++.so.1"));
   EXPECT_EQ(manifest->execution, Manifest::Execution::kDedicated);
-  EXPECT_EQ(manifest->permissions_json, R"({"network":true})");
+  EXPECT_EQ(manifest->permissions_json, R"({"tcp":["*:502"]})");
   EXPECT_THAT(manifest->config_schema_json, HasSubstr("period_ms"));
 }
 
@@ -103,6 +103,13 @@ TEST(ManifestTest, ValuesOfTheWrongShapeAreRefusedByTheirPointer) {
   expectRefused(with("outputs", json::array{"a b"}), "/outputs/0: must be a name");
   expectRefused(with("outputs", json::array(257, json::value("a"))), "more than 256 names");
   expectRefused(with("permissions", json::array()), "/permissions: must be an object");
+  for (const auto& [text, why] : std::initializer_list<std::pair<const char*, const char*>>{
+           {R"({"mehods":[]})", "/permissions/mehods: unknown member, did you mean \"methods\"?"},
+           {R"({"methods":"a"})", "/permissions/methods: must be an array of strings"},
+           {R"({"tcp":[502]})", "/permissions/tcp: must be an array of strings"},
+           {R"({"files":["/"]})", "/permissions/files: must be an object"},
+           {R"({"files":{"raed":[]}})", "/permissions/files/raed: unknown member"}})
+    expectRefused(with("permissions", json::parse(text)), why);
   expectRefused(with("config_schema", json::parse(R"({"properties":{"a":{"typ":"integer"}}})")),
                 "/config_schema/properties/a/typ: unknown schema keyword, did you mean \"type\"?");
 }
