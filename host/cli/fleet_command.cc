@@ -132,6 +132,12 @@ Result<std::unique_ptr<FleetLink>> connect(const FleetOptions& options,
   return FleetLink::connect(options.broker, filters);
 }
 
+constexpr std::size_t kCellCharactersMax = 60;
+constexpr std::size_t kReasonCharactersMax = 500;
+
+// Whoever may publish for one gateway must not make the table of all unreadable.
+std::string cell(const std::string& text) { return cut(printable(text), kCellCharactersMax); }
+
 // ---- status ------------------------------------------------------------------------------------
 
 Result<int> status(const FleetOptions& options) {
@@ -161,10 +167,9 @@ Result<int> status(const FleetOptions& options) {
     const std::string error = errors.is_array() && !errors.get_array().empty()
                                   ? textOf(errors.get_array().back(), "text")
                                   : "";
-    table.add({gateway, known.state.empty() ? "never seen" : printable(known.state),
-               printable(textOf(known.reported, "id")), textOf(known.reported, "version"),
-               printable(textOf(known.reported, "state")), printable(tags),
-               cut(printable(error), 50)});
+    table.add({cell(gateway), known.state.empty() ? "never seen" : cell(known.state),
+               cell(textOf(known.reported, "id")), cell(textOf(known.reported, "version")),
+               cell(textOf(known.reported, "state")), cell(tags), cell(error)});
   }
   if (options.as_json) {
     fmt::print("{}\n", writeJson(json::object{{"gateways", std::move(all)}}));
@@ -448,8 +453,9 @@ class Rollout {
 
   void settle(const std::string& gateway, const Outcome& outcome) {
     outcomes_[gateway] = outcome;
-    fmt::print(stderr, "  {}: {}{}\n", gateway, outcome.state,
-               outcome.reason.empty() ? "" : ": " + printable(outcome.reason));
+    fmt::print(
+        stderr, "  {}: {}{}\n", gateway, outcome.state,
+        outcome.reason.empty() ? "" : ": " + cut(printable(outcome.reason), kReasonCharactersMax));
   }
 
   int tell() {
