@@ -15,6 +15,7 @@
 #include "host/base/openssl.h"
 #include "host/bundle/trust.h"
 #include "host/cli/checks.h"
+#include "host/cli/in_file.h"
 #include "host/cli/output.h"
 #include "host/config/config.h"
 
@@ -207,6 +208,9 @@ void checkCertificates(const Config& config, CheckResults& out) {
   const UplinkConfig& uplink = config.uplink;
   if (uplink.kind == UplinkKind::kNone) return;
   if (!uplink.ca.empty()) judgeFile("ca", uplink.ca, "[uplink] ca", out);
+  if (!uplink.password_file.empty())
+    if (const auto file = openInFile(uplink.password_file); !file)
+      add(out, "password", Verdict::kFail, file.error().text, "mend [uplink] password_file");
   if (!uplink.cert.empty()) {
     judgeFile("cert", uplink.cert, "[uplink] cert", out);
     judgeKey("key", uplink.key, uplink.cert, "[uplink]", out);

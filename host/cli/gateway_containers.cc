@@ -14,6 +14,7 @@
 #include "host/base/log.h"
 #include "host/base/trusted_clock.h"
 #include "host/cli/gateway_identity.h"
+#include "host/cli/in_file.h"
 #include "host/config/config.h"
 #include "host/container/edge_environment.h"
 #include "host/placement/rate_limit.h"
@@ -227,7 +228,9 @@ Result<std::optional<RegistryLogin>> GatewayContainers::login(const std::string&
   const std::string server = registryOf(image);
   for (const ImageRegistryConfig& registry : config_.containers.registries) {
     if (registry.server != server) continue;
-    auto password = readFile(registry.password_file, kPasswordBytesMax);
+    const auto opened = openInFile(registry.password_file);
+    auto password = opened ? readFile(registry.password_file, kPasswordBytesMax)
+                           : Result<std::string>(opened.error());
     if (!password) return within("[[containers.registry]] " + server, password.error());
     while (!password->empty() && (password->back() == '\n' || password->back() == '\r'))
       password->pop_back();

@@ -1,6 +1,7 @@
 // How a gateway is wired from its configuration.
 #include "host/cli/gateway_fetch.h"
 #include "host/cli/gateway_state.h"
+#include "host/cli/in_file.h"
 #include "host/hub/twin_secrets.h"
 
 namespace kante::cli {
@@ -151,6 +152,12 @@ Status Gateway::State::openUplink() {
   const Config& config = options.config;
   if (config.uplink.kind != UplinkKind::kMqtt && config.uplink.kind != UplinkKind::kKante)
     return {};
+  // It is read at each connect, by the thread that all wait for: nothing that could block it.
+  if (const std::string& file = config.uplink.password_file; !file.empty()) {
+    const auto opened = openInFile(file);
+    if (!opened && opened.error().code == Errc::kInvalid)
+      return within("[uplink] password_file", opened.error());
+  }
   MqttUplink::Host host{*store,      clock,
                         log,         [this](std::function<void()> work) { post(std::move(work)); },
                         twins.get(), methods.get()};

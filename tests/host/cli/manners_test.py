@@ -186,6 +186,19 @@ class Run(unittest.TestCase):
                 self.assertEqual(done.returncode, 1)
                 self.assertNotIn("SECRET", done.stdout + done.stderr)
 
+    def test_a_password_is_not_waited_for(self):
+        with tempfile.TemporaryDirectory() as folder:
+            os.mkfifo(f"{folder}/pipe")
+            config = pathlib.Path(folder) / "gateway.toml"
+            config.write_text('[gateway]\nid = "e"\ndata_dir = "data"\n[trust]\nsigners = []\n'
+                              '[api]\nsocket = "api.sock"\nhttp = ""\ngroup = ""\n[uplink]\nkind = "mqtt"\n'
+                              'url = "mqtt://127.0.0.1:1"\nusername = "u"\npassword_file = "pipe"\n')
+            done = kante("run", "--no-keeper", "--config", config, timeout=60)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(f"[uplink] password_file: {folder}/pipe: is not a regular file", done.stderr)
+            self.assertRegex(kante("check", "--config", config).stdout,
+                             f"fail  password .*{folder}/pipe: is not a regular file")
+
     def test_a_check_fails_for_what_a_start_is_refused_for(self):
         with tempfile.TemporaryDirectory() as folder:
             config = pathlib.Path(folder) / "gateway.toml"
