@@ -21,6 +21,8 @@ namespace json = boost::json;
 constexpr char kTakenPrefix[] = "taken/";
 constexpr JsonBounds kTakenBounds{8192, 4};
 constexpr char kAndOthers[] = " and others";
+// What the agent says in its text; here a word says it.
+constexpr std::string_view kRolledBack = "rolled back: ";
 
 // Series hold a subject, which may be longer than a key.
 std::string keyOf(const std::string& series) { return kTakenPrefix + toHex(sha256(series)); }
@@ -468,7 +470,9 @@ void Documents::changed(const Arrival& arrival, const Judged& judged, Result<App
   } else if (result.error().code == Errc::kNotFound && !judged.document.base) {
     park(arrival, judged.mark.series, wanting_);
   }
-  finished(refusal(reason, result.error()));
+  Error why = result.error();
+  if (tried && why.text.starts_with(kRolledBack)) why.text.erase(0, kRolledBack.size());
+  finished(refusal(reason, why));
 }
 
 void Documents::park(const Arrival& arrival, const std::string& key,

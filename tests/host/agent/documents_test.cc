@@ -256,6 +256,18 @@ TEST_F(DocumentsTest, CommandsAndDesiredPropertiesGoPastADeploymentThatIsWatched
   EXPECT_THAT(gateway_.agent->layersInForce(), ElementsAre("munich"));
 }
 
+TEST_F(DocumentsTest, ThatOneWasTakenBackIsSaidOnce) {
+  ASSERT_EQ(take(set(3, 1).file()), "taken");
+  std::string watched = deployment(4);
+  watched.insert(1, R"("health":{"window_s":5},)");
+  EXPECT_EQ(take(Says{DocumentKind::kDeployment, 2, watched}.file()), "waits");
+  ASSERT_TRUE(gateway_.rollback());
+  runPosted();
+  ASSERT_EQ(documents_->errors().size(), 1u);
+  EXPECT_EQ(documents_->errors()[0].reason, "rolled-back");
+  EXPECT_EQ(documents_->errors()[0].text, "operator/bob rolled it back while it was watched");
+}
+
 TEST_F(DocumentsTest, WhatCameDuringAnUpdateThatCameToNothingGoesOn) {
   const std::string file = set(3, 1).file();
   std::string said = "waits";
