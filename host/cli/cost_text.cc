@@ -13,6 +13,9 @@ namespace json = boost::json;
 
 namespace {
 
+// Younger messages are on their way; older ones are a backlog, whatever the rates are.
+constexpr double kOnTheirWayS = 1, kBacklogS = 10;
+
 std::string priceText(const json::value& price) {
   const std::string tier = textOf(price, "tier");
   const double units = real(price, "units");
@@ -26,13 +29,16 @@ std::string waitingLine(const json::value& status) {
   const json::value& uplink = member(status, "uplink");
   const double waiting = real(uplink, "backlog_messages");
   if (textOf(uplink, "kind") == "none" || waiting == 0) return {};
-  std::string out = formatCount(waiting) + " messages";
-  if (member(uplink, "oldest_s").is_number())
-    out += ", the oldest since " + formatAge(real(uplink, "oldest_s"));
-  if (textOf(uplink, "state") != "connected") return out;
-  return out + (member(uplink, "drain_s").is_number()
-                    ? ", sent in " + formatAge(real(uplink, "drain_s"))
-                    : paint(Colour::kYellow, ", more comes than goes"));
+  const double oldest_s = real(uplink, "oldest_s");
+  const bool is_connected = textOf(uplink, "state") == "connected";
+  const bool may_be_held = member(uplink, "budget").is_object();
+  if (is_connected && oldest_s < kOnTheirWayS && !may_be_held) return {};
+  std::string out = formatCount(waiting) + (waiting == 1 ? " message" : " messages");
+  if (member(uplink, "oldest_s").is_number()) out += ", the oldest since " + formatAge(oldest_s);
+  if (!is_connected) return out;
+  if (member(uplink, "drain_s").is_number())
+    return out + ", sent in " + formatAge(real(uplink, "drain_s"));
+  return oldest_s < kBacklogS ? out : out + paint(Colour::kYellow, ", more comes than goes");
 }
 
 std::string budgetLine(const json::value& status) {
