@@ -69,8 +69,8 @@ void tell(const PutOptions& options, const Parcel& parcel) {
   const std::string source = parcel.base.empty()
                                  ? "\"uplink:\""
                                  : R"({"delta": "uplink:", "base": ")" + parcel.base + "\"}";
-  std::printf("%s is at the broker, in %u pieces; a deployment says \"from\": [%s]\n", what.c_str(),
-              parcel.pieces, source.c_str());
+  std::printf("%s is at the broker, in %u piece%s; a deployment says \"from\": [%s]\n",
+              what.c_str(), parcel.pieces, parcel.pieces == 1 ? "" : "s", source.c_str());
 }
 
 Result<Parcel> parcelOf(const PutOptions& options) {

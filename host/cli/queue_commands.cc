@@ -81,7 +81,8 @@ Result<int> purge(const HostOptions& options, const std::string& queue) {
     return 0;
   }
   KANTE_TRY(reply, parseReply(body));
-  std::fprintf(stderr, "%s messages removed from %s\n", textOf(reply, "purged").c_str(),
+  const std::string purged = textOf(reply, "purged");
+  std::fprintf(stderr, "%s message%s removed from %s\n", purged.c_str(), purged == "1" ? "" : "s",
                queue.c_str());
   return 0;
 }

@@ -139,9 +139,10 @@ void StateWatch::lookAtDrops() {
     Dropped& before = dropped_[reason];
     if (before.quiet > 0) --before.quiet;
     if (count <= before.reported || before.quiet > 0) continue;
-    Event drops =
-        event(EventLevel::kWarn, "messages.dropped", reason,
-              std::to_string(count - before.reported) + " messages dropped, reason " + reason);
+    const std::uint64_t more = count - before.reported;
+    Event drops = event(EventLevel::kWarn, "messages.dropped", reason,
+                        std::to_string(more) + (more == 1 ? " message" : " messages") +
+                            " dropped, reason " + reason);
     drops.fields = {{"reason", reason}, {"total", std::to_string(count)}};
     parts_.events.add(std::move(drops));
     before = {count, kDropsEvery};

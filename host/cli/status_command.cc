@@ -129,8 +129,10 @@ std::string headLine(const json::value& status) {
 namespace {
 
 std::string gatewayLine(const json::value& gateway) {
-  std::string out = fmt::format("{}, {}, {} devices", printable(textOf(gateway, "id")),
-                                paintState(textOf(gateway, "state")), textOf(gateway, "devices"));
+  const std::string devices = textOf(gateway, "devices");
+  std::string out =
+      fmt::format("{}, {}, {} device{}", printable(textOf(gateway, "id")),
+                  paintState(textOf(gateway, "state")), devices, devices == "1" ? "" : "s");
   if (textOf(gateway, "state") != "connected") out += ", last seen " + textOf(gateway, "last_seen");
   if (real(gateway, "lost") != 0)
     out += ", " + paint(Colour::kYellow, "lost " + textOf(gateway, "lost"));
