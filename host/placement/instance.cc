@@ -312,7 +312,7 @@ void Instance::dispatch(Event& event) {
   }
   if (status != KANTE_OK && status != KANTE_E_UNSUPPORTED && !event.after) {
     errors_.fetch_add(1, std::memory_order_relaxed);
-    log(3, eventName(raw.type) + " answered " + std::to_string(status) +
+    log(3, eventName(raw.type) + " answered " + statusName(status) +
                (explanation_.empty() ? "" : ": " + explanation_));
   }
   if (event.after) event.after(status, explanation_);
@@ -382,7 +382,7 @@ Consumer::Outcome Instance::consume(Delivery& delivery) {
   if (status < 0) [[unlikely]] {
     errors_.fetch_add(1, std::memory_order_relaxed);
     log(3, "an input from " + delivery.hop.source->telemetry_name + " answered " +
-               std::to_string(status) + (explanation_.empty() ? "" : ": " + explanation_));
+               statusName(status) + (explanation_.empty() ? "" : ": " + explanation_));
   }
   return Outcome::kDone;
 }

@@ -2,28 +2,9 @@
 #include <algorithm>
 
 #include "host/placement/instance.h"
+#include "host/runtime/event_name.h"
 
 namespace kante {
-
-namespace {
-
-const char* nameOf(kante_status status) {
-  switch (status) {
-    case KANTE_E_INVALID: return "KANTE_E_INVALID";
-    case KANTE_E_UNSUPPORTED: return "KANTE_E_UNSUPPORTED";
-    case KANTE_E_AGAIN: return "KANTE_E_AGAIN";
-    case KANTE_E_NOT_FOUND: return "KANTE_E_NOT_FOUND";
-    case KANTE_E_DENIED: return "KANTE_E_DENIED";
-    case KANTE_E_LIMIT: return "KANTE_E_LIMIT";
-    case KANTE_E_STATE: return "KANTE_E_STATE";
-    case KANTE_E_CORRUPT: return "KANTE_E_CORRUPT";
-    case KANTE_E_CANCELED: return "KANTE_E_CANCELED";
-    case KANTE_E_INTERNAL: return "KANTE_E_INTERNAL";
-    default: return "an unknown error";
-  }
-}
-
-}  // namespace
 
 // Strand.  Inputs that no route names any more hand over what they have and take nothing more.
 void Instance::openIntakes(const std::vector<std::string>& inputs) {
@@ -115,8 +96,7 @@ void Instance::settleNow(std::uint64_t token, kante_status status, const std::st
   Intake& intake = *intakes_[TokenTable::inputOf(token)];
   if (status >= KANTE_OK || status == KANTE_E_AGAIN) return intake.settled(token, status, reason);
   errors_.fetch_add(1, std::memory_order_relaxed);
-  const std::string text = std::string(nameOf(status)) + " (" + std::to_string(status) + ")" +
-                           (reason.empty() ? "" : ": " + reason);
+  const std::string text = statusName(status) + (reason.empty() ? "" : ": " + reason);
   log(3, "an input of " + intake.queue()->input() + " answered " + text);
   intake.settled(token, status, who_ + " answered " + text);
 }

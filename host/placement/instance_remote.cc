@@ -123,7 +123,7 @@ void Instance::eventEnded(std::uint32_t type, std::uint64_t token, kante_status 
   const std::string why = line == std::string::npos ? text : text.substr(line + 1);
   const std::string what =
       line == std::string::npos ? eventName(type) : "an input from " + text.substr(0, line);
-  log(3, what + " answered " + std::to_string(status) + (why.empty() ? "" : ": " + why));
+  log(3, what + " answered " + statusName(status) + (why.empty() ? "" : ": " + why));
 }
 
 kante_status Instance::emitted(std::uint32_t output, MessageRef& message, std::uint8_t hops,
