@@ -291,8 +291,10 @@ const Journal::Entry* Journal::beforeCurrent() const {
   // Seen from what the current one brought back, so that going back twice goes two steps.
   for (auto at = entries_.rbegin(); at != entries_.rend(); ++at) {
     const Entry& entry = at->second;
+    // The same may have been deployed twice, with something else in between.
+    const bool same = entry.baseText() == now->baseText() && entry.layers == now->layers;
     if (entry.said.n < now->origin && entry.origin == entry.said.n &&
-        entry.said.state == kCommitted)
+        entry.said.state == kCommitted && !same)
       return &entry;
   }
   return nullptr;

@@ -108,7 +108,7 @@ class Journal {
 
   const Entry* current() const;
   const Entry* find(std::uint64_t n) const;
-  // The deployment before the current one; null if there is none.
+  // The deployment before the current one that is another one; null if there is none.
   const Entry* beforeCurrent() const;
   std::vector<HistoryEntry> history() const;  // Newest first.
   // The entry that the last life was applying when it ended, now rolled back; null: none.

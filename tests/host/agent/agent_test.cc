@@ -245,6 +245,19 @@ TEST_F(AgentTest, RollbackBringsBackTheOneBeforeAndTwiceTheOneBeforeThat) {
   EXPECT_EQ(status().version, 3u);
 }
 
+TEST_F(AgentTest, RollbackGoesPastWhatIsTheSame) {
+  applied(document(1));
+  applied(document(2));
+  ASSERT_EQ(gateway_.rollback()->version, 1u);
+  applied(document(2));  // The same again, as another entry.
+  applied(document(3));
+  ASSERT_EQ(gateway_.rollback()->version, 2u);
+  const auto back = gateway_.rollback();
+  ASSERT_TRUE(back) << back.error().text;
+  EXPECT_EQ(back->kind, ApplyOutcome::Kind::kCommitted);
+  EXPECT_EQ(back->version, 1u);
+}
+
 TEST_F(AgentTest, AFailedAttemptCannotComeBack) {
   applied(document(1));
   gateway_.host.failures.push_back(fail(Errc::kInvalid, "no"));
