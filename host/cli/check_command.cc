@@ -81,9 +81,10 @@ Config configToCheck(const std::string& given, CheckResults& out) {
   }
   auto config = loadConfig(file);
   if (!config) {
-    const bool bad = config.error().code == Errc::kInvalid;
+    // Of what is in it the text begins with the file's name.
+    const bool read = config.error().text.starts_with(file + ":");
     out.push_back({"config", Verdict::kFail, config.error().text,
-                   bad ? "mend that line" : "name with --config a file that can be read"});
+                   read ? "mend that line" : "name with --config a file that can be read"});
     return defaultConfig("/var/lib/kante");
   }
   if (const auto served = supported(*config); !served) {

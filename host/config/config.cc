@@ -46,11 +46,23 @@ Status checkEndpoint(const std::string& text) {
   return {};
 }
 
+// Between two dots: 1 to 63 characters, no hyphen at either end.
+bool isLabel(std::string_view text) {
+  return !text.empty() && text.size() <= 63 && text.front() != '-' && text.back() != '-' &&
+         text.find_first_not_of(
+             "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+             "0123456789-") == std::string_view::npos;
+}
+
+// What no client would find in a certificate is none.
 Status checkHostname(const std::string& text) {
-  const bool fits = !text.empty() && text.size() <= 253 &&
-                    text.find_first_not_of(
-                        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-                        "0123456789.-") == std::string::npos;
+  bool fits = text.size() <= 253;
+  for (std::string_view rest = text; fits;) {
+    const auto dot = rest.find('.');
+    fits = isLabel(rest.substr(0, dot));
+    if (dot == std::string_view::npos) break;
+    rest.remove_prefix(dot + 1);
+  }
   if (fits) return {};
   return fail(Errc::kInvalid, "\"" + text + "\" is no host name");
 }

@@ -186,6 +186,17 @@ class Run(unittest.TestCase):
                 self.assertEqual(done.returncode, 1)
                 self.assertNotIn("SECRET", done.stdout + done.stderr)
 
+    def test_the_hint_is_about_what_is_wrong(self):
+        with tempfile.TemporaryDirectory() as folder:
+            config = pathlib.Path(folder) / "gateway.toml"
+            for text, hint in (("a=" + "[" * 100, "mend that line"), ("a=", "mend that line"),
+                               (None, "name with --config a file that can be read")):
+                config.unlink(missing_ok=True)
+                if text is not None:
+                    config.write_text(text)
+                shown = json.loads(kante("check", "--json", "--config", config).stdout)["checks"][0]
+                self.assertEqual((shown["name"], shown["hint"]), ("config", hint), shown)
+
     def test_a_password_is_not_waited_for(self):
         with tempfile.TemporaryDirectory() as folder:
             os.mkfifo(f"{folder}/pipe")

@@ -381,6 +381,16 @@ TEST(Config, IsReadFromItsFile) {
   ::unlink(path.c_str());
 }
 
+TEST(Config, AHostNameIsOneThatACertificateMayHave) {
+  for (const char* good : {"edge-1.local", "e", "10.0.0.5", "a.b-c.d"})
+    EXPECT_EQ(refused(std::string("[hub]\nhostname = \"") + good + "\"\n"), "accepted") << good;
+  for (const std::string& wrong :
+       {std::string(), std::string("-x"), std::string("x-.local"), std::string("a..b"),
+        std::string(".a"), std::string("a."), std::string("a_b"), std::string(64, 'x')})
+    EXPECT_THAT(refused("[hub]\nhostname = \"" + wrong + "\"\n"), HasSubstr("is no host name"))
+        << wrong;
+}
+
 TEST(Endpoint, IsHostAndPort) {
   EXPECT_EQ(parseEndpoint("[fe80::1]:80")->host, "fe80::1");
   EXPECT_EQ(parseEndpoint("edge:80")->port, 80);
