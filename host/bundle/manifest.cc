@@ -271,14 +271,18 @@ Status readPorts(const Reader& reader, Manifest& manifest) {
   return reader.names("libraries", manifest.libraries);
 }
 
-// What each text says is judged where it is held against a grant.
+// What each text says is judged where it is held against a grant.  Members that are not known ask
+// for what a later host may give.
 Status checkPermissions(const json::object& object, const std::string& at,
-                        const std::vector<std::string>& known) {
-  KANTE_CHECK(checkMembers(object, at, known));
+                        const std::vector<std::string>& known, std::vector<std::string>& unknown) {
   for (const auto& [key, value] : object) {
     const std::string pointer = at + "/" + std::string(key);
+    if (std::find(known.begin(), known.end(), std::string(key)) == known.end()) {
+      unknown.push_back(shown(pointer));
+      continue;
+    }
     if (key == "files" && value.is_object()) {
-      KANTE_CHECK(checkPermissions(value.get_object(), pointer, kFilePermissions));
+      KANTE_CHECK(checkPermissions(value.get_object(), pointer, kFilePermissions, unknown));
       continue;
     }
     if (key == "files") return wrong(pointer, "must be an object");
@@ -296,7 +300,8 @@ Status readPolicies(const Reader& reader, Manifest& manifest) {
   manifest.execution = static_cast<Manifest::Execution>(word);
   KANTE_TRY(permissions, reader.object("permissions"));
   if (permissions != nullptr) {
-    KANTE_CHECK(checkPermissions(*permissions, "/permissions", kPermissions));
+    KANTE_CHECK(
+        checkPermissions(*permissions, "/permissions", kPermissions, manifest.unknown_permissions));
     manifest.permissions_json = json::serialize(*permissions);
   }
   KANTE_TRY(schema, reader.object("config_schema"));

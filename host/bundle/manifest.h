@@ -48,6 +48,7 @@ struct Manifest {
   std::vector<std::string> libraries;  // Sonames beyond the allow-list; granted in a sandbox only.
   Execution execution = Execution::kShared;
   std::string permissions_json = "{}";  // An object; what the placement and the agent grant from.
+  std::vector<std::string> unknown_permissions;  // Pointers to what this host gives to nobody.
   std::string config_schema_json;  // Empty: any configuration.  Else a schema that JsonSchema took.
 
   const std::string* libFor(Machine machine) const;

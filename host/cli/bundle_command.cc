@@ -157,6 +157,8 @@ int pack(const PackOptions& options) {
   }();
   if (packed.has_error()) return reportFailure("bundle pack", packed.error());
   const Manifest& manifest = packed->manifest;
+  for (const std::string& pointer : manifest.unknown_permissions)
+    fmt::print(stderr, "note: {} is no permission that this version knows\n", pointer);
   if (options.as_json) {
     printJson({{"file", options.out},
                {"digest", packed->digest},

@@ -91,6 +91,12 @@ class BundleCommandTest(unittest.TestCase):
         self.assertEqual(json.loads(refused.stdout)["code"], "untrusted")
         self.assertIn("not trusted", refused.stderr)
 
+    def test_a_permission_that_nobody_knows_is_named_when_it_is_packed(self):
+        packed = run("bundle", "pack", self.folder(permissions={"mehods": ["module/a/reset"]}), "-o",
+                     self.path("p.kmod"), "--key", self.key, "--cert", self.certificate)
+        self.assertEqual(packed.returncode, 0, packed.stderr)
+        self.assertIn("/permissions/mehods is no permission", packed.stderr)
+
     def test_inspect_says_whether_it_believes(self):
         bundle = self.pack()
         for trust, verified in (([], False), (["--trust", self.certificate], True)):
