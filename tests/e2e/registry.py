@@ -26,7 +26,7 @@ class Registry:
         self.folder.mkdir()
         # bcrypt is all that it takes, and what perl has from the C library.
         salt = "$2y$05$" + "".join(secrets.choice("abcdefghijklmnopqrstuvwxyz") for _ in range(21)) + "u"
-        hashed = run("perl", "-e", "print crypt($ARGV[0], $ARGV[1])", self.password, salt).stdout
+        hashed = run("perl", "-e", "print crypt($ARGV[0], $ARGV[1])", "--", self.password, salt).stdout
         (self.folder / "htpasswd").write_text(f"{username}:{hashed}\n")
         (self.folder / "config.yml").write_text(json.dumps({
             "version": "0.1", "storage": {"filesystem": {"rootdirectory": str(self.folder / "images")}},
