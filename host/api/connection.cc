@@ -13,6 +13,7 @@
 #include <boost/beast/http/parser.hpp>
 #include <boost/beast/http/read.hpp>
 #include <boost/beast/http/status.hpp>
+#include <chrono>
 #include <cstdio>
 #include <deque>
 #include <optional>
@@ -33,6 +34,7 @@ using boost::system::error_code;
 constexpr std::size_t kFirstReadBytes = 1024;
 constexpr std::size_t kChunkBytes = 64 * 1024;  // Of a body, read at once.
 constexpr std::size_t kSmallChunkBytes = 4 * 1024;
+constexpr std::chrono::seconds kLingerTime{2};
 
 std::optional<HttpMethod> methodOf(http::verb verb) {
   switch (verb) {
@@ -125,6 +127,8 @@ class HttpConnection final : public Connection,
   void dispatch();
   void send(void (*next)(HttpConnection& self, error_code failed));
   void onAnswered(error_code failed);
+  void linger();
+  void discard();
   void close();
   void writeChunks();
   void watchReader();
@@ -144,6 +148,7 @@ class HttpConnection final : public Connection,
   After after_ = After::kKeepAlive;
   enum class Phase { kReading, kAnswering } phase_ = Phase::kReading;
   bool stopping_ = false;
+  std::chrono::steady_clock::time_point lingers_until_;
 
   std::string out_;   // Being sent, as
   std::string body_;  // is this, after it.
@@ -408,8 +413,29 @@ void HttpConnection::send(void (*next)(HttpConnection& self, error_code failed))
 
 void HttpConnection::onAnswered(error_code failed) {
   std::string().swap(body_);
-  if (failed || after_ == After::kClose) return close();
-  waitForRequest();
+  if (failed) return close();
+  if (after_ == After::kKeepAlive) return waitForRequest();
+  const bool is_read = parser_->is_done();
+  return is_read || stopping_ ? close() : linger();
+}
+
+// What still comes is read away for a moment, or the answer would be lost with it: whoever sends
+// first and reads then sees a broken connection.
+void HttpConnection::linger() {
+  phase_ = Phase::kReading;
+  error_code ignored;
+  stream_.socket().shutdown(asio::socket_base::shutdown_send, ignored);
+  chunk_.resize(kChunkBytes);
+  lingers_until_ = std::chrono::steady_clock::now() + kLingerTime;
+  discard();
+}
+
+void HttpConnection::discard() {
+  stream_.expires_at(lingers_until_);
+  stream_.async_read_some(asio::buffer(chunk_),
+                          [self = shared_from_this()](error_code failed, std::size_t) {
+                            return failed ? self->close() : self->discard();
+                          });
 }
 
 void HttpConnection::close() {

@@ -301,6 +301,7 @@ void WebConnection::nextRequest() {
 // What still comes is read away for a moment, or the answer would be lost with it.
 void WebConnection::linger() {
   state_ = State::kLingering;
+  std::string().swap(rest_);
   transport_->shutDown();
   setDeadline(kLingerMs);
   readSoon();

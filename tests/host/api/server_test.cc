@@ -122,6 +122,21 @@ TEST_F(ApiServerTest, aBodyOverTheBoundIsRefusedBeforeItIsRead) {
   EXPECT_TRUE(api.ask(chunked).starts_with("HTTP/1.1 413 "));
 }
 
+TEST_F(ApiServerTest, whoSendsAllOfItBeforeReadingHearsWhyItWasRefused) {
+  ASSERT_TRUE(api.start());
+  const std::string body(std::size_t{8} << 20, 'x');
+  const std::string length = " HTTP/1.1\r\nContent-Length: " + std::to_string(body.size());
+  for (const auto& [line, status] : {std::pair("PUT /v1/text", "413"),
+                                     {"GET /v1/echo/x", "413"},
+                                     {"POST /v1/nothing", "404"},
+                                     {"POST /v1/echo/x", "405"}}) {
+    Wire wire = Wire::toSocket(api.socket());
+    EXPECT_TRUE(wire.say(line + length + "\r\n\r\n" + body)) << line;
+    const std::string heard = wire.hearAll();
+    EXPECT_TRUE(heard.starts_with(std::string("HTTP/1.1 ") + status)) << line << "\n" << heard;
+  }
+}
+
 TEST_F(ApiServerTest, pathsThatClimbOrHideAreRefused) {
   ASSERT_TRUE(api.start());
   for (const char* path : {"/v1/../etc/passwd", "/v1/%2e%2e/x", "/v1//echo/x", "/v1/echo/%00",

@@ -58,12 +58,14 @@ class Wire {
     return wire;
   }
   bool connected() const { return connected_; }
-  void say(std::string_view bytes) {
+  // False: the other side heard only a part.
+  bool say(std::string_view bytes) {
     while (!bytes.empty()) {
       const auto n = ::send(fd_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL);
-      if (n <= 0) return;  // The other side has heard enough.
+      if (n <= 0) return false;
       bytes.remove_prefix(static_cast<std::size_t>(n));
     }
+    return true;
   }
   // More bytes, or "" at the end or after the deadline.
   std::string hear() {

@@ -213,6 +213,21 @@ TEST_F(WebShardTest, RefusesWhatIsNoHttpAndGoesOnWithOthers) {
   EXPECT_EQ(web_->counters().malformed.value(), 4u);
 }
 
+TEST_F(WebShardTest, TellsWhoSendsAllOfItBeforeReadingWhyItWasRefused) {
+  serve();
+  const auto client = connect();
+  const std::string request = post("/a", std::string(std::size_t{8} << 20, 'x'));
+  for (std::string_view rest = request; !rest.empty();) {
+    pollfd ready{client.get(), POLLOUT, 0};
+    ASSERT_EQ(::poll(&ready, 1, 30'000), 1);
+    const ssize_t count = ::send(client.get(), rest.data(), rest.size(), MSG_NOSIGNAL);
+    ASSERT_GT(count, 0) << rest.size() << " bytes were not taken";
+    rest.remove_prefix(static_cast<std::size_t>(count));
+  }
+  const std::string heard = hearEnd(client);
+  EXPECT_TRUE(heard.starts_with("HTTP/1.1 413 ")) << heard;
+}
+
 TEST_F(WebShardTest, EndsWhoIsTooSlow) {
   WebTimes times;
   times.head_ms = times.body_ms = 100;
